@@ -1,0 +1,50 @@
+# On a machine with Python 3.11 and make: `make demo` and `make test` do everything.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.songmill-ready
+
+.PHONY: help demo test lint format lock bench clean
+
+help: ## What can be made
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(READY) ## Synthesise songs, build a dataset of them, and say where it lies
+	$(BIN)/python -m examples.songs demo/songs --count 4
+	$(BIN)/python flows/build_dataset.py --audio_dir demo/songs --output demo/dataset.json \
+		--profile offline
+
+test: $(READY) ## Run the whole test suite
+	$(BIN)/python -m pytest
+
+lint: $(READY) ## Check style, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## Rewrite the code in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## Run every benchmark; each fails below its floor
+	$(BIN)/python -m benchmarks
+
+lock: $(VENV)/bin/uv ## Pin all dependencies anew, with hashes
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --upgrade --quiet \
+		--custom-compile-command "make lock" --output-file requirements.lock
+
+clean: ## Remove what the demo and the tests leave behind
+	rm -rf demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(BIN)/uv:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.8"
+
+# Bytecode and compiled kernels are made here once, not by every worker of the first run.
+$(READY): requirements.lock pyproject.toml | $(BIN)/uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode \
+		--requirements requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	touch $@

@@ -1,0 +1,186 @@
+"""Accuracy of the offline steps on synthesised songs whose truth is known.
+
+``python -m benchmarks.accuracy`` makes songs, runs the steps on them as a flow would
+(decoded from FLAC, vocals stored and read back) and prints one row per song. It exits 1
+when a figure lies below its floor. F0 and vibrato are judged on the clean vocals;
+separation is reported as it is.
+
+The constants of the steps were chosen on songs of other seeds (at most 100, and from
+1000), so nothing here was used to tune anything. Boundaries are compared by
+``mir_eval.segment.detection`` within 3 s, begin and end of the song left out
+(``trim=True``), which would always be hits.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import mir_eval
+import numpy as np
+import numpy.typing as npt
+
+from blocks.storage import Storage
+from examples.songs import F0_HOP_SECONDS, Song, make_song, write_song
+from tasks.song import features, pitch, sections, separate, singing
+from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError
+
+FIRST_SEED = 500
+SECONDS = (45, 60, 75, 90)
+FLOORS = {
+    "tempo within 4 %": 1.0,
+    "key exact": 0.9,
+    "boundaries F at 3 s": 0.7,
+    "RPA pyin": 0.95,
+    "RPA crepe-tiny": 0.95,
+    "vibrato rate within 0.5 Hz, pyin": 0.9,
+    "vibrato rate within 0.5 Hz, crepe-tiny": 0.9,
+}
+"""Means over the songs."""
+
+Floats = npt.NDArray[np.float64]
+
+
+def measure(song: Song, folder: Path, methods: Sequence[str]) -> dict[str, float]:
+    """All figures of one song."""
+    write_song(song, folder, "song", stems=True, lyrics=False)
+    mix, clean = "song.flac", {"vocals_path": "song.stems/vocals.flac", "method": "demucs"}
+    found = run(features.STEP, features.FeaturesConfig(), folder, mix)
+    separated = run(separate.STEP, separate.SeparateConfig(), folder, mix)
+    parts = run(
+        sections.STEP, sections.SectionsConfig(), folder, mix, features=found, separate=separated
+    )
+    tempo = found["tempo_bpm"] or 0.0
+    figures = {
+        "tempo within 4 %": float(abs(tempo / song.tempo_bpm - 1) <= 0.04),
+        "key exact": float((found["tonic"], found["mode"]) == (song.key, song.mode)),
+        "boundaries F at 3 s": boundary_f(song, parts, 3.0),
+        "boundaries F at 0.5 s": boundary_f(song, parts, 0.5),
+        "labels (share of time)": label_accuracy(song, parts),
+        "SI-SDR gain [dB]": separation_gain_db(song, folder / separated["vocals_path"]),
+    }
+    for method in methods:
+        config = pitch.PitchConfig(method="crepe" if method.startswith("crepe") else "pyin")
+        contour = run(pitch.STEP, config, folder, mix, separate=clean)
+        figures[f"RPA {method}"] = raw_pitch_accuracy(song, contour)
+        sung = run(
+            singing.STEP, singing.SingingConfig(), folder, mix, separate=clean, pitch=contour
+        )
+        right, recall = vibrato_scores(song, sung)
+        figures[f"vibrato rate within 0.5 Hz, {method}"] = right
+        figures[f"vibrato found, {method}"] = recall
+        figures[f"breaths F, {method}"] = breath_f(song, sung)
+    return figures
+
+
+def run(step: Step, config: StepConfig, folder: Path, path: str, **upstream: Row) -> Row:
+    """Row of a step on one song in `folder`, read from its file as in a flow."""
+    storage = Storage(str(folder))
+    rows = {name: [row] for name, row in upstream.items()}
+    tools = Tools(source=storage, artifacts=storage)
+    (result,) = step.run([Track(path, path)], rows, config, tools)
+    if isinstance(result, TrackError):
+        raise result
+    return result
+
+
+def boundary_f(song: Song, row: Row, window_seconds: float) -> float:
+    truth = np.array([(part.start_seconds, part.end_seconds) for part in song.sections])
+    estimate = np.stack([row["start_seconds"], row["end_seconds"]], axis=1)
+    return mir_eval.segment.detection(truth, estimate, window=window_seconds, trim=True)[2]
+
+
+def label_accuracy(song: Song, row: Row) -> float:
+    times = np.arange(0.05, song.duration_seconds, 0.1)
+    starts = [part.start_seconds for part in song.sections]
+    truth = np.array([part.label for part in song.sections])
+    estimate = np.array(row["label"])
+    return float(
+        np.mean(
+            truth[np.searchsorted(starts, times, side="right") - 1]
+            == estimate[np.searchsorted(row["start_seconds"], times, side="right") - 1]
+        )
+    )
+
+
+def raw_pitch_accuracy(song: Song, row: Row) -> float:
+    estimate = np.nan_to_num(np.asarray(row["f0_hz"], np.float64))
+    truth = np.nan_to_num(song.f0_hz.astype(np.float64))
+    scores = mir_eval.melody.evaluate(
+        np.arange(len(truth)) * F0_HOP_SECONDS,
+        truth,
+        np.arange(len(estimate)) * row["hop_seconds"],
+        estimate,
+    )
+    return scores["Raw Pitch Accuracy"]
+
+
+def vibrato_scores(song: Song, row: Row) -> tuple[float, float]:
+    """Share of the vibrati found at a place of vibrato whose rate is right; and recall."""
+    starts = np.asarray(row["vibrato_start_seconds"], np.float64)
+    ends = np.asarray(row["vibrato_end_seconds"], np.float64)
+    rates = np.asarray(row["vibrato_rate_hz"], np.float64)
+    errors = []
+    for truth in song.vibratos:
+        overlap = np.minimum(ends, truth.end_seconds) - np.maximum(starts, truth.start_seconds)
+        if len(overlap) and overlap.max() > 0.1:
+            errors.append(abs(rates[np.argmax(overlap)] - truth.rate_hz))
+    return float(np.mean(np.less(errors, 0.5))), len(errors) / len(song.vibratos)
+
+
+def breath_f(song: Song, row: Row) -> float:
+    truth = np.array([breath.start_seconds for breath in song.breaths])
+    estimate = np.asarray(row["breath_times_seconds"], np.float64)
+    return mir_eval.onset.f_measure(truth, estimate, window=0.2)[0]
+
+
+def separation_gain_db(song: Song, path: Path) -> float:
+    """Gain in scale-invariant SDR of the mono vocals over the mono mix."""
+    import soundfile
+
+    truth = song.stems["vocals"].mean(axis=0, dtype=np.float64)
+    estimate = soundfile.read(path)[0].mean(axis=1)
+    mix = song.mix.mean(axis=0, dtype=np.float64)
+    return si_sdr_db(estimate, truth) - si_sdr_db(mix, truth)
+
+
+def si_sdr_db(estimate: Floats, truth: Floats) -> float:
+    """Le Roux et al., "SDR - half-baked or well done?", 2019."""
+    target = (estimate @ truth) / (truth @ truth) * truth
+    return float(10 * np.log10(np.sum(target**2) / np.sum((estimate - target) ** 2)))
+
+
+def print_table(rows: Sequence[dict[str, Any]], songs: Sequence[str]) -> dict[str, float]:
+    """Print figures, one column per song, and return their means."""
+    width = max(map(len, rows[0]))
+    means = {name: float(np.nanmean([row[name] for row in rows])) for name in rows[0]}
+    print(f"{'':{width}}  {'  '.join(f'{song:>6}' for song in songs)}    mean  floor")
+    for name, mean in means.items():
+        values = "  ".join(f"{row[name]:6.3f}" for row in rows)
+        floor = f"{FLOORS[name]:6.2f}" if name in FLOORS else "      "
+        print(f"{name:{width}}  {values}  {mean:6.3f} {floor}")
+    return means
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=12, help="how many songs")
+    parser.add_argument("--methods", nargs="*", default=["pyin", "crepe-tiny"])
+    options = parser.parse_args(arguments)
+    rows = []
+    seeds = range(FIRST_SEED, FIRST_SEED + options.count)
+    for index, seed in enumerate(seeds):
+        song = make_song(seed, seconds=SECONDS[index % len(SECONDS)])
+        with tempfile.TemporaryDirectory() as folder:
+            rows.append(measure(song, Path(folder), options.methods))
+    means = print_table(rows, [str(seed) for seed in seeds])
+    below = [name for name, floor in FLOORS.items() if means.get(name, np.inf) < floor]
+    for name in below:
+        print(f"below its floor: {name}: {means[name]:.3f} < {FLOORS[name]}")
+    return 1 if below else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Prefect blocks: storage, cluster, and the server of a one-command run."""

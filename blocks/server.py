@@ -1,0 +1,192 @@
+"""The Prefect server of a one-command run.
+
+Without ``PREFECT_API_URL`` Prefect starts a server in every process that needs
+one, workers included: slow, and some outlive the run. Here one server starts,
+everything is pointed at it, and it goes when the run ends, however it ends.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import UUID
+
+HOST = "127.0.0.1"
+START_TIMEOUT_SECONDS = 120.0
+
+# Only what a single run needs: no UI, no scheduler, no telemetry.
+SERVER_VARIABLES = {
+    "PREFECT_UI_ENABLED": "0",
+    "PREFECT__SERVER_EPHEMERAL": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "0",
+}
+
+
+class ServerError(Exception):
+    """No Prefect server; the message is one sentence for people."""
+
+
+@contextmanager
+def running() -> Iterator[str]:
+    """Address of the API that flow runs report to, inside the block.
+
+    ``PREFECT_API_URL`` is used when set; otherwise a server is started on the
+    loopback interface, and stopped at the end. Prefect's settings and the
+    environment of child processes point at it.
+
+    Raises
+    ------
+    ServerError
+        If the server does not start, or the given one does not answer.
+    """
+    from prefect.settings import PREFECT_API_URL
+
+    if url := PREFECT_API_URL.value():
+        if not _answers(url):
+            raise ServerError(
+                f"No Prefect server answers at {url}: start it, or unset PREFECT_API_URL "
+                "to let this command start one for itself."
+            )
+        yield url
+        return
+    port = _free_port()
+    url = f"http://{HOST}:{port}/api"
+    # The server ends when its standard input closes, which the kernel sees to
+    # even when this process is killed.
+    process = subprocess.Popen(
+        [sys.executable, "-m", "blocks.server", str(port)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=os.environ | SERVER_VARIABLES,
+    )
+    try:
+        _wait_until_ready(process, url)
+        with TemporaryDirectory(prefix="songmill-") as folder, _pointed_at(url, Path(folder)):
+            try:
+                yield url
+            finally:
+                _drain()
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def mark_crashed(flow_run_id: str) -> None:
+    """Tell the server that a flow run, which it still takes for running, has died."""
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+    from prefect.states import Crashed
+
+    with get_client(sync_client=True) as client:
+        try:
+            client.set_flow_run_state(
+                UUID(flow_run_id),
+                Crashed(message="The process of this flow run is gone."),
+                force=True,
+            )
+        except ObjectNotFound:
+            # It reported to another server.
+            return
+
+
+def _answers(url: str) -> bool:
+    import httpx
+
+    try:
+        return httpx.get(f"{url}/health", timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    while not _answers(url):
+        if process.poll() is not None:
+            assert process.stderr is not None
+            lines = process.stderr.read().decode(errors="replace").strip().splitlines()
+            reason = lines[-1] if lines else f"status {process.returncode}"
+            raise ServerError(f"The Prefect server did not start: {reason}")
+        if time.monotonic() > deadline:
+            raise ServerError(
+                f"The Prefect server did not answer within {START_TIMEOUT_SECONDS:.0f} s."
+            )
+        time.sleep(0.05)
+
+
+@contextmanager
+def _pointed_at(url: str, folder: Path) -> Iterator[None]:
+    """Prefect's settings here, and the environment of child processes, set to `url`."""
+    import certifi
+    from prefect.settings import (
+        PREFECT_API_SSL_CERT_FILE,
+        PREFECT_API_URL,
+        temporary_settings,
+    )
+
+    # Every API client builds an SSL context, even for plain http, and parsing
+    # the full bundle is half of the CPU time of a task run: 149 ms against 79.
+    end = "-----END CERTIFICATE-----\n"
+    certificate = folder / "one-certificate.pem"
+    certificate.write_text(Path(certifi.where()).read_text().partition(end)[0] + end)
+    variables = {"PREFECT_API_URL": url, "PREFECT_API_SSL_CERT_FILE": str(certificate)}
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        with temporary_settings(
+            {PREFECT_API_URL: url, PREFECT_API_SSL_CERT_FILE: str(certificate)}
+        ):
+            yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _drain() -> None:
+    """Send what the log and event workers of this process still hold."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for worker in (APILogWorker, EventsWorker):
+        worker.drain_all(timeout=10)
+
+
+def _serve(port: int) -> None:
+    import uvicorn
+
+    def leave_with_parent() -> None:
+        sys.stdin.buffer.read()
+        os._exit(0)
+
+    threading.Thread(target=leave_with_parent, daemon=True).start()
+    uvicorn.run(
+        "prefect.server.api.server:create_app",
+        factory=True,
+        host=HOST,
+        port=port,
+        log_level="error",
+    )
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]))

@@ -1,0 +1,338 @@
+"""Songs whose truth is known: tempo, beats, key, sections, lyrics, F0, vibrato, breaths, stems.
+
+``python -m examples.songs OUTPUT_DIR --count 4`` writes a few of them. A song is
+a function of its seed: the same seed gives the same samples, bit for bit.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import soundfile
+
+from examples.band import Band, Bar, Stereo, progressions
+from examples.melody import choose_lines, compose
+from examples.speech import speak
+from examples.voice import F0_HOP_SECONDS, RATE_HZ, Breath, Mono, sing
+
+TONICS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+PEAK = 10 ** (-1.5 / 20)
+
+STRUCTURES = (
+    ("verse", "chorus"),
+    ("intro", "verse", "chorus", "outro"),
+    ("verse", "chorus", "verse", "chorus"),
+    ("intro", "verse", "chorus", "bridge", "chorus", "outro"),
+    ("intro", "verse", "chorus", "verse", "chorus", "outro"),
+    ("intro", "verse", "chorus", "solo", "chorus", "outro"),
+    ("intro", "verse", "chorus", "verse", "chorus", "bridge", "chorus", "outro"),
+    ("verse", "chorus", "verse", "chorus", "solo", "chorus", "outro"),
+)
+_HALF_LENGTH = frozenset({"intro", "outro"})
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the song; `label` as build-dataset names them."""
+
+    start_seconds: float
+    end_seconds: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Word:
+    """A sung word, from its first consonant to its end."""
+
+    text: str
+    start_seconds: float
+    end_seconds: float
+
+
+@dataclass(frozen=True)
+class Line:
+    """A sung line of the lyrics."""
+
+    words: tuple[Word, ...]
+
+    @property
+    def text(self) -> str:
+        """The words with spaces between them."""
+        return " ".join(word.text for word in self.words)
+
+
+@dataclass(frozen=True)
+class Vibrato:
+    """A note with vibrato; the extent is the amplitude, half of peak to peak."""
+
+    start_seconds: float
+    end_seconds: float
+    rate_hz: float
+    extent_semitones: float
+
+
+@dataclass(frozen=True)
+class Song:
+    """A synthesised song and its truth.
+
+    Attributes
+    ----------
+    stems
+        ``drums``, ``bass``, ``chords`` and ``vocals``, each (2, samples) float32 at 44.1 kHz.
+    f0_hz
+        F0 of the vocals every 10 ms from 0, NaN where unvoiced.
+    """
+
+    seed: int
+    tempo_bpm: float
+    key: str
+    mode: str
+    beat_times_seconds: tuple[float, ...]
+    sections: tuple[Section, ...]
+    lines: tuple[Line, ...]
+    vibratos: tuple[Vibrato, ...]
+    breaths: tuple[Breath, ...]
+    f0_hz: Mono = field(repr=False)
+    stems: dict[str, Stereo] = field(repr=False)
+
+    @cached_property
+    def mix(self) -> Stereo:
+        """Sum of the stems; its peak is -1.5 dBFS."""
+        return np.sum(list(self.stems.values()), axis=0, dtype=np.float32)
+
+    @property
+    def duration_seconds(self) -> float:
+        """Length of every stem."""
+        return self.stems["drums"].shape[1] / RATE_HZ
+
+    @property
+    def title(self) -> str:
+        """The first words of the first line."""
+        words = self.lines[0].words if self.lines else ()
+        return " ".join(word.text for word in words[:3]).title() or f"Song {self.seed}"
+
+    def lrc(self) -> str:
+        """Lyrics in the enhanced LRC format: a time before each line and each word."""
+        rows = [f"[ti:{self.title}]", "[ar:Songmill]", "[la:en]"]
+        for line in self.lines:
+            words = " ".join(f"<{_lrc_time(w.start_seconds)}>{w.text}" for w in line.words)
+            end = _lrc_time(line.words[-1].end_seconds)
+            rows.append(f"[{_lrc_time(line.words[0].start_seconds)}]{words} <{end}>")
+        return "\n".join(rows) + "\n"
+
+    def truth(self) -> dict[str, Any]:
+        """Everything that is known of the song, without its samples, ready for JSON."""
+        names = ("seed", "tempo_bpm", "key", "mode", "beat_times_seconds")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "duration_seconds": self.duration_seconds,
+            "sections": [asdict(section) for section in self.sections],
+            "lines": [asdict(line) | {"text": line.text} for line in self.lines],
+            "vibratos": [asdict(vibrato) for vibrato in self.vibratos],
+            "breaths": [asdict(breath) for breath in self.breaths],
+            "f0_hop_seconds": F0_HOP_SECONDS,
+            "f0_hz": [None if np.isnan(f0) else round(float(f0), 3) for f0 in self.f0_hz],
+        }
+
+
+def make_song(
+    seed: int,
+    *,
+    seconds: float = 40.0,
+    tempo_bpm: float | None = None,
+    key: str | None = None,
+    mode: Literal["major", "minor"] | None = None,
+    structure: Sequence[str] | None = None,
+) -> Song:
+    """Compose, sing and play a song.
+
+    Parameters
+    ----------
+    seed
+        Decides everything that is not given.
+    seconds
+        Aim for the length; sections are whole bars, so the song may be some seconds off.
+    structure
+        Labels of the sections, from intro, verse, chorus, bridge, solo and outro.
+    """
+    rng = np.random.default_rng(seed)
+    drawn_tempo, drawn_tonic, drawn_mode = rng.integers(70, 161), rng.integers(12), rng.integers(2)
+    tempo = float(drawn_tempo if tempo_bpm is None else tempo_bpm)
+    tonic = int(drawn_tonic) if key is None else TONICS.index(key)
+    mode = mode or ("major", "minor")[drawn_mode]
+    bar_seconds = 240.0 / tempo
+    sections = _sections(structure, seconds, bar_seconds, rng)
+    duration = sections[-1].end_seconds + 0.5 * bar_seconds
+
+    band = Band(tonic, mode, tempo, rng)
+    chords = progressions(mode, rng)
+    bars = [
+        Bar(section.start_seconds + index * bar_seconds, section.label, chord, index == 0)
+        for section in sections
+        for index, chord in enumerate(_cycle(chords[section.label], section, bar_seconds))
+    ]
+    stems = band.play(bars, duration)
+    texts = choose_lines([astuple(section) for section in sections], tempo, rng)
+    spoken = speak([word for line in texts for word in line.text.split()])
+    is_high = bool(rng.integers(2))
+    lines, breaths = compose(texts, spoken, tonic, mode, is_high, rng)
+    words = [word for line in lines for word in line]
+    vocals, f0_hz = sing(
+        words,
+        breaths,
+        spoken,
+        duration_seconds=duration,
+        formant_scale=1.15 if is_high else 1.0,
+        rng=rng,
+    )
+    stems["vocals"] = np.stack([vocals, vocals]) * np.float32(np.sqrt(0.5))
+    _balance(stems, f0_hz, vocals_db=float(rng.uniform(-4.0, -1.0)))
+    return Song(
+        seed=seed,
+        tempo_bpm=tempo,
+        key=TONICS[tonic],
+        mode=mode,
+        beat_times_seconds=tuple(
+            float(time)
+            for time in np.arange(round(4 * sections[-1].end_seconds / bar_seconds)) * 60 / tempo
+        ),
+        sections=(
+            *sections[:-1],
+            Section(sections[-1].start_seconds, duration, sections[-1].label),
+        ),
+        lines=tuple(
+            Line(tuple(Word(word.text, word.start_seconds, word.end_seconds) for word in line))
+            for line in lines
+        ),
+        vibratos=tuple(
+            Vibrato(
+                note.vibrato_start_seconds,
+                note.end_seconds,
+                note.vibrato_rate_hz,
+                note.vibrato_extent_semitones,
+            )
+            for word in words
+            for note in word.notes
+            if note.vibrato_extent_semitones
+        ),
+        breaths=tuple(breaths),
+        f0_hz=f0_hz,
+        stems=stems,
+    )
+
+
+def write_song(
+    song: Song,
+    folder: Path,
+    name: str,
+    *,
+    format: Literal["wav", "flac", "mp3", "ogg"] = "flac",
+    lyrics: bool = True,
+    stems: bool = False,
+) -> Path:
+    """Write ``NAME.FORMAT`` and, as asked, ``NAME.lrc``, ``NAME.truth.json`` and ``NAME.stems/``.
+
+    Returns
+    -------
+    Path
+        The file with the mix.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.{format}"
+    _write_audio(path, song.mix)
+    if lyrics:
+        (folder / f"{name}.lrc").write_text(song.lrc(), encoding="utf-8")
+    if stems:
+        stem_folder = folder / f"{name}.stems"
+        stem_folder.mkdir(exist_ok=True)
+        for stem, samples in song.stems.items():
+            _write_audio(stem_folder / f"{stem}.flac", samples)
+        (folder / f"{name}.truth.json").write_text(json.dumps(song.truth()), encoding="utf-8")
+    return path
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write a folder of songs."""
+    parser = argparse.ArgumentParser(prog="python -m examples.songs", description=__doc__)
+    parser.add_argument("output_dir", type=Path, metavar="OUTPUT_DIR")
+    parser.add_argument("--count", type=int, default=4, help="how many songs (default: 4)")
+    parser.add_argument("--seconds", type=float, default=40.0, help="length to aim for, in seconds")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the first song (default: 1)")
+    parser.add_argument("--format", choices=("wav", "flac", "mp3", "ogg"), default="flac")
+    parser.add_argument("--stems", action="store_true", help="also write stems and truth")
+    options = parser.parse_args(arguments)
+    for seed in range(options.seed, options.seed + options.count):
+        song = make_song(seed, seconds=options.seconds)
+        path = write_song(
+            song, options.output_dir, f"song-{seed:02d}", format=options.format, stems=options.stems
+        )
+        print(
+            f"{path}: {song.title!r}, {song.duration_seconds:.0f} s, "
+            f"{song.tempo_bpm:.0f} bpm, {song.key} {song.mode}"
+        )
+
+
+def _sections(
+    structure: Sequence[str] | None, seconds: float, bar_seconds: float, rng: np.random.Generator
+) -> list[Section]:
+    """Sections of whole bars, of the structure and bar count that come near `seconds`."""
+    plans = []
+    for labels in STRUCTURES if structure is None else (tuple(structure),):
+        for full in (2, 4, 8, 16):
+            bars = [max(2, full // 2) if label in _HALF_LENGTH else full for label in labels]
+            if min(bars) * bar_seconds >= 5.0 and max(bars) * bar_seconds <= 26.0:
+                plans.append((abs(sum(bars) * bar_seconds - seconds), labels, bars))
+    if not plans:
+        raise ValueError(f"no structure fits {seconds} s at {240 / bar_seconds:.0f} bpm")
+    nearest = min(plan[0] for plan in plans)
+    # A little freedom lets songs of equal length differ in structure.
+    near = [plan for plan in plans if plan[0] <= max(1.5 * nearest, 0.12 * seconds)]
+    _, labels, bars = near[rng.integers(len(near))]
+    edges = np.concatenate([[0], np.cumsum(bars)]) * bar_seconds
+    return [
+        Section(float(start), float(end), label)
+        for start, end, label in zip(edges[:-1], edges[1:], labels, strict=True)
+    ]
+
+
+def _cycle(progression: Sequence[int], section: Section, bar_seconds: float) -> list[int]:
+    count = round((section.end_seconds - section.start_seconds) / bar_seconds)
+    return [progression[index % len(progression)] for index in range(count)]
+
+
+def _balance(stems: dict[str, Stereo], f0_hz: Mono, *, vocals_db: float) -> None:
+    """Set the vocals' level against the band's where they sing, and the peak of the sum."""
+    sung = np.flatnonzero(~np.isnan(f0_hz))
+    if len(sung):
+        hop = int(F0_HOP_SECONDS * RATE_HZ)
+        band = np.sum([stem for name, stem in stems.items() if name != "vocals"], axis=0)
+        samples = (sung[:, None] * hop + np.arange(0, hop, 4)).ravel()
+        samples = samples[samples < band.shape[1]]
+        band_rms = np.sqrt(np.mean(band[:, samples] ** 2))
+        vocals_rms = np.sqrt(np.mean(stems["vocals"][:, samples] ** 2))
+        stems["vocals"] *= np.float32(band_rms / vocals_rms * 10 ** (vocals_db / 20))
+    peak = np.abs(np.sum(list(stems.values()), axis=0)).max()
+    for stem in stems.values():
+        stem *= np.float32(PEAK / peak)
+
+
+def _write_audio(path: Path, samples: Stereo) -> None:
+    """Write in blocks of 10 s: libsndfile can crash on one long block of Ogg Vorbis."""
+    subtype = "PCM_24" if path.suffix in {".wav", ".flac"} else None
+    with soundfile.SoundFile(path, "w", RATE_HZ, len(samples), subtype) as file:
+        for first in range(0, samples.shape[1], 10 * RATE_HZ):
+            file.write(samples[:, first : first + 10 * RATE_HZ].T)
+
+
+def _lrc_time(seconds: float) -> str:
+    hundredths = round(seconds * 100)
+    return f"{hundredths // 6000:02d}:{hundredths // 100 % 60:02d}.{hundredths % 100:02d}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Flows: one file is one flow is one command."""

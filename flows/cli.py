@@ -1,0 +1,286 @@
+"""One params model: command line, Prefect parameters and deployment defaults.
+
+A flow takes one pydantic model. Its fields become flags here and, through
+pydantic's own schema, the form in Prefect's UI; its defaults are the defaults of
+both. Nothing about a parameter is said twice.
+"""
+
+import argparse
+import difflib
+import logging
+import os
+import shutil
+import sys
+import types
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NoReturn, TypeVar, Union, get_args, get_origin
+
+from prefect.logging.configuration import setup_logging
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+
+from blocks import server
+from blocks.cluster import ClusterError
+from blocks.server import ServerError
+from blocks.storage import StorageError
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+
+class UsageError(Exception):
+    """What was asked for cannot be done; one sentence that says why and what to do."""
+
+
+class FlowParams(BaseModel):
+    """Base of every flow's parameters: immutable, without unknown keys.
+
+    A field's ``json_schema_extra`` may give a ``group`` (heading in the help), a
+    ``unit``, and, in a nested model, a ``flag`` that replaces the dotted name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    examples: ClassVar[str] = ""
+    """Command lines to learn from, shown at the end of the help."""
+
+
+class FailedTracksError(Exception):
+    """Tracks failed in a run that was asked to fail then; one sentence."""
+
+
+Params = TypeVar("Params", bound=FlowParams)
+
+
+def parse(params_class: type[Params], argv: Sequence[str] | None = None) -> Params:
+    """Parameters of a flow from a command line.
+
+    Required fields are positional, all others flags; ``--audio_dir`` and
+    ``--audio-dir`` are the same. Fields of a nested model are dotted flags
+    (``--pitch.hop_seconds``). A wrong value ends the process with status 2 and
+    one line that says what was wrong.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    flags = list(_flags(params_class))
+    parser = _parser(params_class, flags)
+    given = vars(parser.parse_args([_underscored(token) for token in arguments]))
+    try:
+        return params_class.model_validate(_nested(given))
+    except ValidationError as error:
+        parser.error(_readable(error, flags))
+
+
+def describe(error: ValidationError, params_class: type[FlowParams]) -> str:
+    """A validation error in one line, in terms of the command line's flags."""
+    return _readable(error, list(_flags(params_class)))
+
+
+def run(command: Callable[[], None], *, with_server: bool = True) -> NoReturn:
+    """Run a command of a flow to its end, and end the process with its exit status.
+
+    Parameters
+    ----------
+    command
+        What to do.
+    with_server
+        Whether it runs a flow, and so needs a Prefect server.
+    """
+    _quieten()
+    try:
+        with server.running() if with_server else nullcontext():
+            command()
+    except UsageError as error:
+        _leave(EXIT_USAGE, str(error))
+    except (StorageError, ClusterError, ServerError, FailedTracksError) as error:
+        _leave(EXIT_FAILED, str(error))
+    except KeyboardInterrupt:
+        _leave(EXIT_INTERRUPTED, "Interrupted; the same command goes on from here.")
+    sys.exit(0)
+
+
+def _leave(status: int, message: str) -> NoReturn:
+    print(message, file=sys.stderr)
+    sys.exit(status)
+
+
+def _quieten() -> None:
+    """Keep Prefect's and Dask's log lines off the console; Prefect's UI has them all.
+
+    What goes wrong is said by :func:`run`, in one line, or is a traceback. A user
+    who sets any logging variable of Prefect gets what it says.
+    """
+    if any(name.startswith("PREFECT_LOGGING") for name in os.environ):
+        return
+    # In the environment, so that worker processes are as quiet.
+    os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
+    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "error")
+    setup_logging()
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+
+
+@dataclass(frozen=True)
+class _Flag:
+    """One leaf of a params model."""
+
+    path: tuple[str, ...]
+    name: str
+    field: FieldInfo
+    group: str
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        return _extra(self.field)
+
+    @property
+    def types(self) -> tuple[Any, ...]:
+        """Alternatives of the annotation, without None."""
+        annotation = self.field.annotation
+        if get_origin(annotation) in (Union, types.UnionType):
+            return tuple(each for each in get_args(annotation) if each is not type(None))
+        return (annotation,)
+
+    @property
+    def is_list(self) -> bool:
+        return any(get_origin(each) in (list, tuple) for each in self.types)
+
+    @property
+    def help(self) -> str:
+        parts = [self.field.description or ""]
+        default = self.field.get_default(call_default_factory=True, validated_data={})
+        if not self.field.is_required() and default not in (None, False, (), []):
+            unit = f" {self.extra['unit']}" if "unit" in self.extra else ""
+            parts.append(f"(default: {default}{unit})")
+        elif "unit" in self.extra:
+            parts.append(f"({self.extra['unit']})")
+        return " ".join(parts).replace("%", "%%")
+
+    @property
+    def metavar(self) -> str:
+        choices = [
+            str(choice)
+            for each in self.types
+            if get_origin(each) is Literal
+            for choice in get_args(each)
+        ]
+        if choices:
+            return "{" + ",".join(choices) + "}"
+        inner = get_args(self.types[0])[0] if self.is_list else self.types[0]
+        return {int: "N", float: "X"}.get(inner, self.path[-1].rsplit("_", 1)[-1].upper())
+
+
+def _flags(
+    model: type[BaseModel], path: tuple[str, ...] = (), group: str = "Options"
+) -> Iterator[_Flag]:
+    for name, field in model.model_fields.items():
+        extra = _extra(field)
+        at = (*path, name)
+        nested = field.annotation
+        if isinstance(nested, type) and issubclass(nested, BaseModel):
+            title = (nested.__doc__ or name).partition("\n")[0].rstrip(".")
+            yield from _flags(nested, at, extra.get("group", title))
+        else:
+            flag_name = extra.get("flag", ".".join(at))
+            yield _Flag(at, flag_name, field, extra.get("group", group))
+
+
+def _extra(field: FieldInfo) -> dict[str, Any]:
+    return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+
+
+def _parser(params_class: type[FlowParams], flags: Sequence[_Flag]) -> argparse.ArgumentParser:
+    width = min(shutil.get_terminal_size().columns, 110)
+    parser = _Parser(
+        prog=f"python {os.path.relpath(sys.argv[0])}",
+        usage="%(prog)s " + " ".join(_usage(flags)),
+        description=(params_class.__doc__ or "").strip(),
+        epilog=params_class.examples or None,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
+            prog, max_help_position=34, width=width
+        ),
+        allow_abbrev=False,
+    )
+    groups: dict[str, Any] = {}
+    for flag in flags:
+        if flag.group not in groups:
+            groups[flag.group] = parser.add_argument_group(flag.group)
+        group, dest = groups[flag.group], ".".join(flag.path)
+        if flag.field.is_required() and len(flag.path) == 1:
+            group.add_argument(
+                dest, metavar=flag.name, help=flag.help, nargs="+" if flag.is_list else None
+            )
+        elif flag.types == (bool,):
+            on_by_default = flag.field.default is True
+            group.add_argument(
+                f"--no_{flag.name}" if on_by_default else f"--{flag.name}",
+                dest=dest,
+                action="store_false" if on_by_default else "store_true",
+                default=argparse.SUPPRESS,
+                help=flag.help,
+            )
+        else:
+            group.add_argument(
+                f"--{flag.name}",
+                dest=dest,
+                metavar=flag.metavar,
+                nargs="+" if flag.is_list else None,
+                default=argparse.SUPPRESS,
+                help=flag.help,
+            )
+    return parser
+
+
+def _usage(flags: Sequence[_Flag]) -> Iterator[str]:
+    yield from (
+        flag.name.upper() for flag in flags if flag.field.is_required() and len(flag.path) == 1
+    )
+    yield "[options]"
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        if message.startswith("unrecognized arguments: "):
+            token = message.removeprefix("unrecognized arguments: ").split()[0]
+            known = [name for action in self._actions for name in action.option_strings]
+            close = difflib.get_close_matches(token.partition("=")[0], known, n=1)
+            hint = f"did you mean {close[0]}?" if close else "--help lists the options."
+            message = f"unknown option {token}; {hint}"
+        self.exit(EXIT_USAGE, f"{self.prog}: {message}\n")
+
+
+def _underscored(token: str) -> str:
+    """``--audio-dir=x`` as ``--audio_dir=x``; anything but a long flag as it is."""
+    if not token.startswith("--") or token == "--":
+        return token
+    name, equals, value = token[2:].partition("=")
+    return f"--{name.replace('-', '_')}{equals}{value}"
+
+
+def _nested(given: dict[str, Any]) -> dict[str, Any]:
+    """``{"a.b": 1}`` as ``{"a": {"b": 1}}``."""
+    values: dict[str, Any] = {}
+    for path, value in given.items():
+        *parents, leaf = path.split(".")
+        home = values
+        for parent in parents:
+            home = home.setdefault(parent, {})
+        home[leaf] = value
+    return values
+
+
+def _readable(error: ValidationError, flags: Sequence[_Flag]) -> str:
+    problems = []
+    for detail in error.errors():
+        location = tuple(str(part) for part in detail["loc"])
+        flag = next((each for each in flags if each.path == location[: len(each.path)]), None)
+        if flag is None:
+            problems.append(detail["msg"].removeprefix("Value error, "))
+        elif flag.field.is_required():
+            problems.append(f"{flag.name}: {detail['msg']} (got {detail['input']!r})")
+        else:
+            problems.append(f"--{flag.name}: {detail['msg']} (got {detail['input']!r})")
+    return "; ".join(problems)

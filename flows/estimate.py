@@ -1,0 +1,127 @@
+"""How long a run would take: a few tracks, measured here and now."""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from tempfile import TemporaryDirectory
+
+from blocks.cluster import THREAD_VARIABLES
+from blocks.storage import Storage
+from tasks import audio, batch, plan
+from tasks.plan import Stage
+from tasks.step import Tools, Track, TrackError
+
+SAMPLE_TRACKS = 3
+"""Tracks that are measured, after one that warms up: spread evenly over the folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Measured cost of a run.
+
+    Attributes
+    ----------
+    seconds_per_track
+        Step -> seconds per track of mean length.
+    tracks, hours
+        Number of tracks, and their duration together.
+    workers
+        Processes that share the work.
+    """
+
+    seconds_per_track: Mapping[str, float]
+    tracks: int
+    hours: float
+    workers: int
+
+    @property
+    def total_seconds(self) -> float:
+        """Time of the whole run."""
+        return sum(self.seconds_per_track.values()) * self.tracks / self.workers
+
+    def __str__(self) -> str:
+        width = max(len(name) for name in self.seconds_per_track)
+        lines = [
+            f"{name:<{width}}  {seconds:8.3f} s per track"
+            for name, seconds in self.seconds_per_track.items()
+        ]
+        total = sum(self.seconds_per_track.values())
+        return "\n".join(
+            [
+                *lines,
+                f"{'all':<{width}}  {total:8.3f} s per track",
+                f"{self.tracks} tracks, {self.hours:.2f} h of audio, {self.workers} workers: "
+                f"about {_readable(self.total_seconds)}",
+            ]
+        )
+
+
+def estimate(
+    stages: Sequence[Stage], tracks: Sequence[Track], tools: Tools, workers: int
+) -> Estimate:
+    """Run the steps on a few tracks in this process, and scale by duration.
+
+    Parameters
+    ----------
+    stages
+        Steps of the run.
+    tracks
+        All of its tracks.
+    tools
+        What the steps may reach for; artifacts go to a temporary folder.
+    workers
+        Processes that the real run will have.
+
+    Raises
+    ------
+    ValueError
+        If none of the tracks can be read.
+    """
+    # Before the numeric libraries load: one thread, like a worker.
+    os.environ.update(THREAD_VARIABLES)
+    seconds_of = _durations(tracks, tools.source)
+    readable = [track for track in tracks if seconds_of[track.path]]
+    if not readable:
+        raise ValueError("none of the tracks can be read")
+    sample = readable[:: max(1, len(readable) // SAMPLE_TRACKS)][:SAMPLE_TRACKS]
+    spent = dict.fromkeys((stage.step.name for stage in stages), 0.0)
+    with TemporaryDirectory(prefix="songmill-") as folder:
+        tools = replace(tools, artifacts=Storage(f"{folder}/artifacts"))
+        # The first track also loads models and compiles kernels: it does not count.
+        for at, track in enumerate([sample[0], *sample]):
+            tables = Storage(f"{folder}/{at}")
+            made = plan.plan(stages, [track], tables, tools, run_id="estimate", workers=1)
+            for job in made.batches[0]:
+                started = time.perf_counter()
+                batch.run(job)
+                if at:
+                    spent[batch.load_step(job.step).name] += time.perf_counter() - started
+    total = sum(seconds_of.values())
+    measured = sum(seconds_of[track.path] for track in sample)
+    scale = total / measured / len(readable)
+    return Estimate(
+        {name: seconds * scale for name, seconds in spent.items()},
+        len(readable),
+        total / 3600,
+        workers,
+    )
+
+
+def _durations(tracks: Sequence[Track], source: Storage) -> dict[str, float]:
+    """Duration of each track by its header; 0 for what cannot be read."""
+    durations = {}
+    for track in tracks:
+        try:
+            durations[track.path] = audio.probe(source, track.path).duration_seconds
+        except TrackError:
+            durations[track.path] = 0.0
+    return durations
+
+
+def _readable(seconds: float) -> str:
+    hours, rest = divmod(round(seconds), 3600)
+    minutes, seconds = divmod(rest, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

@@ -1,0 +1,61 @@
+"""Running a plan: batches of task runs, submitted to the flow's task runner."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from prefect.futures import PrefectFuture
+
+from tasks.batch import Job, Outcome, load_step, run_batch
+from tasks.plan import Plan
+
+Progress = Callable[[str, int, int], None]
+"""Called with a step's name, tracks done and tracks failed, as batches finish."""
+
+
+def run(plan: Plan, *, in_flight: int, progress: Progress) -> None:
+    """Submit the batches of a plan to the flow's task runner, and wait for them.
+
+    A batch's whole chain is submitted before the next one, at a priority that
+    falls with its number, so that batches finish one after the other; no more
+    than `in_flight` of them are under way.
+
+    Raises
+    ------
+    Exception
+        Whatever a step raised that was not a TrackError.
+    """
+    under_way: deque[list[tuple[Job, PrefectFuture[Any]]]] = deque()
+    for number, jobs in enumerate(plan.batches):
+        if len(under_way) >= in_flight:
+            _finish(plan, under_way.popleft(), progress)
+        under_way.append(_submit(number, jobs))
+    while under_way:
+        _finish(plan, under_way.popleft(), progress)
+
+
+def _submit(number: int, jobs: Sequence[Job]) -> list[tuple[Job, PrefectFuture[Any]]]:
+    import dask
+
+    futures: dict[str, PrefectFuture[Any]] = {}
+    for job in jobs:
+        step = load_step(job.step)
+        with dask.annotate(resources={step.resource: 1}, priority=-number):
+            futures[job.step] = run_batch.with_options(name=step.name).submit(
+                job,
+                f"{step.name}-{number}",
+                return_state=False,
+                wait_for=[futures[module] for module in job.upstream if module in futures],
+            )
+    return [(job, futures[job.step]) for job in jobs]
+
+
+def _finish(
+    plan: Plan, batch: Sequence[tuple[Job, PrefectFuture[Any]]], progress: Progress
+) -> None:
+    for job, future in batch:
+        # Without waiting first, the state of a cache hit is missed.
+        future.wait()
+        outcome = Outcome(**future.result())
+        progress(load_step(job.step).name, len(job.tracks), outcome.failed)
+    plan.record(job for job, _ in batch)

@@ -1,0 +1,1 @@
+"""Networks: our own, and thin adapters over pretrained ones."""

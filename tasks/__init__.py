@@ -1,0 +1,1 @@
+"""Steps: the contract they keep, and one file per step."""

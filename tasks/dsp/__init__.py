@@ -1,0 +1,1 @@
+"""Signal kernels: arrays in, arrays out; no files, no Prefect."""

@@ -1,0 +1,225 @@
+"""Plan of a flow: which rows of which steps are missing, and the batches that make them.
+
+All keys are computed, the tables are asked which rows exist, and batches are
+formed only of what is missing: a finished dataset plans nothing, one new song
+among many costs one song.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from blocks.storage import Storage
+from tasks.batch import UPSTREAM_FAILED, Job, load_step
+from tasks.step import Step, StepConfig, Tools, Track
+from tasks.store import Entry, StepTable, identity
+
+BATCH_TRACKS = 16
+"""Tracks of a task run at most. Prefect and Dask cost 80-150 ms of CPU for each
+task run: 386 ms per track and six steps at batch 1, 32 at 16, 8.5 at 64; beyond
+16 the gain is small beside the work of a track, and a killed run loses more."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A step of a flow, and its configuration.
+
+    Attributes
+    ----------
+    module
+        Module that declares the step as ``STEP``.
+    config
+        Its configuration.
+    """
+
+    module: str
+    config: StepConfig
+
+    @property
+    def step(self) -> Step:
+        """The step itself."""
+        return load_step(self.module)
+
+
+@dataclass
+class Plan:
+    """What there is, and what is to be done.
+
+    Attributes
+    ----------
+    stages
+        The flow's steps, each after the steps it needs.
+    tracks
+        Every track of the run, in order.
+    keys
+        Step name -> key of each track's row.
+    entries
+        Step name -> what the step's table holds, by key.
+    tables, identity
+        Where the step tables live, and the random name of that place.
+    batches
+        Jobs by batch; within a batch in the order of the stages.
+    """
+
+    stages: Sequence[Stage]
+    tracks: Sequence[Track]
+    keys: Mapping[str, Sequence[str]]
+    entries: dict[str, dict[str, Entry]]
+    tables: Storage
+    identity: str
+    batches: list[list[Job]] = field(default_factory=list)
+
+    @property
+    def pending(self) -> Counter[str]:
+        """Tracks to be computed, by step."""
+        return Counter(
+            {
+                stage.step.name: sum(
+                    len(job.tracks)
+                    for jobs in self.batches
+                    for job in jobs
+                    if job.step == stage.module
+                )
+                for stage in self.stages
+            }
+        )
+
+    def record(self, jobs: Iterable[Job]) -> None:
+        """Take up what finished jobs have stored."""
+        for job in jobs:
+            step = load_step(job.step)
+            self.entries[step.name].update(StepTable(self.tables, step).index([job.part]))
+
+    def final(self) -> Iterator[tuple[Track, str, Entry | None]]:
+        """Track, key and entry of the last stage, in the order of the tracks."""
+        name = self.stages[-1].step.name
+        for track, key in zip(self.tracks, self.keys[name], strict=True):
+            yield track, key, self.entries[name].get(key)
+
+    def failures(self) -> Iterator[tuple[Track, str, Entry]]:
+        """Track, step and entry of whatever failed, but not of what only followed from it."""
+        for at, track in enumerate(self.tracks):
+            for stage in self.stages:
+                name = stage.step.name
+                entry = self.entries[name].get(self.keys[name][at])
+                if entry and entry.status == "failed" and entry.reason != UPSTREAM_FAILED:
+                    yield track, name, entry
+
+
+def plan(
+    stages: Sequence[Stage],
+    tracks: Sequence[Track],
+    tables: Storage,
+    tools: Tools,
+    *,
+    run_id: str,
+    workers: int,
+) -> Plan:
+    """Find out what is missing for the last stage's rows, and form batches of it.
+
+    Parameters
+    ----------
+    stages
+        The flow's steps, each after the steps it needs.
+    tracks
+        Every track of the run.
+    tables
+        Where the step tables live.
+    tools
+        What the steps may reach for.
+    run_id
+        Identity of this run: rows that failed before are tried again under it.
+    workers
+        Number of workers to keep busy.
+    """
+    names = {stage.step.name for stage in stages}
+    entries = {stage.step.name: StepTable(tables, stage.step).index() for stage in stages}
+    keys: dict[str, list[str]] = {}
+    for stage in stages:
+        step = stage.step
+        upstream = [name for name in (*step.upstream, *step.optional_upstream) if name in names]
+        keys[step.name] = [
+            step.key(track, stage.config, {name: keys[name][at] for name in upstream})
+            for at, track in enumerate(tracks)
+        ]
+    result = Plan(stages, tracks, keys, entries, tables, identity(tables))
+    missing = _missing(stages, keys, entries, len(tracks))
+    waiting = [at for at in range(len(tracks)) if any(flags[at] for flags in missing.values())]
+    # Small runs are cut finer, so that every worker has its share.
+    size = max(1, min(BATCH_TRACKS, -(-len(waiting) // (2 * workers))))
+    for start in range(0, len(waiting), size):
+        batch = waiting[start : start + size]
+        result.batches.append(list(_jobs(result, batch, missing, tools, run_id)))
+    return result
+
+
+def _missing(
+    stages: Sequence[Stage],
+    keys: Mapping[str, Sequence[str]],
+    entries: Mapping[str, Mapping[str, Entry]],
+    count: int,
+) -> dict[str, list[bool]]:
+    """Which rows have to be computed, from the last stage back to what it needs.
+
+    A row that exists needs nothing of its upstream, even if that is gone.
+    """
+    needed = {stage.step.name: [False] * count for stage in stages}
+    needed[stages[-1].step.name] = [True] * count
+    missing: dict[str, list[bool]] = {}
+    for stage in reversed(stages):
+        step, rows = stage.step, entries[stage.step.name]
+        flags = [
+            wanted and not (key in rows and rows[key].is_final)
+            for wanted, key in zip(needed[step.name], keys[step.name], strict=True)
+        ]
+        missing[step.name] = flags
+        for name in (*step.upstream, *step.optional_upstream):
+            if name in needed:
+                needed[name] = [a or b for a, b in zip(needed[name], flags, strict=True)]
+    return missing
+
+
+def _jobs(
+    plan: Plan,
+    batch: Sequence[int],
+    missing: Mapping[str, Sequence[bool]],
+    tools: Tools,
+    run_id: str,
+) -> Iterator[Job]:
+    modules = {stage.step.name: stage.module for stage in plan.stages}
+    parts: dict[str, str] = {}
+    for stage in plan.stages:
+        step = stage.step
+        chosen = [at for at in batch if missing[step.name][at]]
+        if not chosen:
+            continue
+        keys = [plan.keys[step.name][at] for at in chosen]
+        retried = any(key in plan.entries[step.name] for key in keys)
+        job = Job(
+            step=stage.module,
+            config=stage.config,
+            tracks=[plan.tracks[at] for at in chosen],
+            keys=keys,
+            upstream={
+                modules[name]: [_reference(plan, name, at, missing, parts) for at in chosen]
+                for name in (*step.upstream, *step.optional_upstream)
+                if name in modules
+            },
+            tables=plan.tables,
+            tools=tools,
+            cache_scope=f"{plan.identity} {run_id if retried else ''}",
+        )
+        parts[step.name] = job.part
+        yield job
+
+
+def _reference(
+    plan: Plan,
+    name: str,
+    at: int,
+    missing: Mapping[str, Sequence[bool]],
+    parts: Mapping[str, str],
+) -> tuple[str, str]:
+    """Key of an upstream row, and the part that holds it or will hold it."""
+    key = plan.keys[name][at]
+    return key, parts[name] if missing[name][at] else plan.entries[name][key].part

@@ -1,0 +1,228 @@
+"""Charts as inline SVG, drawn in the colours of the page that holds them.
+
+Every function returns an ``<svg>`` element. Colours are CSS classes, so that one
+drawing serves a light and a dark page; texts from outside are escaped here.
+"""
+
+import math
+from collections.abc import Sequence
+from html import escape
+from itertools import pairwise
+from statistics import median
+
+HALF_WIDTH = 540
+FULL_WIDTH = 1100
+CHART_HEIGHT = 210
+MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP, MARGIN_BOTTOM = 44, 20, 14, 40
+# Hardly a song is longer; the axis of the timelines always has room for as much.
+SONG_SECONDS = 600.0
+NOTE_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+
+Span = tuple[float, float, str]
+Point = tuple[float, float]
+
+
+def histogram(values: Sequence[float], *, label: str, unit: str, step: float | None = None) -> str:
+    """Histogram of `values`, in bins of `step` or of a round width that suits them.
+
+    A value on an edge counts in the bin above it, the largest in the last bin.
+
+    Parameters
+    ----------
+    values
+        Finite numbers, at least one.
+    label, unit
+        What the horizontal axis shows. The unit ``"s"`` is written as minutes and seconds.
+    step
+        Width of a bin.
+    """
+    low, high = min(values), max(values)
+    step = step or round_step((high - low) / 24, seconds=unit == "s")
+    first = math.floor(low / step)
+    count = max(1, math.ceil(high / step) - first)
+    totals = [0] * count
+    for value in values:
+        totals[min(count - 1, math.floor(value / step) - first)] += 1
+    names = [f"{_number((first + i) * step, unit)} to {_number((first + i + 1) * step, unit)}"
+             for i in range(count)]  # fmt: skip
+    ticks = [(float(i), _number((first + i) * step, unit)) for i in range(count + 1)]
+    every = math.ceil(len(ticks) / 9)
+    title = f"{label}, minutes:seconds" if unit == "s" else f"{label}, {unit}" if unit else label
+    return _bars([(totals, "bar")], names, ticks[::every], title)
+
+
+def grouped_bars(groups: Sequence[tuple[str, Sequence[int]]], classes: Sequence[str]) -> str:
+    """Bars side by side: per group its name and one total per class."""
+    names = [name for name, _ in groups]
+    series = [([totals[i] for _, totals in groups], css) for i, css in enumerate(classes)]
+    ticks = [(i + 0.5, name) for i, name in enumerate(names)]
+    return _bars(series, names, ticks, "")
+
+
+def timelines(rows: Sequence[tuple[str, float, Sequence[Span]]]) -> str:
+    """One line per track, its sections as coloured blocks.
+
+    Parameters
+    ----------
+    rows
+        Per track its name, its duration and its sections as (start, end, label), in
+        seconds. A label is also the CSS class of its block. What lies beyond twice the
+        median duration and ten minutes is cut off, and marked.
+    """
+    left, row_height, block_height = 230, 24, 16
+    durations = [duration for _, duration, _ in rows]
+    # A mix of two hours would leave a few pixels to each of the songs.
+    shown = min(max(durations), max(2 * median(durations), SONG_SECONDS)) or 1.0
+    scale = (FULL_WIDTH - left - MARGIN_RIGHT) / shown
+    bottom = len(rows) * row_height + 6
+    parts = []
+    step = round_step(shown / 10, seconds=True)
+    for i in range(int(shown / step) + 1):
+        x = left + i * step * scale
+        parts.append(_line(x, 0, x, bottom, "grid"))
+        parts.append(_text(x, bottom + 16, clock(i * step), "middle"))
+    for row, (name, duration, spans) in enumerate(rows):
+        y = row * row_height + (row_height - block_height) / 2
+        parts.append(_text(left - 10, y + 12, _cut(name, 30), "end", "name"))
+        for start, end, section in spans:
+            if start >= shown:
+                break
+            width = max(0.5, (min(end, shown) - start) * scale - 1)
+            hint = f"{section}, {clock(start)} to {clock(end)}"
+            parts.append(
+                _rect(left + start * scale, y, width, block_height, f"section {section}", hint)
+            )
+        if duration > shown:
+            parts.append(
+                _text(FULL_WIDTH - MARGIN_RIGHT - 6, y + 12, f"to {clock(duration)}", "end", "on")
+            )
+    return _svg(FULL_WIDTH, bottom + 24, "Sections of the tracks over time", parts)
+
+
+def contour(points: Sequence[Point], start_seconds: float, end_seconds: float, gap: float) -> str:
+    """Pitch over time on a logarithmic axis with the names of notes.
+
+    Parameters
+    ----------
+    points
+        (time in seconds, F0 in Hz) of the voiced frames, at least one, in order.
+    start_seconds, end_seconds
+        The stretch of time that the axis covers.
+    gap
+        The line breaks between points that are further apart than this, in seconds.
+    """
+    height = 190
+    notes = [69 + 12 * math.log2(hz / 440) for _, hz in points]
+    low, high = math.floor(min(notes)) - 1, math.ceil(max(notes)) + 1
+    x_scale = (FULL_WIDTH - MARGIN_LEFT - MARGIN_RIGHT) / (end_seconds - start_seconds)
+    y_scale = (height - MARGIN_TOP - 26) / (high - low)
+
+    def x_of(seconds: float) -> float:
+        return MARGIN_LEFT + (seconds - start_seconds) * x_scale
+
+    def y_of(note: float) -> float:
+        return MARGIN_TOP + (high - note) * y_scale
+
+    parts = []
+    every = next(step for step in (1, 2, 3, 4, 6, 12, 24, 48, 96) if (high - low) / step <= 9)
+    for note in range(math.ceil(low / every) * every, high + 1, every):
+        parts.append(_line(MARGIN_LEFT, y_of(note), FULL_WIDTH - MARGIN_RIGHT, y_of(note), "grid"))
+        parts.append(_text(MARGIN_LEFT - 6, y_of(note) + 4, _note_name(note), "end"))
+    tick = round_step((end_seconds - start_seconds) / 10, seconds=True)
+    for i in range(math.ceil(start_seconds / tick), int(end_seconds / tick) + 1):
+        parts.append(_text(x_of(i * tick), height - 6, clock(i * tick), "middle"))
+    at = [(x_of(seconds), y_of(note)) for (seconds, _), note in zip(points, notes, strict=True)]
+    path = f"M{at[0][0]:.1f} {at[0][1]:.1f}"
+    for (before, now), (x, y) in zip(pairwise(points), at[1:], strict=True):
+        path += f"{'L' if now[0] - before[0] <= gap else 'M'}{x:.1f} {y:.1f}"
+    parts.append(f'<path class="contour" d="{path}"/>')
+    return _svg(FULL_WIDTH, height, "Pitch over time", parts)
+
+
+def clock(seconds: float) -> str:
+    """`1:05`, or `1:02:05` from an hour on; `0:00.5` below whole seconds."""
+    whole = int(seconds)
+    fraction = f"{seconds - whole:.1f}"[1:] if seconds - whole >= 0.05 else ""
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    front = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
+    return f"{front}:{rest:02d}{fraction}"
+
+
+def round_step(least: float, *, seconds: bool = False) -> float:
+    """Smallest round number that is not below `least`, on a clock or by tens."""
+    if seconds:
+        for step in (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600):
+            if step >= least:
+                return step
+    magnitude = 10.0 ** math.floor(math.log10(max(least, 1e-9)))
+    return next(f * magnitude for f in (1, 2, 5, 10) if f * magnitude >= least * (1 - 1e-9))
+
+
+def _bars(
+    series: Sequence[tuple[Sequence[int], str]],
+    names: Sequence[str],
+    ticks: Sequence[tuple[float, str]],
+    title: str,
+) -> str:
+    """Vertical bars; `ticks` are (place in bars from the left, text)."""
+    bottom = CHART_HEIGHT - MARGIN_BOTTOM
+    slot = (HALF_WIDTH - MARGIN_LEFT - MARGIN_RIGHT) / len(names)
+    top = max(1, max(max(totals) for totals, _ in series))
+    step = max(1, round(round_step(top / 4)))
+    ceiling = math.ceil(top / step) * step
+    y_scale = (bottom - MARGIN_TOP) / ceiling
+    parts = []
+    for total in range(0, ceiling + 1, step):
+        y = bottom - total * y_scale
+        parts.append(_line(MARGIN_LEFT, y, HALF_WIDTH - MARGIN_RIGHT, y, "grid"))
+        parts.append(_text(MARGIN_LEFT - 6, y + 4, f"{total:,}", "end"))
+    width = slot * 0.84 / len(series)
+    for place, (totals, css) in enumerate(series):
+        for i, total in enumerate(totals):
+            if total:
+                x = MARGIN_LEFT + (i + 0.08) * slot + place * width
+                height = total * y_scale
+                parts.append(_rect(x, bottom - height, width, height, css, f"{names[i]}: {total}"))
+    for tick, text in ticks:
+        parts.append(_text(MARGIN_LEFT + tick * slot, bottom + 16, text, "middle"))
+    middle = (MARGIN_LEFT + HALF_WIDTH - MARGIN_RIGHT) / 2
+    parts.append(_text(middle, CHART_HEIGHT - 6, title, "middle"))
+    return _svg(HALF_WIDTH, CHART_HEIGHT, title or "Bars", parts)
+
+
+def _number(value: float, unit: str) -> str:
+    return clock(value) if unit == "s" else f"{value:.6g}"
+
+
+def _note_name(midi: int) -> str:
+    """`A4` for 69: scientific pitch notation."""
+    return f"{NOTE_NAMES[midi % 12]}{midi // 12 - 1}"
+
+
+def _cut(text: str, characters: int) -> str:
+    return text if len(text) <= characters else text[: characters - 1] + "…"
+
+
+def _svg(width: float, height: float, name: str, parts: Sequence[str]) -> str:
+    return (
+        f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(name)}">'
+        f"{''.join(parts)}</svg>"
+    )
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, css: str) -> str:
+    return f'<line class="{css}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
+
+
+def _rect(x: float, y: float, width: float, height: float, css: str, hint: str) -> str:
+    return (
+        f'<rect class="{escape(css)}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" '
+        f'height="{height:.1f}"><title>{escape(hint)}</title></rect>'
+    )
+
+
+def _text(x: float, y: float, text: str, anchor: str, css: str = "tick") -> str:
+    return (
+        f'<text class="{css}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+    )

@@ -1,0 +1,198 @@
+"""The dataset on disk: one JSON array of tracks, and beside it a folder of tables.
+
+Everything streams: a track is in memory only while it is written. The JSON holds
+one track per line, which is what makes it mergeable without reading it whole.
+"""
+
+import heapq
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from blocks.storage import Storage, StorageError
+from tasks.song import schema
+
+Record = dict[str, Any]
+
+ROW_GROUP_TRACKS = 64
+"""Tracks per row group: a few MB, what a reader has in memory at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where the parts of a dataset lie, from the path of its JSON file."""
+
+    json: Path
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the tables, named after the JSON file."""
+        return self.json.with_suffix("")
+
+    @property
+    def failures(self) -> Path:
+        """One JSON object per line and failed track."""
+        return self.folder / "failures.jsonl"
+
+    @property
+    def manifest(self) -> Path:
+        """What the dataset was made of, and how."""
+        return self.folder / "manifest.json"
+
+    @property
+    def report(self) -> Path:
+        """Page to look at."""
+        return self.folder / "report.html"
+
+
+def write(paths: Paths, records: Iterable[Record]) -> int:
+    """Write ``X.json``, ``tracks.parquet`` and ``segments.parquet``, each whole or not at all.
+
+    Parameters
+    ----------
+    paths
+        Where to.
+    records
+        Entries of the tracks, in order.
+
+    Returns
+    -------
+    int
+        Number of tracks written.
+
+    Raises
+    ------
+    StorageError
+        If there is no space, or the folder cannot be written.
+    """
+    count = 0
+    with ExitStack() as stack:
+        writing = stack.enter_context
+        beside, inside = Storage(str(paths.json.parent)), Storage(str(paths.folder))
+        json_path = writing(beside.writing(paths.json.name))
+        json = stack.enter_context(open(json_path, "wb"))
+        tracks = writing(_table(writing(inside.writing("tracks.parquet")), schema.TRACKS))
+        segments = writing(_table(writing(inside.writing("segments.parquet")), schema.SEGMENTS))
+        json.write(b"[")
+        for group in _grouped(records, ROW_GROUP_TRACKS):
+            for record in group:
+                json.write(b",\n" if count else b"\n")
+                json.write(orjson.dumps(record))
+                count += 1
+            tracks.write_table(pa.Table.from_pylist(group, schema=schema.TRACKS))
+            rows = [
+                {"track_id": record["track_id"], **segment}
+                for record in group
+                for segment in record["segments"]
+            ]
+            segments.write_table(pa.Table.from_pylist(rows, schema=schema.SEGMENTS))
+        json.write(b"\n]\n")
+    return count
+
+
+def read(path: Path) -> Iterator[Record]:
+    """Entries of a dataset's JSON file, one by one.
+
+    Raises
+    ------
+    ValueError
+        If the file is not one that :func:`write` wrote.
+    """
+    with open(path, "rb") as file:
+        if file.readline().strip() != b"[":
+            raise ValueError(f"{path} is not a dataset that Songmill wrote")
+        for line in file:
+            text = line.strip().removesuffix(b",")
+            if text == b"]":
+                return
+            try:
+                yield orjson.loads(text)
+            except orjson.JSONDecodeError as error:
+                raise ValueError(f"{path} is damaged: {error}") from error
+    raise ValueError(f"{path} ends before its last track")
+
+
+def merged(shards: Sequence[Iterable[Record]], order: Callable[[Record], Any]) -> Iterator[Record]:
+    """Entries of several datasets in one order, each track once.
+
+    Parameters
+    ----------
+    shards
+        Entries of each dataset, already in that order.
+    order
+        What they are ordered by.
+    """
+    seen: set[str] = set()
+    for record in heapq.merge(*shards, key=order):
+        if record["track_id"] not in seen:
+            seen.add(record["track_id"])
+            yield record
+
+
+def write_failures(paths: Paths, failures: Iterable[Mapping[str, Any]]) -> None:
+    """Write ``failures.jsonl``."""
+    lines = b"".join(orjson.dumps(failure) + b"\n" for failure in failures)
+    Storage(str(paths.folder)).write_bytes(paths.failures.name, lines)
+
+
+def read_failures(paths: Paths) -> list[Record]:
+    """Rows of ``failures.jsonl``."""
+    return [orjson.loads(line) for line in paths.failures.read_bytes().splitlines()]
+
+
+def write_manifest(paths: Paths, manifest: Mapping[str, Any]) -> None:
+    """Write ``manifest.json``."""
+    text = orjson.dumps(manifest, option=orjson.OPT_INDENT_2)
+    Storage(str(paths.folder)).write_bytes(paths.manifest.name, text + b"\n")
+
+
+def read_manifest(paths: Paths) -> Record | None:
+    """Content of ``manifest.json``, or None if there is none or it is damaged."""
+    try:
+        manifest: Record = orjson.loads(paths.manifest.read_bytes())
+    except (FileNotFoundError, orjson.JSONDecodeError):
+        return None
+    return manifest
+
+
+def check_writable(paths: Paths) -> None:
+    """Make sure that the dataset can be written, before any work.
+
+    Raises
+    ------
+    StorageError
+        If it cannot.
+    """
+    for folder in (paths.json.parent, paths.folder):
+        storage = Storage(str(folder))
+        storage.write_bytes(".songmill-probe", b"")
+        storage.delete(".songmill-probe")
+    if paths.json.is_dir():
+        raise StorageError(f"{paths.json} is a folder: --output names the JSON file to write.")
+
+
+def order_of(path: str) -> bytes:
+    """What tracks are ordered by: the bytes of the path, the same on every machine."""
+    return os.fsencode(path)
+
+
+def _table(target: Path, table_schema: pa.Schema) -> pq.ParquetWriter:
+    return pq.ParquetWriter(target, table_schema, compression="zstd")
+
+
+def _grouped(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
+    group: list[Record] = []
+    for record in records:
+        group.append(record)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group

@@ -1,0 +1,265 @@
+"""Which songs a folder holds: by content, each known by the digest of its bytes."""
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from blocks.storage import Storage
+from tasks import audio
+from tasks.audio import printable
+from tasks.step import Track, TrackError, digest
+
+ShardBy = Literal["hash", "alphabetical", "directory"]
+
+READ_BYTES = 2**20
+READ_THREADS = 4
+LYRICS_SUFFIXES = (".lrc", ".txt")
+DIGESTS = "digests.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class FileFailure:
+    """A file that was expected to be a song and is not."""
+
+    path: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """What a folder holds.
+
+    Attributes
+    ----------
+    tracks
+        One per distinct content, in the order of their paths.
+    duplicates
+        Path of a further copy -> path of the track that it is a copy of.
+    failures
+        Files named like audio that hold none, or cannot be read.
+    """
+
+    tracks: list[Track]
+    duplicates: dict[str, str]
+    failures: list[FileFailure]
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One part of a folder's files, the same on every machine."""
+
+    index: int
+    total: int
+    by: ShardBy
+
+    def select(self, paths: Sequence[str]) -> list[str]:
+        """The shard's own of all `paths`.
+
+        ``hash`` and ``directory`` place a file by a digest of its path or its
+        folder, so that new files move no others; ``alphabetical`` cuts the
+        sorted list into runs of equal length.
+        """
+        if self.by == "alphabetical":
+            count = len(paths)
+            start = self.index * count // self.total
+            return list(paths[start : (self.index + 1) * count // self.total])
+        key: Callable[[str], str] = (
+            (lambda path: path) if self.by == "hash" else (lambda path: os.path.dirname(path))
+        )
+        return [
+            path
+            for path in paths
+            if int(digest(os.fsencode(key(path))), 16) % self.total == self.index
+        ]
+
+
+def discover(
+    source: Storage,
+    checkpoints: Storage,
+    *,
+    own: Sequence[Storage] = (),
+    metadata: Callable[[str], dict[str, str]],
+    max_tracks: int | None = None,
+    shard: Shard | None = None,
+) -> Discovery:
+    """Find the songs below `source`.
+
+    Parameters
+    ----------
+    source
+        Folder or bucket to look through, recursively.
+    checkpoints
+        Where the digests of files are remembered, so that an unchanged file is
+        not read again.
+    own
+        Places that this program writes to: what lies there is no source.
+    metadata
+        From a file's path to what is known of the song.
+    max_tracks
+        Stop after so many files.
+    shard
+        Take only this part of the files.
+    """
+    paths = _foreign(source.files(), source, own)
+    sidecars = _sidecars(paths)
+    candidates = _candidates(source, paths)
+    if shard is not None:
+        candidates = shard.select(candidates)
+    candidates = candidates[:max_tracks]
+    digests = _Digests(source, checkpoints)
+    lyrics = {path: sidecars.get(os.path.splitext(path)[0].lower()) for path in candidates}
+    found = digests.of([*candidates, *(path for path in lyrics.values() if path)])
+    digests.save()
+
+    first: dict[str, str] = {}
+    result = Discovery([], {}, [])
+    for path in candidates:
+        track_id = found[path]
+        if isinstance(track_id, TrackError):
+            result.failures.append(FileFailure(path, track_id.reason, track_id.message))
+        elif track_id in first:
+            result.duplicates[path] = first[track_id]
+        else:
+            first[track_id] = path
+            sidecar = lyrics[path]
+            lyrics_digest = found[sidecar] if sidecar else None
+            readable = isinstance(lyrics_digest, str)
+            result.tracks.append(
+                Track(
+                    track_id=track_id,
+                    path=path,
+                    lyrics_path=sidecar if readable else None,
+                    lyrics_digest=lyrics_digest if isinstance(lyrics_digest, str) else None,
+                    metadata=metadata(path),
+                )
+            )
+    return result
+
+
+def _foreign(paths: Sequence[str], source: Storage, own: Sequence[Storage]) -> list[str]:
+    """Paths that lie in none of the places in `own`."""
+    if not source.is_local:
+        prefixes = [place.address.removeprefix(f"{source.address}/") for place in own]
+    else:
+        root = os.path.realpath(source.address)
+        prefixes = [
+            os.path.relpath(os.path.realpath(place.address), root)
+            for place in own
+            if place.is_local
+        ]
+    inside = tuple(f"{prefix}/" for prefix in prefixes)
+    return [path for path in paths if not path.startswith(inside)]
+
+
+def _candidates(source: Storage, paths: Sequence[str]) -> list[str]:
+    """Files named like audio, and files that hold audio under another name."""
+
+    def is_candidate(path: str) -> bool:
+        if PurePosixPath(path).suffix.lower() in audio.EXTENSIONS:
+            return True
+        # In a bucket every look at a file is a request that is billed.
+        return source.is_local and audio.sniff(_head(source, path)) is not None
+
+    with ThreadPoolExecutor(READ_THREADS) as pool:
+        flags = pool.map(is_candidate, paths)
+        return [path for path, flag in zip(paths, flags, strict=True) if flag]
+
+
+def _head(source: Storage, path: str) -> bytes:
+    try:
+        with open(Path(source.address, path), "rb") as file:
+            return file.read(audio.SNIFF_BYTES)
+    except OSError:
+        return b""
+
+
+def _sidecars(paths: Iterable[str]) -> dict[str, str]:
+    """Lyrics files by path without suffix in lower case; the richer format wins."""
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for path in paths:
+        stem, suffix = os.path.splitext(path)
+        if suffix.lower() in LYRICS_SUFFIXES:
+            found[stem.lower()].setdefault(suffix.lower(), path)
+    return {
+        stem: next(by_suffix[suffix] for suffix in LYRICS_SUFFIXES if suffix in by_suffix)
+        for stem, by_suffix in found.items()
+    }
+
+
+class _Digests:
+    """Digests of files, remembered by path, size and time of change."""
+
+    def __init__(self, source: Storage, checkpoints: Storage) -> None:
+        self._source = source
+        self._checkpoints = checkpoints
+        self._known: dict[tuple[str, int, int], str] = {}
+        if source.is_local and checkpoints.exists(DIGESTS):
+            with checkpoints.reading(DIGESTS) as path:
+                table = pq.ParquetFile(path).read().to_pydict()
+            names = (os.fsdecode(name) for name in table["path"])
+            self._known = dict(
+                zip(
+                    zip(names, table["size_bytes"], table["modified_ns"], strict=True),
+                    table["digest"],
+                    strict=True,
+                )
+            )
+        self._before = len(self._known)
+
+    def of(self, paths: Iterable[str]) -> dict[str, str | TrackError]:
+        """Digest of each file, or why there is none."""
+        wanted = list(paths)
+        with ThreadPoolExecutor(READ_THREADS) as pool:
+            return dict(zip(wanted, pool.map(self._of, wanted), strict=True))
+
+    def save(self) -> None:
+        """Remember what is known now, if it is more than before."""
+        if not self._source.is_local or len(self._known) == self._before:
+            return
+        keys = list(self._known)
+        table = pa.table(
+            {
+                # Bytes, since a file's name need not be UTF-8.
+                "path": pa.array([os.fsencode(key[0]) for key in keys], pa.binary()),
+                "size_bytes": [key[1] for key in keys],
+                "modified_ns": [key[2] for key in keys],
+                "digest": list(self._known.values()),
+            }
+        )
+        with self._checkpoints.writing(DIGESTS) as target:
+            pq.write_table(table, target)
+
+    def _of(self, path: str) -> str | TrackError:
+        name = printable(path)
+        try:
+            if not self._source.is_local:
+                return digest(self._source.read_bytes(path))
+            local = Path(self._source.address, path)
+            status = os.stat(local)
+            if status.st_size == 0:
+                return TrackError("empty", f"{name} is an empty file.")
+            key = (path, status.st_size, status.st_mtime_ns)
+            if key not in self._known:
+                self._known[key] = _digest_of_file(local)
+            return self._known[key]
+        except FileNotFoundError:
+            return TrackError("missing", f"{name} is not there any more.")
+        except OSError as error:
+            return TrackError("unreadable", f"{name} cannot be read: {error.strerror}.")
+
+
+def _digest_of_file(path: Path) -> str:
+    hashed = blake2b(digest_size=16)
+    with open(path, "rb") as file:
+        while block := file.read(READ_BYTES):
+            hashed.update(block)
+    return hashed.hexdigest()

@@ -1,0 +1,137 @@
+"""Prompts rewritten by a language model, one request per track.
+
+A step of its own and not a part of `prompts`: a track that the budget, a rate limit
+or the network left without a rewritten prompt is a failed row here, which the next
+run tries again, while its template prompts stand.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+import pyarrow as pa
+from pydantic import Field
+
+from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column
+
+# Longer lists are cut: models lose count, and one reply stays a few kilobytes.
+MAX_PROMPTS_PER_REQUEST = 24
+# Room per word in a reply, JSON and the longest languages included.
+TOKENS_PER_WORD = 4
+# A reply may run over the words it was asked for by this factor, not more.
+MAX_WORDS_FACTOR = 3
+
+SYSTEM = (
+    "You turn terse descriptions of the sections of one piece of music into natural prompts "
+    "for a text-to-music model. Keep every fact: section, genre, tempo, key, loudness, timbre, "
+    "and whether there are vocals. Evoke mood and texture, but invent no instrument, lyric or "
+    "fact. Never name an artist, band, song, label or brand. Vary the wording between sections. "
+    "Each prompt is one or two sentences of at most {max_words} words. Answer with a JSON object "
+    '{{"prompts": [...]}} that holds exactly one string per description, in the same order.'
+)
+
+
+class EnhanceConfig(StepConfig):
+    """How prompts are rewritten."""
+
+    llm_model: Annotated[str, Field(min_length=1, description="chat model")] = "gpt-4o-mini"
+    temperature: Annotated[
+        float | None, Field(ge=0, le=2, description="sampling temperature; null for the server's")
+    ] = 0.7
+    max_words: Annotated[int, Field(ge=5, le=200, description="longest prompt, in words")] = 40
+
+
+def run(
+    tracks: Sequence[Track],
+    upstream: Mapping[str, Sequence[Row | None]],
+    config: EnhanceConfig,
+    tools: Tools,
+) -> list[Row | TrackError]:
+    """Rewritten prompts of a batch; the requests of all its tracks run concurrently."""
+    from models.llm import ChatRequest, LlmError, complete
+
+    if tools.llm is None:
+        raise ValueError("the step 'enhance' needs Tools.llm")
+    system = SYSTEM.format(max_words=config.max_words)
+    requests: list[ChatRequest] = []
+    owners: list[int] = []
+    for index, row in enumerate(upstream["prompts"]):
+        assert row is not None
+        for prompts in _chunks(row["prompt"]):
+            user = json.dumps({"descriptions": prompts}, ensure_ascii=False)
+            max_tokens = 50 + len(prompts) * config.max_words * TOKENS_PER_WORD
+            requests.append(
+                ChatRequest(config.llm_model, system, user, max_tokens, config.temperature)
+            )
+            owners.append(index)
+
+    def check(request: ChatRequest, reply: str) -> None:
+        parse_reply(reply, len(json.loads(request.user)["descriptions"]), config.max_words)
+
+    results: list[Row | TrackError] = [
+        {"prompt_enhanced": [], "llm_model": config.llm_model} for _ in tracks
+    ]
+    replies = complete(requests, tools.llm, check)
+    for index, request, reply in zip(owners, requests, replies, strict=True):
+        result = results[index]
+        if isinstance(result, TrackError):
+            continue
+        if isinstance(reply, LlmError):
+            results[index] = TrackError(reply.reason, reply.message)
+            continue
+        count = len(json.loads(request.user)["descriptions"])
+        result["prompt_enhanced"] += parse_reply(reply.text, count, config.max_words)
+        result["llm_model"] = reply.model
+    return results
+
+
+def parse_reply(reply: str, count: int, max_words: int) -> list[str]:
+    """Prompts in a model's reply.
+
+    Raises
+    ------
+    ValueError
+        If the reply is not a JSON object with `count` prompts of bounded length.
+    """
+    text = reply.strip()
+    if text.startswith("```"):  # smaller models fence their JSON
+        text = text.strip("`").removeprefix("json")
+    try:
+        content = json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        raise ValueError("not JSON") from None
+    prompts = content.get("prompts") if isinstance(content, dict) else None
+    if not isinstance(prompts, list) or not all(isinstance(prompt, str) for prompt in prompts):
+        raise ValueError("no list of prompts")
+    if len(prompts) != count:
+        raise ValueError(f"{len(prompts)} prompts for {count} sections")
+    prompts = [" ".join(prompt.split()) for prompt in prompts]
+    if not all(0 < len(prompt.split()) <= MAX_WORDS_FACTOR * max_words for prompt in prompts):
+        raise ValueError("an empty or overlong prompt")
+    return prompts
+
+
+def _chunks(prompts: Sequence[str]) -> list[list[str]]:
+    return [
+        list(prompts[start : start + MAX_PROMPTS_PER_REQUEST])
+        for start in range(0, len(prompts), MAX_PROMPTS_PER_REQUEST)
+    ]
+
+
+STEP = Step(
+    name="enhance",
+    version=1,
+    config=EnhanceConfig,
+    columns=pa.schema(
+        [
+            column(
+                "prompt_enhanced",
+                pa.list_(pa.string()),
+                "prompt of each segment, rewritten by a language model",
+            ),
+            column("llm_model", pa.string(), "the model, as its server names it"),
+        ]
+    ),
+    run=run,
+    upstream=("prompts",),
+)

@@ -1,0 +1,175 @@
+"""What a track sounds like: tempo, beats, key, loudness, timbre, as a whole and beat by beat."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from tasks.step import Row, Samples, Step, StepConfig, Tools, Track, TrackError, column, per_track
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Float32 = npt.NDArray[np.float32]
+    Float64 = npt.NDArray[np.float64]
+
+MIN_SECONDS = 0.1
+"""Shorter than one window of the analysis, where no frame is more than its edges."""
+
+
+class FeaturesConfig(StepConfig):
+    """Configuration of the features step."""
+
+    sample_rate_hz: int = Field(
+        22_050,
+        ge=8_000,
+        le=48_000,
+        description="Rate at which features are computed, in Hz",
+    )
+
+
+COLUMNS = pa.schema(
+    [
+        column("duration_seconds", pa.float64(), "Length of the track", "s"),
+        column("tempo_bpm", pa.float64(), "Tempo; null without a credible beat", "1/min"),
+        column(
+            "beat_times_seconds",
+            pa.list_(pa.float32()),
+            "Times of the beats; null without a credible beat",
+            "s",
+        ),
+        column("tonic", pa.string(), "Tonic of the key, C to B with sharps; null without pitch"),
+        column("mode", pa.string(), "major or minor; null without pitch"),
+        column(
+            "key_confidence",
+            pa.float64(),
+            "Correlation of the track's pitch classes with its key's profile; null without pitch",
+        ),
+        column(
+            "energy", pa.float64(), "Mean RMS of frames over the largest RMS of a frame, 0 to 1"
+        ),
+        column("rms", pa.float64(), "Mean RMS of frames of 2048 samples, full scale being 1"),
+        column("spectral_centroid_hz", pa.float64(), "Mean spectral centroid of frames", "Hz"),
+        column(
+            "chroma",
+            pa.list_(pa.float32(), 12),
+            "Mean energy of the pitch classes, C first, the largest of each frame being 1",
+        ),
+        column("mel_db", pa.list_(pa.float32(), 128), "Mean level of 128 mel bands", "dB"),
+        column(
+            "mfcc", pa.list_(pa.float32(), 20), "Mean of 20 mel-frequency cepstral coefficients"
+        ),
+        column(
+            "grid_seconds",
+            pa.list_(pa.float32()),
+            "Boundaries of blocks of one beat (0.5 s without beats), from 0 to the duration",
+            "s",
+        ),
+        column("grid_rms", pa.list_(pa.float32()), "Mean RMS of each block"),
+        column(
+            "grid_energy",
+            pa.list_(pa.float32()),
+            "Mean RMS of each block over the largest RMS of a frame of the track",
+        ),
+        column(
+            "grid_centroid_hz", pa.list_(pa.float32()), "Mean spectral centroid of each block", "Hz"
+        ),
+        column(
+            "grid_chroma", pa.list_(pa.float32()), "Mean chroma of each block, 12 values per block"
+        ),
+        column("grid_mfcc", pa.list_(pa.float32()), "Mean MFCC of each block, 20 values per block"),
+        column(
+            "grid_frames", pa.list_(pa.int32()), "Frames of each block, as weights of its means"
+        ),
+    ]
+)
+
+
+def compute_features(signal: Samples, sample_rate_hz: int) -> Row:
+    """Row of features of a mono signal, shape ``(samples,)``.
+
+    Raises
+    ------
+    TrackError
+        ``"too-short"`` below 0.1 s; ``"not-finite"`` if samples are NaN or infinite.
+    """
+    from tasks.dsp.filterbanks import mel_centres_hz
+    from tasks.dsp.rhythm import beat_grid, find_beats
+    from tasks.dsp.spectral import N_MELS, frame_features, frame_rms
+    from tasks.dsp.tonal import constant_q, estimate_key
+
+    duration_seconds = len(signal) / sample_rate_hz
+    if duration_seconds < MIN_SECONDS:
+        raise TrackError(
+            "too-short",
+            f"The track lasts {duration_seconds:.3f} s; features need at least {MIN_SECONDS} s.",
+        )
+    rms = frame_rms(signal)
+    if not np.isfinite(rms).all():
+        raise TrackError(
+            "not-finite", "The track has samples that are not a finite number; export it again."
+        )
+    frames = frame_features(signal, sample_rate_hz)
+    mel_hz = mel_centres_hz(sample_rate_hz, N_MELS)
+    beats = find_beats(frames.mel_db, mel_hz, frames.hop_seconds)
+    key = estimate_key(constant_q(signal, sample_rate_hz, tuning_bins=frames.tuning_bins))
+    grid_seconds = beat_grid(beats, duration_seconds)
+    starts = np.ceil(grid_seconds[:-1] / frames.hop_seconds).astype(np.intp)
+    peak_rms = float(rms.max())
+    energy = rms / peak_rms if peak_rms else rms
+    return {
+        "duration_seconds": duration_seconds,
+        "tempo_bpm": beats and beats.tempo_bpm,
+        "beat_times_seconds": beats and beats.times_seconds.astype(np.float32),
+        "tonic": key and key.tonic,
+        "mode": key and key.mode,
+        "key_confidence": key and key.confidence,
+        "energy": _mean(energy),
+        "rms": _mean(rms),
+        "spectral_centroid_hz": _mean(frames.centroid_hz),
+        "chroma": _mean_rows(frames.chroma),
+        "mel_db": _mean_rows(frames.mel_db),
+        "mfcc": _mean_rows(frames.mfcc),
+        "grid_seconds": grid_seconds.astype(np.float32),
+        "grid_rms": _block_means(rms, starts),
+        "grid_energy": _block_means(energy, starts),
+        "grid_centroid_hz": _block_means(frames.centroid_hz, starts),
+        "grid_chroma": _block_means(frames.chroma, starts),
+        "grid_mfcc": _block_means(frames.mfcc, starts),
+        "grid_frames": np.diff(np.append(starts, len(rms))).astype(np.int32),
+    }
+
+
+def _features(
+    track: Track, upstream: Mapping[str, Row | None], config: FeaturesConfig, tools: Tools
+) -> Row:
+    signal = tools.mix(track, config.sample_rate_hz)
+    return compute_features(signal, config.sample_rate_hz)
+
+
+def _mean(values: "Float32") -> float:
+    return float(values.mean(dtype=np.float64))
+
+
+def _mean_rows(rows: "Float32") -> "Float32":
+    return rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+
+
+def _block_means(values: "Float32", starts: "npt.NDArray[np.intp]") -> "Float32":
+    """Means over the blocks of frames that begin at `starts`, row-major."""
+    sums = np.add.reduceat(values, starts, axis=0, dtype=np.float64)
+    counts = np.diff(np.append(starts, len(values)))
+    means = sums / counts.reshape(-1, *[1] * (values.ndim - 1))
+    return means.astype(np.float32).ravel()
+
+
+STEP = Step(
+    name="features",
+    version=1,
+    config=FeaturesConfig,
+    columns=COLUMNS,
+    run=per_track(_features),
+    upstream=("probe",),
+)

@@ -1,0 +1,95 @@
+"""Shards that were built apart, merged into the dataset that one build would have made."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from tasks.song import assemble, dataset
+from tasks.song.dataset import Paths, Record
+
+
+class ShardError(Exception):
+    """Shards that cannot be merged; one sentence."""
+
+
+def merge_shards(shards: Sequence[Paths], target: Paths) -> Record:
+    """Merge datasets into one, each track once, and return its manifest.
+
+    Nothing but one track of each shard is in memory.
+
+    Parameters
+    ----------
+    shards
+        Datasets to merge.
+    target
+        Where the merged dataset goes.
+
+    Raises
+    ------
+    ShardError
+        If one of them is missing, damaged, or was made in another way.
+    """
+    manifests = [_manifest(shard) for shard in shards]
+    first = manifests[0]
+    for shard, content in zip(shards, manifests, strict=True):
+        for aspect in ("format_version", "profile", "columns"):
+            if content[aspect] != first[aspect]:
+                raise ShardError(
+                    f"{shard.json} was made with other {aspect} than {shards[0].json}: build it "
+                    "again with the same version and options."
+                )
+    try:
+        records = dataset.merged(
+            [dataset.read(shard.json) for shard in shards],
+            order=lambda record: dataset.order_of(record["file_path"]),
+        )
+        count = dataset.write(target, records)
+    except ValueError as error:
+        raise ShardError(f"{error}: build that shard again.") from error
+    failures = sorted(
+        (failure for shard in shards for failure in dataset.read_failures(shard)),
+        key=lambda failure: dataset.order_of(failure["file_path"]),
+    )
+    dataset.write_failures(target, failures)
+    content = first | {
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "counts": {
+            "tracks": count,
+            "failed": len({failure["file_path"] for failure in failures}),
+            "duplicates": sum(each["counts"]["duplicates"] for each in manifests)
+            + sum(each["counts"]["tracks"] for each in manifests)
+            - count,
+        },
+        "failures_by_reason": dict(
+            sorted(Counter(failure["reason"] for failure in failures).items())
+        ),
+        "duplicates": _united([each["duplicates"] for each in manifests]),
+        "seconds_by_step": _summed([each["seconds_by_step"] for each in manifests]),
+        "vocals_dir": None,
+        "shards": [
+            {"json": str(shard.json), "vocals_dir": each["vocals_dir"], **each["counts"]}
+            for shard, each in zip(shards, manifests, strict=True)
+        ],
+        "fingerprint": None,
+    }
+    return assemble.finish(target, content)
+
+
+def _manifest(shard: Paths) -> Record:
+    if not shard.json.exists():
+        raise ShardError(f"{shard.json} does not exist: --merge_shards takes the JSON files.")
+    manifest = dataset.read_manifest(shard)
+    if manifest is None:
+        raise ShardError(
+            f"{shard.manifest} is missing or damaged: run the build of that shard to its end."
+        )
+    return manifest
+
+
+def _united(parts: Sequence[dict[str, str]]) -> dict[str, str]:
+    return dict(sorted(pair for part in parts for pair in part.items()))
+
+
+def _summed(parts: Sequence[dict[str, float]]) -> dict[str, Any]:
+    return {name: round(sum(part.get(name, 0.0) for part in parts), 3) for name in parts[0]}

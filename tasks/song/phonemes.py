@@ -1,0 +1,200 @@
+"""Phonemes of the lyrics, per word and per line, in IPA."""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from itertools import groupby
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from models.gruut import PACKAGED_LANGUAGES
+from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column, per_track
+
+
+class PhonemesConfig(StepConfig):
+    """How words become phonemes.
+
+    Attributes
+    ----------
+    backend
+        ``auto`` takes gruut for German, English, Spanish, French and Italian, and espeak-ng for
+        every other language and for regional accents (``en-gb``).
+    language
+        BCP 47 tag to use in place of the lyrics' own language.
+    """
+
+    backend: Literal["auto", "gruut", "espeak"] = "auto"
+    language: str | None = None
+
+
+COLUMNS = pa.schema(
+    [
+        column("phonemes_ipa", pa.string(), "all words, parted by spaces, without stress marks"),
+        column("word", pa.list_(pa.string()), "words without surrounding punctuation"),
+        column(
+            "word_phonemes",
+            pa.list_(pa.list_(pa.string())),
+            "phonemes of each word; null for a word that the backend cannot read",
+        ),
+        column("line_ipa", pa.list_(pa.string()), "words of each line, parted by spaces"),
+        column("backend", pa.string(), "gruut or espeak-ng"),
+        column("language", pa.string(), "the backend's name for the language or accent"),
+    ]
+)
+
+MAX_RUN_WORDS = 200
+"""Words pronounced at once, so that a file without line ends takes bounded memory."""
+
+MAX_WORD_CHARACTERS = 500
+"""A longer word is none; gruut would take a minute for a million letters. Lines of languages that
+write no spaces stay below it."""
+
+_MODELS = {
+    "auto": ("gruut", "espeak-ng"),
+    "gruut": ("gruut",),
+    "espeak": ("espeak-ng",),
+}
+
+# Typographic quotes, the modifier letter, grave and acute: all stand for the apostrophe.
+_APOSTROPHES = str.maketrans(dict.fromkeys("\u2019\u2018\u02bc`\u00b4", "'"))
+_SPOKEN_SYMBOLS = "&%"
+
+
+def run(track: Track, rows: Mapping[str, Row | None], config: PhonemesConfig, tools: Tools) -> Row:
+    """Phonemes of one track's lyrics; nulls where there are none.
+
+    Words are those of the lyrics step, one to one. Each line is pronounced as a whole, so that
+    liaisons and weak forms are heard; only numbers and the like, and lines in which the backend
+    joins or parts words, are pronounced word by word.
+
+    Raises
+    ------
+    TrackError
+        ``language-unknown`` if the lyrics' language is not known, ``language-unsupported`` if
+        no backend speaks it or reads any of its words.
+    """
+    lyrics = rows["lyrics"]
+    assert lyrics is not None
+    if lyrics["text"] is None:
+        return dict.fromkeys(COLUMNS.names)
+    adapter, language = _speaker(config.language or lyrics["language"], config.backend, tools)
+    words = [strip_punctuation(text) for text in lyrics["word_text"]]
+    phonemes: list[list[str] | None] = []
+    line_ipa = [""] * len(lyrics["line_text"])
+    for line, group in groupby(zip(lyrics["word_line"], words, strict=True), key=lambda x: x[0]):
+        pronounced = pronounce_line([word for _, word in group], adapter, language)
+        phonemes.extend(pronounced)
+        line_ipa[line] = _ipa(pronounced)
+    if not any(phonemes):
+        raise TrackError(
+            "language-unsupported",
+            f"{adapter.name} cannot read the script of these lyrics as language {language!r}; "
+            "set the language with --phonemes.language.",
+        )
+    return {
+        "phonemes_ipa": _ipa(phonemes),
+        "word": words,
+        "word_phonemes": phonemes,
+        "line_ipa": line_ipa,
+        "backend": adapter.name,
+        "language": language,
+    }
+
+
+STEP = Step(
+    name="phonemes",
+    version=1,
+    config=PhonemesConfig,
+    columns=COLUMNS,
+    run=per_track(run),
+    upstream=("lyrics",),
+    models=lambda config: _MODELS[config.backend],
+)
+
+
+def strip_punctuation(token: str) -> str:
+    """The word as written, without surrounding punctuation.
+
+    An apostrophe at one end belongs to the word ("'cause", "lovin'"); at both it quotes.
+    """
+    word = token.translate(_APOSTROPHES)
+    start, end = 0, len(word)
+    while start < end and _is_punctuation(word[start]):
+        start += 1
+    while start < end and _is_punctuation(word[end - 1]):
+        end -= 1
+    word = word[start:end]
+    if word.startswith("'") and word.endswith("'"):
+        return word.strip("'")
+    return re.sub("^'+|'+$", "'", word)
+
+
+def pronounce_line(words: list[str], adapter: Any, language: str) -> list[list[str] | None]:
+    """Phonemes of each word of a line; None for a word that the adapter cannot read."""
+    if len(words) > 1 and " ".join(words).isupper():
+        # Capitals would be spelt out as initials.
+        words = [word.lower() for word in words]
+    phonemes: list[list[str] | None] = []
+    numbered = enumerate(words)
+    for (plain, _), group in groupby(
+        numbered, key=lambda item: (_is_plain(item[1]), item[0] // MAX_RUN_WORDS)
+    ):
+        run_words = [word for _, word in group]
+        spoken = adapter.speak(" ".join(run_words), language) if plain else ()
+        if len(spoken) != len(run_words):
+            spoken = tuple(_pronounce_word(word, adapter, language) for word in run_words)
+        phonemes.extend(list(word) or None for word in spoken)
+    return phonemes
+
+
+def _pronounce_word(word: str, adapter: Any, language: str) -> tuple[str, ...]:
+    if len(word) > MAX_WORD_CHARACTERS:
+        return ()
+    return tuple(phone for spoken in adapter.speak(word, language) for phone in spoken)
+
+
+def _speaker(tag: str | None, backend: str, tools: Tools) -> tuple[Any, str]:
+    """Adapter for a language, and the adapter's name for the language."""
+    if tag is None:
+        raise TrackError(
+            "language-unknown",
+            "The language of the lyrics could not be told; name it in the file with [la:xx], or "
+            "for all tracks with --phonemes.language.",
+        )
+    tag = tag.lower().replace("_", "-")
+    if backend != "espeak":
+        adapter = tools.model("gruut")
+        language = adapter.language(tag)
+        packaged = language in PACKAGED_LANGUAGES and tag in (language, language.split("-")[0])
+        if language is not None and (packaged or backend == "gruut"):
+            return adapter, language
+    if backend != "gruut":
+        adapter = tools.model("espeak-ng")
+        language = adapter.language(tag)
+        if language is not None:
+            return adapter, language
+    remedy = "the auto backend knows more" if backend == "gruut" else "no backend knows it"
+    raise TrackError(
+        "language-unsupported",
+        f"There are no phonemes for language {tag!r}: {remedy}; if it is not the language of the "
+        "lyrics, set the right one with --phonemes.language.",
+    )
+
+
+def _ipa(phonemes: list[list[str] | None]) -> str:
+    return " ".join("".join(word) for word in phonemes if word)
+
+
+def _is_plain(word: str) -> bool:
+    """Whether the word is letters and apostrophes only, and thus surely one word when spoken."""
+    return len(word) <= MAX_WORD_CHARACTERS and all(
+        char == "'" or unicodedata.category(char)[0] in "LM" for char in word
+    )
+
+
+def _is_punctuation(char: str) -> bool:
+    category = unicodedata.category(char)
+    if char == "'" or char in _SPOKEN_SYMBOLS or category == "Sc":
+        return False
+    return category[0] in "PSCZ"

@@ -1,0 +1,261 @@
+"""One self-contained page that shows what is in a dataset and what is not.
+
+Tracks stream through: of each only numbers are kept, and of the first few what the
+timelines and the pitch contours draw. The page loads nothing from anywhere.
+"""
+
+import math
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from tasks.song import charts
+
+MAX_TIMELINES = 30
+MAX_CONTOURS = 4
+CONTOUR_SECONDS = 30.0
+# A pause in singing of this length ends a line of the contour.
+CONTOUR_GAP_SECONDS = 0.05
+MAX_FAILURES = 50
+MAX_GENRES = 12
+# Tonics in the order of the circle of fifths: related keys stand side by side.
+FIFTHS = ("C", "G", "D", "A", "E", "B", "F#", "C#", "G#", "D#", "A#", "F")
+SECTIONS = ("intro", "verse", "chorus", "bridge", "solo", "inst", "outro")
+
+Record = Mapping[str, Any]
+
+
+def render(
+    tracks: Iterable[Record], failures: Sequence[Record], manifest: Mapping[str, Any]
+) -> str:
+    """The page, as HTML.
+
+    Parameters
+    ----------
+    tracks
+        Entries of the dataset, in the shape of its JSON file; read once, one by one.
+    failures
+        Rows of ``failures.jsonl``: ``file_path``, ``step``, ``reason``, ``message``.
+    manifest
+        Content of ``manifest.json``; ``profile``, ``created_at``, ``counts``,
+        ``seconds_by_step`` and ``columns`` are shown where they are there.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    summary = _summarise(tracks)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("report.html.j2").render(
+        facts=_facts(summary, failures, manifest),
+        profile=manifest.get("profile"),
+        created_at=manifest.get("created_at"),
+        charts=_charts(summary),
+        genres=_ranked(summary.genres, MAX_GENRES),
+        labels=[label for label in SECTIONS if label in summary.labels],
+        other_labels=sorted(set(summary.labels) - set(SECTIONS)),
+        timelines=charts.timelines(summary.timelines) if summary.timelines else "",
+        timelines_shown=len(summary.timelines),
+        track_count=summary.tracks,
+        contours=[
+            (name, charts.contour(points, start, end, CONTOUR_GAP_SECONDS))
+            for name, start, end, points in summary.contours
+        ],
+        reasons=_ranked(Counter(str(failure.get("reason")) for failure in failures)),
+        failures=failures[:MAX_FAILURES],
+        failure_count=len(failures),
+        steps=_steps(manifest, summary.tracks),
+        absent=[
+            name.partition(".")[2]
+            for name, column in manifest.get("columns", {}).items()
+            if column.get("absent")
+        ],
+    )
+    # Names of files may hold what UTF-8 cannot.
+    return page.encode("utf-8", "replace").decode("utf-8")
+
+
+@dataclass
+class _Summary:
+    tracks: int = 0
+    segments: int = 0
+    durations: "array[float]" = field(default_factory=lambda: array("d"))
+    tempos: "array[float]" = field(default_factory=lambda: array("d"))
+    vocal_ratios: "array[float]" = field(default_factory=lambda: array("d"))
+    keys: Counter[tuple[str, str]] = field(default_factory=Counter)
+    genres: Counter[str] = field(default_factory=Counter)
+    labels: Counter[str] = field(default_factory=Counter)
+    with_lyrics: int = 0
+    timelines: list[tuple[str, float, list[charts.Span]]] = field(default_factory=list)
+    contours: list[tuple[str, float, float, list[charts.Point]]] = field(default_factory=list)
+
+
+def _summarise(tracks: Iterable[Record]) -> _Summary:
+    summary = _Summary()
+    for track in tracks:
+        segments = track.get("segments") or []
+        duration = track.get("duration") or 0.0
+        name = " - ".join(str(part) for part in (track.get("artist"), _title(track)) if part)
+        summary.tracks += 1
+        summary.segments += len(segments)
+        _keep(summary.durations, track.get("duration"))
+        _keep(summary.tempos, track.get("tempo"))
+        summary.with_lyrics += bool(track.get("lyrics"))
+        if track.get("dominant_key"):
+            summary.keys[track["dominant_key"], track.get("mode") or ""] += 1
+        if track.get("genre"):
+            summary.genres[str(track["genre"])] += 1
+        spans = []
+        for segment in segments:
+            _keep(summary.vocal_ratios, segment.get("vocal_ratio"))
+            if segment.get("section_type"):
+                label = str(segment["section_type"])
+                summary.labels[label] += 1
+                spans.append((segment["start_time"], segment["end_time"], label))
+        if len(summary.timelines) < MAX_TIMELINES and spans:
+            summary.timelines.append((name, duration, spans))
+        if len(summary.contours) < MAX_CONTOURS:
+            start, points = _excerpt(_pitch_points(segments))
+            if points:
+                end = min(start + CONTOUR_SECONDS, segments[-1]["end_time"])
+                summary.contours.append((name, start, end, points))
+    return summary
+
+
+def _title(track: Record) -> str:
+    return str(track.get("title") or track.get("source_id") or track.get("track_id") or "?")
+
+
+def _keep(values: "array[float]", value: float | None) -> None:
+    if value is not None and math.isfinite(value):
+        values.append(value)
+
+
+def _pitch_points(segments: Sequence[Record]) -> list[charts.Point]:
+    """Times and F0 of the voiced frames of a track."""
+    points = []
+    for segment in segments:
+        values = segment.get("f0_contour") or []
+        start = segment["start_time"]
+        hop = (segment["end_time"] - start) / len(values) if values else 0.0
+        for i, value in enumerate(values):
+            if value is not None and math.isfinite(value) and value > 0:
+                points.append((start + i * hop, value))
+    return points
+
+
+def _excerpt(points: Sequence[charts.Point]) -> tuple[float, list[charts.Point]]:
+    """The stretch of CONTOUR_SECONDS with the most voiced frames: its start and its points."""
+    best, best_start, tail = 0, 0.0, 0
+    for head, (seconds, _) in enumerate(points):
+        while points[tail][0] <= seconds - CONTOUR_SECONDS:
+            tail += 1
+        if head - tail + 1 > best:
+            best, best_start = head - tail + 1, points[tail][0]
+    start = float(math.floor(best_start))
+    return start, [point for point in points if start <= point[0] < start + CONTOUR_SECONDS]
+
+
+def _facts(
+    summary: _Summary, failures: Sequence[Record], manifest: Mapping[str, Any]
+) -> list[tuple[str, str]]:
+    """The figures at the top of the page: (value, what it is)."""
+    hours = sum(summary.durations) / 3600
+    failed = manifest.get("counts", {}).get(
+        "failed", len({failure.get("file_path") for failure in failures})
+    )
+    return [
+        (f"{summary.tracks:,}", "track" if summary.tracks == 1 else "tracks"),
+        (
+            f"{hours:,.1f}" if hours >= 1 else f"{hours * 60:.1f}",
+            "hours" if hours >= 1 else "minutes",
+        ),
+        (
+            charts.clock(round(median(summary.durations))) if summary.durations else "none",
+            "median duration",
+        ),
+        (f"{summary.segments:,}", "segments"),
+        (f"{summary.with_lyrics:,}", "with lyrics"),
+        (f"{failed:,}", "files with failures"),
+    ]
+
+
+def _charts(summary: _Summary) -> list[dict[str, str]]:
+    """Title, drawing and remark of each chart; an empty drawing for no values."""
+    keys = [
+        (tonic, [summary.keys[tonic, "major"], summary.keys[tonic, "minor"]]) for tonic in FIFTHS
+    ]
+    durations, tempos, ratios = summary.durations, summary.tempos, summary.vocal_ratios
+    drawn = (
+        (
+            "Durations",
+            durations and charts.histogram(durations, label="duration", unit="s"),
+            _known(len(durations), summary.tracks, "track", "a duration"),
+        ),
+        (
+            "Tempo",
+            tempos and charts.histogram(tempos, label="tempo", unit="BPM", step=5.0),
+            _known(len(tempos), summary.tracks, "track", "a tempo"),
+        ),
+        (
+            "Keys",
+            summary.keys and charts.grouped_bars(keys, ("major", "minor")),
+            _known(summary.keys.total(), summary.tracks, "track", "a key"),
+        ),
+        (
+            "Vocals",
+            ratios
+            and charts.histogram(
+                ratios, label="level of the vocals over the mix, per segment", unit="", step=0.05
+            ),
+            _known(len(ratios), summary.segments, "segment", "a vocal ratio"),
+        ),
+    )
+    return [{"title": title, "svg": str(svg or ""), "note": note} for title, svg, note in drawn]
+
+
+def _known(count: int, total: int, noun: str, value: str) -> str:
+    """`12 of 14 tracks have a tempo`; nothing when all have."""
+    if count == total:
+        return ""
+    if count == 0:
+        return f"No {noun} has {value}."
+    return f"{count:,} of {total:,} {noun}s have {value}."
+
+
+def _ranked(counter: Counter[str], most: int | None = None) -> list[tuple[str, int, float]]:
+    """Names with counts and shares of the largest, the most frequent first."""
+    ranked = sorted(counter.items(), key=lambda item: (-item[1], item[0]))[:most]
+    return [(name, count, 100 * count / ranked[0][1]) for name, count in ranked]
+
+
+def _steps(manifest: Mapping[str, Any], tracks: int) -> list[dict[str, Any]]:
+    """Per step of the run: its columns, models, settings and time."""
+    seconds = manifest.get("seconds_by_step", {})
+    steps: dict[str, dict[str, Any]] = {
+        name: {"name": name, "columns": [], "version": None, "models": [], "config": {}}
+        for name in seconds  # in the order of the run
+    }
+    for name, column in manifest.get("columns", {}).items():
+        if column.get("absent") or "step" not in column:
+            continue
+        step = steps.setdefault(column["step"], {"name": column["step"], "columns": []})
+        step["columns"].append(name.partition(".")[2])
+        step["version"] = column.get("step_version")
+        step["models"] = column.get("models") or []
+        step["config"] = column.get("config") or {}
+    longest = max(seconds.values(), default=0.0) or 1.0
+    for name, step in steps.items():
+        taken = seconds.get(name)
+        step["seconds"] = None if taken is None else f"{taken:,.1f}"
+        step["per_track"] = None if taken is None or not tracks else f"{taken / tracks:.3g}"
+        step["share"] = 0.0 if taken is None else 100 * taken / longest
+    return list(steps.values())

@@ -1,0 +1,37 @@
+"""What every test may need: signals, files in a folder, and a quiet Prefect."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soundfile
+
+# As in the workers: results and timings do not depend on the number of cores.
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+RATE_HZ = 22_050
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_prefect_home(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Servers that tests start keep their database out of the user's home."""
+    os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
+
+
+def tone(
+    frequency_hz: float = 440.0, seconds: float = 1.0, rate_hz: int = RATE_HZ, channels: int = 1
+) -> npt.NDArray[np.float32]:
+    """Sine of amplitude 0.5, shape (samples, channels)."""
+    time = np.arange(round(seconds * rate_hz)) / rate_hz
+    wave = 0.5 * np.sin(2 * np.pi * frequency_hz * time)
+    return np.repeat(wave[:, None], channels, axis=1).astype(np.float32)
+
+
+def write_tone(path: Path, frequency_hz: float = 440.0, seconds: float = 1.0) -> Path:
+    """A tone in a file whose format follows from its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, tone(frequency_hz, seconds), RATE_HZ)
+    return path

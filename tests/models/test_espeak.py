@@ -1,0 +1,89 @@
+# ruff: noqa: RUF001
+import subprocess
+import sys
+
+import pytest
+from phonemizer.backend import EspeakBackend
+from phonemizer.separator import Separator
+
+from models import espeak, registry
+
+
+@pytest.fixture(scope="module")
+def adapter():
+    return registry.load("espeak-ng")
+
+
+def ipa(adapter, text, language):
+    return ["".join(word) for word in adapter.speak(text, language)]
+
+
+@pytest.mark.parametrize(
+    ("tag", "voice"),
+    [("en", "en-us"), ("EN-GB", "en-gb"), ("en-au", "en-us"), ("fr", "fr-fr"), ("fr-ca", "fr-fr"),
+     ("zh", "cmn"), ("zh-hant-tw", "cmn"), ("zh-hk", "yue"), ("no", "nb"), ("pt-br", "pt-br"),
+     ("pt-pt", "pt"), ("iw", "he"), ("xx", None), ("fo", None)],
+)  # fmt: skip
+def test_voices(adapter, tag, voice):
+    assert adapter.language(tag) == voice
+
+
+@pytest.mark.parametrize(
+    ("text", "voice"),
+    [
+        ("wlazł kotek na płotek i mruga", "pl"),
+        ("meu coração não esquece", "pt-br"),
+        ("아리랑 아리랑 아라리요", "ko"),
+        ("さくら さくら", "ja"),
+        ("ja må hon leva uti 100 år", "sv"),
+        ("月亮代表我的心", "cmn"),
+    ],
+)
+def test_phonemes_are_espeaks_own_without_stress(adapter, text, voice):
+    own = EspeakBackend(voice).phonemize(
+        [text], separator=Separator(phone="", word=" "), strip=True
+    )[0]
+    assert ipa(adapter, text, voice) == own.split()
+
+
+def test_phonemes_are_apart_and_without_stress(adapter):
+    assert adapter.speak("hello world", "en-us") == (
+        ("h", "ə", "l", "oʊ"),
+        ("w", "ɜː", "l", "d"),
+    )
+
+
+def test_words_in_another_language_carry_no_flags(adapter):
+    assert ipa(adapter, "mon baby", "fr-fr") == ["mɔ̃", "beɪbi"]
+
+
+@pytest.mark.parametrize(
+    ("text", "voice"), [("привет", "en-us"), ("君を愛", "ja"), ("日本語", "en-us"), ("漢", "ko")]
+)
+def test_scripts_that_are_spelt_instead_of_read_have_no_phonemes(adapter, text, voice):
+    assert adapter.speak(text, voice) == ((),)
+
+
+def test_a_voice_has_one_backend_however_much_it_speaks(adapter):
+    before = espeak._backend("cs")
+    for number in range(3000):
+        adapter.speak(f"slovo {number}", "cs")
+    other = registry.load("espeak-ng", device="cuda")
+    other.speak("jiné slovo", "cs")
+    assert espeak._backend("cs") is before
+    assert espeak._backend.cache_info().currsize < 150
+
+
+def test_every_voice_speaks_and_nothing_is_said_aside():
+    script = (
+        "from models import espeak\n"
+        "voices = espeak._voices().values()\n"
+        "spoken = [espeak._speak('1', voice) for voice in voices]\n"
+        "print(len(spoken), sum(bool(words) for words in spoken))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert result.returncode == 0
+    assert result.stderr == ""
+    voices, speaking = map(int, result.stdout.split())
+    assert voices > 130
+    assert speaking >= voices - 3  # Three know no numbers: Cherokee, Chuvash and Sindarin.

@@ -1,0 +1,207 @@
+# ruff: noqa: RUF001
+import codecs
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from blocks.storage import Storage
+from tasks.song import lyrics
+from tasks.step import Tools, Track, TrackError, digest
+
+SPANISH = "soy un fantasma que se asusta\nla tristeza es muy extraña\nel corazón está aquí"
+POLISH = "Wlazł kotek na płotek i mruga,\nładna to piosenka, nie długa"
+RUSSIAN = "Расцветали яблони и груши,\nПоплыли туманы над рекой"
+JAPANESE = "君を愛してる ずっと\nさくら さくら 弥生の空は"
+CHINESE = "月亮代表我的心\n你问我爱你有多深\n我爱你有几分"
+TURKISH = "Üsküdar'a gider iken aldı da bir yağmur\nKâtibimin setresi uzun eteği çamur"
+
+
+@pytest.fixture
+def read(tmp_path):
+    tools = Tools(Storage(str(tmp_path / "source")), Storage(str(tmp_path / "artifacts")))
+
+    def read(data, name="song.lrc"):
+        data = data.encode() if isinstance(data, str) else data
+        tools.source.write_bytes(name, data)
+        track = Track("a" * 32, "song.mp3", name, digest(data))
+        [row] = lyrics.STEP.run([track], {}, lyrics.LyricsConfig(), tools)
+        if isinstance(row, TrackError):
+            return row
+        return pa.Table.from_pylist([row], schema=lyrics.STEP.columns).to_pylist()[0]
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (SPANISH, "utf-8"),
+        (SPANISH, "utf-8-sig"),
+        (SPANISH, "utf-16"),
+        (SPANISH, "utf-16-le"),
+        (SPANISH, "utf-16-be"),
+        (CHINESE, "utf-16-le"),
+        (SPANISH, "utf-32"),
+        (SPANISH, "cp1252"),
+        (POLISH, "cp1250"),
+        (TURKISH, "cp1254"),
+        (RUSSIAN, "cp1251"),
+        (RUSSIAN, "koi8-r"),
+        (JAPANESE, "cp932"),
+        (JAPANESE, "euc_jp"),
+        (CHINESE, "gb18030"),
+    ],
+)
+def test_encodings(text, encoding):
+    timed = "".join(f"[00:0{i}.50]{line}\r\n" for i, line in enumerate(text.split("\n")))
+    assert lyrics.decode(text.encode(encoding)) == text
+    assert lyrics.decode(timed.encode(encoding)) == timed
+
+
+def test_big_endian_with_a_byte_order_mark():
+    assert lyrics.decode(codecs.BOM_UTF16_BE + SPANISH.encode("utf-16-be")) == SPANISH
+
+
+def test_text_is_composed_and_free_of_invisible_characters():
+    assert lyrics.decode(("cafe\u0301\u200b \ufeffa\x00b" + " la" * 50).encode()) == (
+        "café ab" + " la" * 50
+    )
+
+
+@pytest.mark.parametrize(
+    "data", [bytes(range(256)) * 8, b"\xff\xfb\x90\x64\x00\x0f\xf0" * 50, b"\x00" * 100]
+)
+def test_binary_data_is_refused(read, data):
+    assert read(data).reason == "lyrics-unreadable"
+
+
+def test_a_huge_file_is_refused(read):
+    error = read(b"la " * 400_000)
+    assert error.reason == "lyrics-too-large"
+    assert "1,200,000 bytes" in error.message
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=80))
+def test_any_bytes_are_text_or_unreadable(data):
+    reason = "lyrics-unreadable"
+    try:
+        lyrics.decode(data).encode()
+    except TrackError as error:
+        reason = error.reason
+    assert reason == "lyrics-unreadable"
+
+
+def test_a_vanished_file_is_one_tracks_failure(tmp_path):
+    tools = Tools(Storage(str(tmp_path)), Storage(str(tmp_path)))
+    tracks = [Track("a", "a.mp3", "gone.lrc", "d"), Track("b", "b.mp3")]
+    gone, row = lyrics.STEP.run(tracks, {}, lyrics.LyricsConfig(), tools)
+    assert gone.reason == "lyrics-unreadable"
+    assert "gone.lrc" in gone.message
+    assert row["source"] == "none"
+    assert {value for name, value in row.items() if name != "source"} == {None}
+
+
+def test_a_file_without_words_has_no_lyrics(read):
+    row = read("[00:01.00]\n[00:02.00]♪\n")
+    assert (row["source"], row["text"], row["word_text"]) == ("lrc", None, None)
+
+
+def test_rows_are_parallel_and_typed(read):
+    row = read("[la:en]\n[00:01.00]<00:01.00>hello, <00:01.50>you\n[00:03.00]again")
+    assert row == {
+        "text": "hello, you\nagain",
+        "language": "en",
+        "source": "lrc-enhanced",
+        "line_text": ["hello, you", "again"],
+        "line_start_seconds": [1.0, 3.0],
+        "line_end_seconds": [3.0, None],
+        "word_text": ["hello,", "you", "again"],
+        "word_start_seconds": [1.0, 1.5, None],
+        "word_end_seconds": [1.5, None, None],
+        "word_line": [0, 0, 1],
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "source"), [("a b", "txt"), ("[00:01]a b", "lrc"), ("[00:01]<00:01>a", "lrc-enhanced")]
+)
+def test_the_source_is_told_by_the_content(read, text, source):
+    assert read(text, "song.lrc")["source"] == read(text, "song.txt")["source"] == source
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Row, row, row your boat, gently down the stream\nmerrily, merrily", "en"),
+        (SPANISH, "es"),
+        ("Frère Jacques, dormez-vous, sonnez les matines", "fr"),
+        ("Ich weiß nicht, was soll es bedeuten", "de"),
+        ("bella ciao, una mattina mi son svegliato", "it"),
+        ("saudade de você, meu coração não esquece", "pt"),
+        (POLISH, "pl"),
+        (RUSSIAN, "ru"),
+        (JAPANESE, "ja"),
+        (CHINESE, "zh"),
+        ("아리랑 아리랑 아라리요", "ko"),
+        (TURKISH, "tr"),
+        ("la la la la\nla la la", None),
+        ("oh oh oh yeah yeah", None),
+        ("ooh ooh ooh ah", None),
+        ("1 2 3 4", None),
+        ("[la:pt-BR]\nRow, row, row your boat, gently down the stream", "pt-br"),
+        ("[la:English]\nRow, row, row your boat, gently down the stream", "en"),
+        ("[la:spa]\nRow, row, row your boat, gently down the stream", "en"),
+        ("[la:spa]\nla la la", "spa"),
+    ],
+)
+def test_language(read, text, language):
+    assert read(text)["language"] == language
+
+
+def test_timed_words_fall_into_the_segment_in_which_they_start(read):
+    row = read("[00:01.00]<00:01.00>one, <00:02.00>two <00:03.00>three!\n[00:04.00]<00:04.00>four")
+    assert lyrics.segment_lyrics(row, 0.0, 2.0) == "one,"
+    assert lyrics.segment_lyrics(row, 2.0, 4.0) == "two three!"
+    assert lyrics.segment_lyrics(row, 2.5, 9.0) == "three!\nfour"
+    assert lyrics.segment_lyrics(row, 9.0, 12.0) == ""
+
+
+def test_lines_fall_into_the_segment_whole_when_only_they_are_timed(read):
+    row = read("[00:01.00]one — two\n[00:05.00]three\n[01:00.00]beyond the end")
+    assert lyrics.segment_lyrics(row, 0.0, 5.0) == "one — two"
+    assert lyrics.segment_lyrics(row, 5.0, 10.0) == "three"
+
+
+def test_a_word_without_a_time_goes_with_the_word_before_it(read):
+    row = read("[00:01.00]<00:01.00>a b <00:05.00>c d")
+    assert lyrics.segment_lyrics(row, 0.0, 3.0) == "a b"
+    assert lyrics.segment_lyrics(row, 3.0, 9.0) == "c d"
+
+
+def test_the_same_word_twice_in_a_line_is_taken_from_its_own_place(read):
+    row = read("[00:01.00]<00:01.00>la, <00:02.00>la! <00:03.00>la?")
+    assert lyrics.segment_lyrics(row, 2.0, 3.0) == "la!"
+
+
+def test_scripts_without_spaces_are_not_given_any(read):
+    row = read("[00:01.00]<00:01.00>月<00:01.50>亮<00:02.00>代\n[00:03.00]<00:03.00>a <00:04.00>b")
+    assert lyrics.segment_lyrics(row, 1.5, 3.0) == "亮代"
+
+
+def test_lyrics_without_times_belong_to_no_segment(read):
+    assert lyrics.segment_lyrics(read("one\ntwo"), 0.0, 100.0) is None
+    assert lyrics.segment_lyrics(read(""), 0.0, 100.0) is None
+
+
+def test_the_key_follows_the_lyrics_and_not_the_path():
+    config = lyrics.LyricsConfig()
+    keys = [
+        lyrics.STEP.key(Track("a", path, sidecar, content), config, {})
+        for path, sidecar, content in [
+            ("x.mp3", "x.lrc", "1"), ("y.mp3", "y.txt", "1"), ("x.mp3", "x.lrc", "2")
+        ]
+    ]  # fmt: skip
+    assert keys[0] == keys[1] != keys[2]

@@ -1,0 +1,150 @@
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tasks.song.prompts import STEP, PromptsConfig
+from tasks.step import Track
+
+LABELS = ["intro", "verse", "chorus", "bridge", "solo", "inst", "outro"]
+
+
+def features(**changes: Any) -> dict[str, Any]:
+    blocks = 70
+    return {
+        "tempo_bpm": 95.7,
+        "tonic": "A",
+        "mode": "major",
+        "grid_seconds": np.arange(blocks + 1, dtype=np.float32),
+        "grid_frames": [43] * blocks,
+        "grid_rms": np.full(blocks, 0.05),
+        "grid_energy": np.full(blocks, 0.3),
+        "grid_centroid_hz": np.full(blocks, 1500.0),
+        "grid_chroma": np.ones(blocks * 12),
+        "grid_mfcc": np.ones(blocks * 20),
+        **changes,
+    }
+
+
+SECTIONS = {
+    "start_seconds": [10.0 * i for i in range(7)],
+    "end_seconds": [10.0 * (i + 1) for i in range(7)],
+    "label": LABELS,
+}
+
+
+def run(track: Track | None = None, **upstream: Any) -> list[str]:
+    rows = {"features": features(), "sections": SECTIONS, "separate": None, "lyrics": None}
+    rows |= upstream
+    batch = {name: [row] for name, row in rows.items()}
+    [row] = STEP.run([track or Track("id", "a.mp3")], batch, PromptsConfig(), None)  # type: ignore[arg-type]
+    assert isinstance(row, dict)
+    return row["prompt"]
+
+
+@pytest.mark.parametrize("track_id", [f"track{i}" for i in range(8)])
+def test_every_phrasing_says_what_was_measured(track_id: str) -> None:
+    track = Track(track_id, "a.mp3", metadata={"genre": "Indie-Rock"})
+    for label, prompt in zip(LABELS, run(track), strict=True):
+        assert "96 BPM" in prompt
+        assert "A major" in prompt
+        assert "indie-rock" in prompt.lower()
+        assert {"inst": "instrumental passage", "solo": "solo"}.get(label, label) in prompt.lower()
+        # -26 dBFS and 1,500 Hz.
+        assert re.search("soft|quiet", prompt, re.I) or re.search("gentle|mellow", prompt, re.I)
+        assert re.search("warm|rounded", prompt)
+        assert prompt[0].isupper()
+        assert not re.search(r"  | ,|,,|:\s*$|None|nan", prompt)
+
+
+def test_phrasing_varies_between_tracks_but_never_between_runs() -> None:
+    first = [run(Track(f"t{i}", "a.mp3"))[1] for i in range(40)]
+    assert first == [run(Track(f"t{i}", "elsewhere.wav"))[1] for i in range(40)]
+    assert len(set(first)) > 20
+
+
+def test_artist_title_and_lyrics_stay_out() -> None:
+    metadata = {"artist": "Nina Voss", "title": "Harbour", "album": "Tides", "genre": "Folk"}
+    lyrics = {
+        "text": "secret words",
+        "line_start_seconds": [12.0],
+        "line_end_seconds": [15.0],
+        "line_text": ["secret words"],
+    }
+    for i in range(20):
+        text = " ".join(run(Track(f"t{i}", "a.mp3", metadata=metadata), lyrics=lyrics))
+        assert not re.search("Nina|Voss|Harbour|Tides|secret", text, re.I)
+    tagged = {"artist": "Nina Voss", "genre": "like nina voss"}
+    assert "nina" not in " ".join(run(Track("t", "a.mp3", metadata=tagged))).lower()
+
+
+def test_vocals_are_named_as_heard() -> None:
+    separate = {
+        "vocal_rms": [0.0] * 200 + [0.08] * 500,
+        "mix_rms": [0.1] * 700,
+        "envelope_hop_seconds": 0.1,
+    }
+    lyrics = {"line_start_seconds": [3.0], "line_end_seconds": [None]}
+    texts = run(separate=separate, lyrics=lyrics)
+    assert "vocal" in texts[0]
+    assert re.search("instrumental|no vocals|without vocals", texts[1])
+    assert "vocal" in texts[2]
+
+
+@pytest.mark.parametrize(
+    ("bpm", "word"),
+    [(50, "very slow"), (70, "slow|unhurried"), (110, "tempo"), (150, "fast|quick"), (180, "fast")],
+)
+def test_tempo_words_follow_the_metronome(bpm: float, word: str) -> None:
+    texts = [
+        run(Track(f"t{i}", "a.mp3"), features=features(tempo_bpm=float(bpm)))[0] for i in range(12)
+    ]
+    assert any(re.search(word, text, re.I) for text in texts)
+    assert all(f"{bpm} BPM" in text for text in texts)
+
+
+def test_loud_fast_music_is_not_called_gentle() -> None:
+    loud = features(tempo_bpm=150.0, grid_rms=np.full(70, 0.3), grid_centroid_hz=np.full(70, 5e3))
+    for i in range(20):
+        for text in run(Track(f"t{i}", "a.mp3"), features=loud):
+            assert not re.search("gentle|soft|quiet|calm|warm|dark|slow", text, re.I)
+            assert re.search("loud|full volume|energetic|intense|driving", text, re.I)
+
+
+def test_unknown_values_are_left_out() -> None:
+    bare = features(tempo_bpm=None, key=None, mode=None, grid_seconds=None)
+    for i in range(12):
+        for label, text in zip(LABELS, run(Track(f"t{i}", "a"), features=bare), strict=True):
+            assert not re.search(r"BPM|major|None|nan| in | at |,\s*$", text)
+            assert label[:4] in text.lower()
+
+
+def test_silence_is_called_silent() -> None:
+    silent = features(tempo_bpm=None, key=None, mode=None, grid_rms=np.zeros(70))
+    assert all("silen" in text.lower() for text in run(features=silent))
+
+
+def test_tags_from_tables_are_cleaned() -> None:
+    metadata = {
+        "genre": "IDM\n<script>{{x}}" + "y" * 500,
+        "mood": "Calm, film",
+        "instruments": "Piano, Guitar, drums, flute",
+    }
+    for i in range(12):
+        text = run(Track(f"t{i}", "a.mp3", metadata=metadata))[0]
+        assert not re.search(r"[<>{}\n]", text)
+        assert len(text) < 250
+        assert "IDM script" in text
+        assert "calm mood" in text
+        assert "with piano, guitar and drums" in text
+        assert "A IDM" not in text
+
+
+def test_key_depends_on_metadata_but_not_on_the_path() -> None:
+    keys = {"features": "f", "sections": "s"}
+    config = PromptsConfig()
+    rock = Track("id", "a.mp3", metadata={"genre": "Rock"})
+    assert STEP.key(rock, config, keys) != STEP.key(Track("id", "a.mp3"), config, keys)
+    moved = Track("id", "b/a.mp3", metadata={"genre": "Rock"})
+    assert STEP.key(rock, config, keys) == STEP.key(moved, config, keys)

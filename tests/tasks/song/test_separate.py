@@ -1,0 +1,102 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+import soundfile
+
+from blocks.storage import Storage
+from tasks.song.separate import STEP, SeparateConfig, block_rms, vocals_path
+from tasks.step import Tools, Track
+
+RATE = 44_100
+
+
+@pytest.fixture
+def tools(tmp_path):
+    return Tools(Storage(str(tmp_path / "source")), Storage(str(tmp_path / "artifacts")))
+
+
+def write(tools, name, samples, rate_hz=RATE):
+    with tools.source.writing(name) as path:
+        soundfile.write(path, samples.T, rate_hz)
+    return Track(track_id=f"id-{name}", path=name)
+
+
+def centre_and_left(seconds):
+    """A 1 kHz tone in the centre with pauses, and 600 Hz on the left."""
+    time = np.arange(round(seconds * RATE)) / RATE
+    pauses = np.sin(2 * np.pi * time / 2) > -0.5
+    centre = 0.2 * pauses * np.sin(2 * np.pi * 1000 * time)
+    left = 0.1 * np.sin(2 * np.pi * 600 * time)
+    return np.stack([centre + left, centre]).astype(np.float32)
+
+
+def run(tools, *tracks, rate_hz=RATE):
+    config = SeparateConfig(sample_rate_hz=rate_hz)
+    return STEP.run(tracks, {"probe": [None] * len(tracks)}, config, tools)
+
+
+def test_vocals_are_stored_and_described(tools, tmp_path):
+    track = write(tools, "song.wav", centre_and_left(2.05))
+    (row,) = run(tools, track)
+    pa.Table.from_pylist([row], schema=STEP.columns)
+    assert set(row) == set(STEP.columns.names)
+    stored, rate_hz = soundfile.read(tmp_path / "artifacts" / row["vocals_path"], dtype="float32")
+    assert rate_hz == RATE
+    assert stored.shape == (round(2.05 * RATE), 2)
+    # The centre came through, the left did not.
+    spectrum = np.abs(np.fft.rfft(stored[:RATE].mean(axis=1)))
+    assert spectrum[1000] > 30 * spectrum[600]
+    # 2.05 s make 20 blocks of 0.1 s and half a block.
+    assert row["envelope_hop_seconds"] == pytest.approx(0.1)
+    assert len(row["vocal_rms"]) == len(row["mix_rms"]) == 21
+    mono = stored.mean(axis=1)
+    assert row["vocal_rms"][3] == pytest.approx(
+        np.sqrt(np.mean(mono[13_230:17_640] ** 2)), rel=1e-3
+    )
+    assert row["mix_rms"][3] == pytest.approx(np.sqrt(0.2**2 / 2 + 0.05**2 / 2), rel=0.01)
+
+
+def test_the_name_follows_track_and_config_only(tools):
+    track = Track(track_id="0123", path="a.wav")
+    moved = Track(track_id="0123", path="b/c.mp3")
+    config = SeparateConfig()
+    other = SeparateConfig(sample_rate_hz=22_050)
+    assert vocals_path(track, config) == vocals_path(moved, config)
+    assert vocals_path(track, config) != vocals_path(track, other)
+    assert vocals_path(track, config).startswith("0123-")
+
+
+def test_a_row_does_not_depend_on_the_batch(tools, tmp_path):
+    first = write(tools, "a.wav", centre_and_left(3.0))
+    second = write(tools, "b.wav", centre_and_left(0.3)[:1])
+    (alone,) = run(tools, first)
+    audio = (tmp_path / "artifacts" / alone["vocals_path"]).read_bytes()
+    _, together = run(tools, second, first)
+    assert np.array_equal(alone.pop("vocal_rms"), together.pop("vocal_rms"))
+    assert np.array_equal(alone.pop("mix_rms"), together.pop("mix_rms"))
+    assert alone == together
+    assert (tmp_path / "artifacts" / alone["vocals_path"]).read_bytes() == audio
+
+
+def test_silence_and_the_shortest_file_have_rows(tools, tmp_path):
+    silent = write(tools, "silent.wav", np.zeros((2, RATE), np.float32))
+    short = write(tools, "short.wav", np.full((1, 2205), 0.1, np.float32), rate_hz=RATE)
+    for row, seconds in zip(run(tools, silent, short), (1.0, 0.05), strict=True):
+        info = soundfile.info(tmp_path / "artifacts" / row["vocals_path"])
+        assert info.duration == pytest.approx(seconds)
+        assert np.isfinite(row["vocal_rms"]).all()
+
+
+def test_another_rate_is_kept(tools, tmp_path):
+    track = write(tools, "song.wav", centre_and_left(1.0))
+    (row,) = run(tools, track, rate_hz=22_050)
+    info = soundfile.info(tmp_path / "artifacts" / row["vocals_path"])
+    assert (info.samplerate, info.frames, info.channels) == (22_050, 22_050, 2)
+
+
+def test_block_rms_of_known_levels():
+    stereo = np.concatenate(
+        [np.full((2, 10), 0.5), np.zeros((2, 10)), np.full((2, 5), 1.0)], axis=1
+    )
+    stereo[:, 10:20] = [[1.0], [-1.0]]  # The sum is silent.
+    assert block_rms(stereo.astype(np.float32), 10).tolist() == [0.5, 0.0, 1.0]

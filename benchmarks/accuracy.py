@@ -1,7 +1,7 @@
 """Accuracy of the offline steps on synthesised songs whose truth is known.
 
 ``python -m benchmarks.accuracy`` makes songs, runs the steps on them as a flow would
-(decoded from FLAC, vocals stored and read back) and prints one row per song. It exits 1
+(decoded from FLAC, vocals stored and read back) and prints one column per song. It exits 1
 when a figure lies below its floor. F0 and vibrato are judged on the clean vocals;
 separation is reported as it is.
 
@@ -21,6 +21,7 @@ from typing import Any
 import mir_eval
 import numpy as np
 import numpy.typing as npt
+import soundfile
 
 from blocks.storage import Storage
 from examples.songs import F0_HOP_SECONDS, Song, make_song, write_song
@@ -127,6 +128,8 @@ def vibrato_scores(song: Song, row: Row) -> tuple[float, float]:
         overlap = np.minimum(ends, truth.end_seconds) - np.maximum(starts, truth.start_seconds)
         if len(overlap) and overlap.max() > 0.1:
             errors.append(abs(rates[np.argmax(overlap)] - truth.rate_hz))
+    if not errors:
+        return np.nan, 0.0
     return float(np.mean(np.less(errors, 0.5))), len(errors) / len(song.vibratos)
 
 
@@ -138,8 +141,6 @@ def breath_f(song: Song, row: Row) -> float:
 
 def separation_gain_db(song: Song, path: Path) -> float:
     """Gain in scale-invariant SDR of the mono vocals over the mono mix."""
-    import soundfile
-
     truth = song.stems["vocals"].mean(axis=0, dtype=np.float64)
     estimate = soundfile.read(path)[0].mean(axis=1)
     mix = song.mix.mean(axis=0, dtype=np.float64)

@@ -7,13 +7,13 @@ both. Nothing about a parameter is said twice.
 
 import argparse
 import difflib
+import inspect
 import logging
 import os
 import shutil
 import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NoReturn, TypeVar, Union, get_args, get_origin
 
@@ -21,7 +21,6 @@ from prefect.logging.configuration import setup_logging
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
-from blocks import server
 from blocks.cluster import ClusterError
 from blocks.server import ServerError
 from blocks.storage import StorageError
@@ -78,20 +77,14 @@ def describe(error: ValidationError, params_class: type[FlowParams]) -> str:
     return _readable(error, list(_flags(params_class)))
 
 
-def run(command: Callable[[], None], *, with_server: bool = True) -> NoReturn:
-    """Run a command of a flow to its end, and end the process with its exit status.
+def run(command: Callable[[], None]) -> NoReturn:
+    """Run a command to its end, and end the process with its exit status.
 
-    Parameters
-    ----------
-    command
-        What to do.
-    with_server
-        Whether it runs a flow, and so needs a Prefect server.
+    What a user can mend is said in one line; a bug is a traceback.
     """
     _quieten()
     try:
-        with server.running() if with_server else nullcontext():
-            command()
+        command()
     except UsageError as error:
         _leave(EXIT_USAGE, str(error))
     except (StorageError, ClusterError, ServerError, FailedTracksError) as error:
@@ -150,7 +143,7 @@ class _Flag:
     def help(self) -> str:
         parts = [self.field.description or ""]
         default = self.field.get_default(call_default_factory=True, validated_data={})
-        if not self.field.is_required() and default not in (None, False, (), []):
+        if not self.field.is_required() and default not in (None, False, True, (), []):
             unit = f" {self.extra['unit']}" if "unit" in self.extra else ""
             parts.append(f"(default: {default}{unit})")
         elif "unit" in self.extra:
@@ -195,7 +188,7 @@ def _parser(params_class: type[FlowParams], flags: Sequence[_Flag]) -> argparse.
     parser = _Parser(
         prog=f"python {os.path.relpath(sys.argv[0])}",
         usage="%(prog)s " + " ".join(_usage(flags)),
-        description=(params_class.__doc__ or "").strip(),
+        description=inspect.cleandoc(params_class.__doc__ or ""),
         epilog=params_class.examples or None,
         formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
             prog, max_help_position=34, width=width
@@ -261,14 +254,14 @@ def _underscored(token: str) -> str:
 
 
 def _nested(given: dict[str, Any]) -> dict[str, Any]:
-    """``{"a.b": 1}`` as ``{"a": {"b": 1}}``."""
+    """``{"a.b": 1}`` as ``{"a": {"b": 1}}``; ``none`` is null."""
     values: dict[str, Any] = {}
     for path, value in given.items():
         *parents, leaf = path.split(".")
         home = values
         for parent in parents:
             home = home.setdefault(parent, {})
-        home[leaf] = value
+        home[leaf] = None if value == "none" else value
     return values
 
 

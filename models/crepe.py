@@ -103,8 +103,8 @@ class CrepeAdapter:
             padded = np.pad(inside, (before, last - first - before - len(inside)))
             with torch.inference_mode():
                 windows = torch.from_numpy(padded).unfold(0, WINDOW_SAMPLES, hop_samples)
-                result = self._infer(_normalise(windows.to(self._device)))
-                yield result[:filled].cpu().numpy()
+                result = self._infer(_normalise(windows.to(self._device)))[:filled].cpu().numpy()
+            yield result
 
     def _infer(self, frames: torch.Tensor) -> torch.Tensor:
         # (frames, samples) -> (frames, 4 phases, 256): a stride of 4 becomes 4 channels

@@ -7,7 +7,6 @@ run tries again, while its template prompts stand.
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated
 
 import pyarrow as pa
 from pydantic import Field
@@ -32,13 +31,18 @@ SYSTEM = (
 
 
 class EnhanceConfig(StepConfig):
-    """How prompts are rewritten."""
+    """Prompts by an LLM (with OPENAI_API_KEY in the environment)."""
 
-    llm_model: Annotated[str, Field(min_length=1, description="chat model")] = "gpt-4o-mini"
-    temperature: Annotated[
-        float | None, Field(ge=0, le=2, description="sampling temperature; null for the server's")
-    ] = 0.7
-    max_words: Annotated[int, Field(ge=5, le=200, description="longest prompt, in words")] = 40
+    llm_model: str = Field(
+        "gpt-4o-mini",
+        min_length=1,
+        description="Chat model.",
+        json_schema_extra={"flag": "llm_model"},
+    )
+    temperature: float | None = Field(
+        0.7, ge=0, le=2, description="Sampling temperature; none for the server's own."
+    )
+    max_words: int = Field(40, ge=5, le=200, description="Longest prompt, in words.")
 
 
 def run(

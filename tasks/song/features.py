@@ -20,13 +20,14 @@ MIN_SECONDS = 0.1
 
 
 class FeaturesConfig(StepConfig):
-    """Configuration of the features step."""
+    """Features of the mix."""
 
     sample_rate_hz: int = Field(
         22_050,
         ge=8_000,
         le=48_000,
-        description="Rate at which features are computed, in Hz",
+        description="Rate at which features are computed.",
+        json_schema_extra={"flag": "sample_rate", "unit": "Hz"},
     )
 
 

@@ -39,7 +39,7 @@ def merge(
     rows: dict[str, Row] = {name: row or {} for name, row in upstream.items()}
     features, separate = rows.get("features", {}), rows.get("separate", {})
     lyrics, voice = rows.get("lyrics", {}), rows.get("voice", {})
-    duration: float = features.get("duration_seconds", probe["duration_seconds"])
+    duration = (features or probe)["duration_seconds"]
     record = {
         "duration": _round(duration, TIME_DECIMALS),
         "sample_rate": probe["sample_rate_hz"],

@@ -7,25 +7,23 @@ from itertools import groupby
 from typing import Any, Literal
 
 import pyarrow as pa
+from pydantic import Field
 
 from models.gruut import PACKAGED_LANGUAGES
 from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column, per_track
 
 
 class PhonemesConfig(StepConfig):
-    """How words become phonemes.
+    """Phonemes of the lyrics."""
 
-    Attributes
-    ----------
-    backend
-        ``auto`` takes gruut for German, English, Spanish, French and Italian, and espeak-ng for
-        every other language and for regional accents (``en-gb``).
-    language
-        BCP 47 tag to use in place of the lyrics' own language.
-    """
-
-    backend: Literal["auto", "gruut", "espeak"] = "auto"
-    language: str | None = None
+    backend: Literal["auto", "gruut", "espeak"] = Field(
+        "auto",
+        description="auto: gruut for de, en, es, fr and it, espeak-ng for any other language "
+        "and for regional accents (en-gb).",
+    )
+    language: str | None = Field(
+        None, description="BCP 47 tag to use in place of the lyrics' own language."
+    )
 
 
 COLUMNS = pa.schema(

@@ -23,19 +23,35 @@ SILENCE_DBFS = -80.0
 
 
 class PitchConfig(StepConfig):
-    """How F0 is estimated.
+    """Pitch of the vocals.
 
     The range is that of the sung voice, from a bass's C2 to a soprano's C6. A wider one makes
     octave errors likelier; for whistle register set `fmax_hz` to 2000.
     """
 
     method: Literal["crepe", "pyin"] = Field(
-        "crepe", description="crepe: neural, robust to leakage; pyin: 15 times as fast on a CPU"
+        "crepe",
+        description="crepe: neural, robust to leakage; pyin: many times as fast on a CPU.",
+        json_schema_extra={"flag": "pitch_method"},
     )
-    crepe_model: Literal["full", "tiny"] = Field("tiny", description="Capacity of CREPE")
-    hop_seconds: float = Field(0.01, ge=0.002, le=0.05, description="Time between frames [s]")
-    fmin_hz: float = Field(65.4, ge=32.0, description="Lowest F0 [Hz]")
-    fmax_hz: float = Field(1046.5, le=2000.0, description="Highest F0 [Hz]")
+    crepe_model: Literal["auto", "full", "tiny"] = Field(
+        "auto",
+        description="Capacity of CREPE; auto: full on a GPU, tiny on a CPU.",
+        json_schema_extra={"flag": "crepe_model"},
+    )
+    hop_seconds: float = Field(
+        0.01,
+        ge=0.002,
+        le=0.05,
+        description="Time between frames.",
+        json_schema_extra={"unit": "s"},
+    )
+    fmin_hz: float = Field(
+        65.4, ge=32.0, description="Lowest F0.", json_schema_extra={"unit": "Hz"}
+    )
+    fmax_hz: float = Field(
+        1046.5, le=2000.0, description="Highest F0.", json_schema_extra={"unit": "Hz"}
+    )
     min_periodicity: float = Field(
         # Voicing recall / false alarms at 0.2, 0.3, 0.4, tiny network: a studio recording of a
         # singer (against pYIN) .97/.14, .95/.04, .93/.01; synthetic melodies with chords

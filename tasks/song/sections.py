@@ -15,12 +15,19 @@ Floats = npt.NDArray[np.float64]
 
 
 class SectionsConfig(StepConfig):
-    """How a track is divided."""
+    """Sections of a track."""
 
     min_segment_seconds: float = Field(
-        4.0, gt=0, description="Shortest section [s]; a shorter track is one section"
+        4.0,
+        gt=0,
+        description="Shortest section; a shorter track is one section.",
+        json_schema_extra={"flag": "min_segment", "unit": "s"},
     )
-    enabled: bool = Field(True, description="Divide the track; otherwise it is one section")
+    enabled: bool = Field(
+        True,
+        description="Take each track as one section.",
+        json_schema_extra={"flag": "segments"},
+    )
 
 
 def sections(
@@ -70,12 +77,12 @@ def _divided(features: Row, min_segment_seconds: float) -> tuple[Floats, tuple[F
 def _labels(
     features: Floats, level_db: Floats, edges_seconds: Floats, separate: Row | None
 ) -> list[str]:
-    from tasks.dsp.structure import SUNG_RATIO, label_parts
+    from tasks.dsp.structure import label_parts, sung_parts
 
     sung = None
     if separate is not None:
         ratios = [vocal_ratio(separate, *span) for span in itertools.pairwise(edges_seconds)]
-        sung = np.array([ratio is not None and ratio >= SUNG_RATIO for ratio in ratios])
+        sung = sung_parts(np.array(ratios, np.float64))  # None becomes NaN
     return label_parts(features, level_db, sung)
 
 

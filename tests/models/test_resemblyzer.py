@@ -36,7 +36,7 @@ def voice(seconds, pitch_hz=140.0, seed=0):
     return (0.1 * signal + 0.0005 * rng.standard_normal(len(time))).astype(np.float32)
 
 
-@pytest.mark.parametrize("seconds", [0.5, 1.7, 7.0, 60.0])
+@pytest.mark.parametrize("seconds", [0.5, 1.7, 7.0, 30.0])
 @pytest.mark.parametrize("partials_per_second", [0.65, 1.3])
 def test_equals_the_package(adapter, reference, seconds, partials_per_second):
     preprocess, encoder = reference

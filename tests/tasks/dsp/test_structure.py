@@ -12,6 +12,7 @@ from tasks.dsp.structure import (
     kinds_of_parts,
     label_parts,
     novelty,
+    sung_parts,
 )
 
 BEAT_SECONDS = 0.5
@@ -146,6 +147,20 @@ def test_labels_of_usual_forms(
 def test_label_of_an_undivided_track(sung: bool | None, label: str) -> None:
     flags = None if sung is None else np.array([sung])
     assert label_parts(np.zeros((1, 25)), np.zeros(1), flags) == [label]
+
+
+@pytest.mark.parametrize(
+    ("ratios", "sung"),
+    [
+        ([0.05, 0.7, 0.8, 0.1], [0, 1, 1, 0]),  # a trained separator
+        ([0.08, 0.35, 0.26, 0.31, 0.17], [0, 1, 1, 1, 0]),  # a poor one
+        ([0.1, 0.12, 0.08], [0, 0, 0]),
+        ([np.nan, 1.0], [0, 1]),
+        ([np.nan], [0]),
+    ],
+)
+def test_sung_parts_have_much_of_the_vocals(ratios: list[float], sung: list[int]) -> None:
+    np.testing.assert_array_equal(sung_parts(np.array(ratios)), np.array(sung, bool))
 
 
 def test_every_part_has_a_label_whatever_the_values() -> None:

@@ -141,16 +141,25 @@ def _advance_voicing(  # type: ignore[no-untyped-def]
     ``codes[t, voicing, j]`` is the diagonal by which that state was reached, plus
     ``width`` from an unvoiced state; ``2 * width`` means that it came from ``best[t]``.
     """
+    # Plain loops: array expressions would take four seconds more to compile.
     n_bins = stay.shape[1]
     # The cheapest transition of all bounds what a state can offer to the next frame.
-    top = max(stay.max(), switch.max())
+    top = -np.inf
+    for diagonal in range(len(stay)):
+        for j in range(n_bins):
+            top = max(top, stay[diagonal, j], switch[diagonal, j])
     following = np.empty((2, n_bins))
     pointers = np.empty((2, n_bins), np.int64)
     active = np.empty(n_bins, np.int64)
 
     for frame in range(start, stop):
-        state = np.argmax(values)
-        peak = values[state // n_bins, state % n_bins]
+        state = 0
+        peak = -np.inf
+        for voicing in range(2):
+            for j in range(n_bins):
+                if values[voicing, j] > peak:
+                    peak = values[voicing, j]
+                    state = voicing * n_bins + j
         jump = peak + log_tiny
         n_active = 0
         for k in range(n_bins):
@@ -160,10 +169,11 @@ def _advance_voicing(  # type: ignore[no-untyped-def]
         sources = active[:n_active]
 
         _relax(values, sources, switch, stay, jump, state, following[1], pointers[1])
-        following[1] += unvoiced_scores[frame]
-        following_peak = following[1].max()
-
-        following[0] = -np.inf
+        following_peak = -np.inf
+        for j in range(n_bins):
+            following[0, j] = -np.inf
+            following[1, j] += unvoiced_scores[frame]
+            following_peak = max(following_peak, following[1, j])
         for index in range(offsets[frame], offsets[frame + 1]):
             j = bins[index]
             value, pointers[0, j] = _relax_one(values, sources, stay, switch, jump, state, j)
@@ -174,10 +184,14 @@ def _advance_voicing(  # type: ignore[no-untyped-def]
         # log(tiny), it could still be some state's predecessor.
         if peak + top + log_tiny + top >= following_peak + log_tiny:
             _relax(values, sources, stay, switch, jump, state, following[0], pointers[0])
-            following[0] += _observe(offsets, bins, scores, frame, n_bins, log_tiny)
+            observed = _observe(offsets, bins, scores, frame, n_bins, log_tiny)
+            for j in range(n_bins):
+                following[0, j] += observed[j]
 
-        values[:] = following
-        codes[frame - start] = pointers
+        for voicing in range(2):
+            for j in range(n_bins):
+                values[voicing, j] = following[voicing, j]
+                codes[frame - start, voicing, j] = pointers[voicing, j]
         best[frame - start] = state
 
 

@@ -308,8 +308,9 @@ def advance_band(scores, band, values, codes):  # type: ignore[no-untyped-def]
                 better = value > best[j]
                 best[j] = value if better else best[j]
                 pointers[j] = diagonal if better else pointers[j]
-        codes[frame] = pointers
-        values[:] = best + scores[frame]
+        for j in range(n_states):
+            codes[frame, j] = pointers[j]
+            values[j] = best[j] + scores[frame, j]
 
 
 @numba.njit(cache=True, nogil=True)

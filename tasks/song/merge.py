@@ -14,8 +14,7 @@ import pyarrow as pa
 
 from tasks.batch import UPSTREAM_FAILED
 from tasks.song.lyrics import segment_lyrics
-from tasks.song.prompts import vocals_heard
-from tasks.song.segments import segment_means, vocal_ratio
+from tasks.song.segments import segment_means, vocal_ratio, vocals_heard
 from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column, per_track
 
 TIME_DECIMALS = 3

@@ -120,6 +120,17 @@ def test_pitches_belong_to_the_key(key: str, mode: str) -> None:
     assert chroma[triad].mean() > np.delete(chroma, triad).mean() * 1.5
 
 
+def test_melody_lies_in_the_key(song: Song) -> None:
+    midi = librosa.hz_to_midi(song.f0_hz)
+    held = np.abs(np.gradient(midi)) < 0.02  # not in a portamento
+    for vibrato in song.vibratos:
+        # From 0.1 s before the vibrato has half of its extent.
+        held[int(100 * vibrato.start_seconds) - 10 : int(100 * vibrato.end_seconds) + 1] = False
+    steps = (midi[held] - TONICS.index("A")) % 12
+    natural_minor = np.array([0, 2, 3, 5, 7, 8, 10, 12])
+    assert np.mean(np.abs(steps[:, None] - natural_minor).min(axis=1) < 0.2) > 0.9
+
+
 def test_sections_tile_the_song_and_contrast(song: Song) -> None:
     edges = [song.sections[0].start_seconds, *(s.end_seconds for s in song.sections)]
     assert edges[0] == 0

@@ -32,7 +32,7 @@ def run(samples: np.ndarray, folder: Path, **config) -> dict:
     tools = Tools(source=Storage(str(folder)), artifacts=Storage(str(folder)))
     audio.write_flac(tools.artifacts, "vocals.flac", samples.astype(np.float32)[None], 16_000)
     upstream = {"separate": [{"vocals_path": "vocals.flac"}]}
-    row = STEP.run([TRACK], upstream, PitchConfig(**config), tools)[0]
+    row = STEP.run([TRACK], upstream, PitchConfig(**{"crepe_model": "tiny"} | config), tools)[0]
     assert isinstance(row, dict)
     return pa.Table.from_pylist([row], schema=STEP.columns).to_pylist()[0]
 
@@ -82,7 +82,7 @@ def test_the_hop_is_that_of_whole_samples(tmp_path: Path):
 
 
 def test_names_the_models_that_it_needs():
-    assert STEP.models(PitchConfig()) == ("crepe-tiny",)
+    assert STEP.models(PitchConfig(crepe_model="tiny")) == ("crepe-tiny",)
     assert STEP.models(PitchConfig(crepe_model="full")) == ("crepe-full",)
     assert STEP.models(PitchConfig(method="pyin")) == ()
 

@@ -63,7 +63,8 @@ def measure(song: Song, folder: Path, methods: Sequence[str]) -> dict[str, float
         "SI-SDR gain [dB]": separation_gain_db(song, folder / separated["vocals_path"]),
     }
     for method in methods:
-        config = pitch.PitchConfig(method="crepe" if method.startswith("crepe") else "pyin")
+        name, _, size = method.partition("-")
+        config = pitch.PitchConfig(method=name, crepe_model=size or "tiny")
         contour = run(pitch.STEP, config, folder, mix, separate=clean)
         figures[f"RPA {method}"] = raw_pitch_accuracy(song, contour)
         sung = run(
@@ -168,7 +169,8 @@ def print_table(rows: Sequence[dict[str, Any]], songs: Sequence[str]) -> dict[st
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=12, help="how many songs")
-    parser.add_argument("--methods", nargs="*", default=["pyin", "crepe-tiny"])
+    methods = ("pyin", "crepe-tiny", "crepe-full")
+    parser.add_argument("--methods", nargs="+", choices=methods, default=methods[:2])
     options = parser.parse_args(arguments)
     rows = []
     seeds = range(FIRST_SEED, FIRST_SEED + options.count)

@@ -71,7 +71,8 @@ def compose(
     The melody of a line depends on the label of its section and its place in
     it, so that a repeated section repeats its tune.
     """
-    centre = (62 if is_high else 52) + (tonic + 6) % 12 - 6
+    lowest = 55 if is_high else 45  # G3 or A2
+    tonic_midi = lowest + (tonic - lowest) % 12
     vibrato_rate_hz = rng.uniform(4.8, 6.5)
     tune_seed = int(rng.integers(2**31))
     lines: list[list[SungWord]] = []
@@ -86,7 +87,7 @@ def compose(
         starts = line_to_sing.start_seconds + slots * slot
         ends = np.append(starts[1:], line_to_sing.start_seconds + _SUNG_SLOTS * slot)
         notes = [
-            _note(s, e, centre + pitch, vibrato_rate_hz, rng)
+            _note(s, e, tonic_midi + pitch, vibrato_rate_hz, rng)
             for s, e, pitch in zip(starts, ends, pitches, strict=True)
         ]
         level = {"verse": 0.8, "bridge": 0.75}.get(label, 1.0)

@@ -113,7 +113,7 @@ def test_loud_fast_music_is_not_called_gentle() -> None:
 
 
 def test_unknown_values_are_left_out() -> None:
-    bare = features(tempo_bpm=None, key=None, mode=None, grid_seconds=None)
+    bare = features(tempo_bpm=None, tonic=None, mode=None, grid_seconds=None)
     for i in range(12):
         for label, text in zip(LABELS, run(Track(f"t{i}", "a"), features=bare), strict=True):
             assert not re.search(r"BPM|major|None|nan| in | at |,\s*$", text)
@@ -121,7 +121,7 @@ def test_unknown_values_are_left_out() -> None:
 
 
 def test_silence_is_called_silent() -> None:
-    silent = features(tempo_bpm=None, key=None, mode=None, grid_rms=np.zeros(70))
+    silent = features(tempo_bpm=None, tonic=None, mode=None, grid_rms=np.zeros(70))
     assert all("silen" in text.lower() for text in run(features=silent))
 
 

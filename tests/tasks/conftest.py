@@ -1,0 +1,3 @@
+from tests.tasks.toy_steps import toy
+
+__all__ = ["toy"]

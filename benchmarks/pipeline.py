@@ -6,31 +6,30 @@ with two processes, at the defaults of the offline profile:
 * by the flow: the call of ``build_dataset`` to its return, on a Prefect server that already
   runs. Finding the songs, planning, starting the Dask cluster and its workers, orchestration,
   step tables, dataset and report are all in it;
-* by a loop: from the start of two processes to their end, each taking one song after the
+* by a loop (``benchmarks/bare_loop.py``): from the start of two processes to their end, each taking one song after the
   other from a queue and calling the steps' own functions, rows in memory, nothing written
   but the vocals.
 
 Both sides start their processes cold, and have to import libraries and load models in them;
 compiled kernels and bytecode lie on the disk for both, since a first song goes through the
-steps beforehand. With ``--rounds`` above 1 the sides take turns and medians count. The clock
+loop beforehand. With ``--rounds`` above 1 the sides take turns and medians count. The clock
 decides, so the machine should be idle: the CPU time of all processes is printed beside it.
 """
 
 import argparse
 import os
+import pickle
 import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 # Before Prefect is imported: its log stays off the console, as in the command.
-os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "error")
+os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
+os.environ["DASK_LOGGING__DISTRIBUTED"] = "error"
 
 import numpy as np
 import soundfile
@@ -38,13 +37,9 @@ import soundfile
 from benchmarks.measure import Figure, report
 from blocks import server
 from blocks.cluster import THREAD_VARIABLES
-from blocks.storage import Storage
 from examples.songs import RATE_HZ, make_song
-from flows.build_dataset import build_dataset
+from flows.build_dataset import build_dataset, survey
 from flows.build_dataset_params import BuildDatasetParams
-from tasks.plan import Stage
-from tasks.song.discover import discover
-from tasks.step import Row, Tools, Track, TrackError
 
 MOST_RATIO = 1.15
 SONGS = 4
@@ -57,9 +52,10 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
+    os.environ.update(THREAD_VARIABLES)
     os.environ.pop("OPENAI_API_KEY", None)  # prompts from the template, as offline
-    walls: dict[str, list[float]] = {"loop": [], "flow": []}
-    cpus: dict[str, list[float]] = {"loop": [], "flow": []}
+    wall: dict[str, list[float]] = {"loop": [], "flow": []}
+    cpu: dict[str, list[float]] = {"loop": [], "flow": []}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["PREFECT_HOME"] = str(folder / "prefect")
@@ -69,10 +65,74 @@ def main() -> int:
         for index in range(options.rounds):
             for side, run in (("loop", run_loop), ("flow", run_flow)):
                 params = params_for(folder / "songs", folder / f"{side}-{index}", options.workers)
-                before = children_cpu_seconds()
-                walls[side].append(run(params))
-                cpus[side].append(children_cpu_seconds() - before)
-    ...
+                before = all_cpu_seconds()
+                wall[side].append(run(params))
+                cpu[side].append(all_cpu_seconds() - before)
+    loop, flow = (statistics.median(wall[side]) for side in ("loop", "flow"))
+    print(
+        f"{options.tracks} tracks of {SECONDS} s, {options.workers} processes, "
+        f"{options.rounds} round(s)"
+    )
+    return report(
+        [
+            Figure("bare loop", loop, "s"),
+            Figure("flow", flow, "s"),
+            Figure("CPU time of the loop", statistics.median(cpu["loop"]), "s"),
+            Figure("CPU time of the flow and its server", statistics.median(cpu["flow"]), "s"),
+            Figure("ratio of wall times", flow / loop, "times", at_most=MOST_RATIO),
+        ]
+    )
+
+
+def write_tracks(folder: Path, count: int) -> None:
+    """Distinct files out of a few songs, by the place and the gain of the excerpt."""
+    folder.mkdir()
+    songs = [make_song(seed, seconds=SECONDS + 12) for seed in range(1, min(SONGS, count) + 1)]
+    for index in range(count):
+        song, variant = songs[index % len(songs)], index // len(songs)
+        start = round(0.1 * variant * RATE_HZ)
+        excerpt = song.mix[:, start : start + SECONDS * RATE_HZ] * np.float32(0.98**variant)
+        soundfile.write(folder / f"{index:03d}.flac", excerpt.T, RATE_HZ, subtype="PCM_16")
+        (folder / f"{index:03d}.lrc").write_text(song.lrc())
+
+
+def params_for(songs: Path, output_dir: Path, workers: int) -> BuildDatasetParams:
+    return BuildDatasetParams(
+        audio_dir=str(songs),
+        output=output_dir / "dataset.json",
+        profile="offline",
+        workers=workers,
+    )
+
+
+def run_loop(params: BuildDatasetParams) -> float:
+    """Wall seconds of the loop."""
+    stages = [(stage.module, stage.config) for stage in params.stages()]
+    work = stages, params.tools(), survey(params).tracks, params.workers
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.bare_loop"],
+        input=pickle.dumps(work),
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return float(done.stdout)
+
+
+def run_flow(params: BuildDatasetParams) -> float:
+    """Wall seconds of the flow, without the start of the server."""
+    with server.running():
+        start = time.perf_counter()
+        counts = build_dataset(params)["counts"]
+        seconds = time.perf_counter() - start
+    if counts["failed"]:
+        raise RuntimeError(f"{counts['failed']} tracks failed")
+    return seconds
+
+
+def all_cpu_seconds() -> float:
+    """CPU time of this process and of all that it has started and that has ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 if __name__ == "__main__":

@@ -99,13 +99,17 @@ def local_cluster(cpu_workers: int, gpu_workers: int) -> Any:
     environments += [(f"gpu-{at}", {"GPU": 1}, str(at)) for at in range(gpu_workers)]
     return SpecCluster(
         name="songmill",
-        scheduler={"cls": Scheduler, "options": {"host": HOST, "port": 0, "dashboard": False}},
+        scheduler={
+            "cls": Scheduler,
+            "options": {"host": HOST, "port": 0, "dashboard_address": f"{HOST}:0"},
+        },
         workers={
             name: {
                 "cls": Nanny,
                 "options": {
                     "nthreads": 1,
                     "host": HOST,
+                    "dashboard_address": f"{HOST}:0",
                     "resources": owned,
                     "env": {"CUDA_VISIBLE_DEVICES": visible},
                 },

@@ -1,5 +1,6 @@
 """build-dataset: songs in; features, lyrics, pitch, embeddings and prompts out."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,15 @@ from tasks.song.discover import Discovery
 from tasks.song.merge_shards import ShardError, merge_shards
 from tasks.song.metadata import MetadataError, load_metadata
 
+VOCALS_PLACE = "vocals-place"
+"""File of a checkpoint folder that says where the vocals of its rows lie."""
+
 
 @flow(name="build-dataset", task_runner=cluster.task_runner())
 def build_dataset(params: BuildDatasetParams) -> dict[str, Any]:
     """Build a dataset, and return its manifest."""
     made, found = prepare(params)
+    print(f"{len(found.tracks)} tracks, {made.pending.total()} steps of them to compute")
     history = Runs(params.checkpoints)
     for lost in history.lost():
         server.mark_crashed(lost.flow_run_id)
@@ -66,12 +71,33 @@ def check(params: BuildDatasetParams) -> None:
     if Storage(params.audio_dir).is_local and not Path(params.audio_dir).is_dir():
         raise UsageError(f"{params.audio_dir} is not a folder: --audio_dir names one with songs.")
     try:
-        dataset.check_writable(params.paths)
+        if not params.estimate_time:
+            dataset.check_writable(params.paths)
+            _check_vocals(params)
         load_metadata(params.tracks_csv, params.genres_csv, params.metadata_mapping)
         if any(stage.module == "tasks.song.enhance" for stage in params.stages()):
             check_access(params.enhance.llm_model, params.llm_settings)
     except (StorageError, MetadataError, LlmError) as error:
         raise UsageError(str(error)) from error
+
+
+def _check_vocals(params: BuildDatasetParams) -> None:
+    """Make sure that the vocals go where those of earlier runs are: rows refer to them."""
+    place = params.vocals.address
+    if params.vocals.is_local and params.checkpoints.is_local:
+        # Relative, so that folders that are moved together stay together.
+        home = os.path.realpath(params.checkpoints.address)
+        place = os.path.relpath(os.path.realpath(place), home)
+    if not params.checkpoints.exists(VOCALS_PLACE):
+        params.checkpoints.write_bytes(VOCALS_PLACE, os.fsencode(place))
+    before = os.fsdecode(params.checkpoints.read_bytes(VOCALS_PLACE))
+    if before != place:
+        if params.vocals.is_local and params.checkpoints.is_local:
+            before = os.path.normpath(os.path.join(home, before))
+        raise UsageError(
+            f"The vocals of {params.checkpoints.address} lie in {before}: give that as "
+            "--vocals_output_dir, or another --checkpoint_dir."
+        )
 
 
 def prepare(params: BuildDatasetParams) -> tuple[Plan, Discovery]:
@@ -107,7 +133,8 @@ def survey(params: BuildDatasetParams) -> Discovery:
     metadata = load_metadata(params.tracks_csv, params.genres_csv, params.metadata_mapping)
     found = discover.discover(
         Storage(params.audio_dir),
-        params.checkpoints,
+        # An estimate leaves nothing behind.
+        None if params.estimate_time else params.checkpoints,
         own=[params.checkpoints, params.vocals],
         metadata=metadata.match,
         max_tracks=params.max_tracks,

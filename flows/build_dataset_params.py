@@ -62,7 +62,8 @@ class BuildDatasetParams(FlowParams):
     )
     vocals_output_dir: str | None = Field(
         None,
-        description="Folder for the separated vocals, FLAC (default: vocals/ beside the tables).",
+        description="Folder for the separated vocals, FLAC (default: vocals/ in --checkpoint_dir, "
+        "or beside the tables).",
         json_schema_extra=_FILES,
     )
     profile: Literal["full", "offline"] = Field(
@@ -195,7 +196,8 @@ class BuildDatasetParams(FlowParams):
     @property
     def vocals(self) -> Storage:
         """Where separated vocals go."""
-        return Storage(self.vocals_output_dir or str(self.paths.folder / "vocals"))
+        beside = self.checkpoint_dir or str(self.paths.folder)
+        return Storage(self.vocals_output_dir or f"{beside}/vocals")
 
     @property
     def shard(self) -> Shard | None:

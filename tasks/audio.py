@@ -7,13 +7,15 @@ AAC, M4A, MP4 and damaged headers. Each file is always decoded by the same one,
 since MP3 decoders may differ by 20-40 ms of delay; :func:`probe` says by which.
 """
 
+import ctypes
 import os
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from threading import Lock
 from typing import Any, BinaryIO, Literal, Protocol
 
 import numpy as np
@@ -90,6 +92,44 @@ def probe(storage: Storage, path: str) -> AudioInfo:
         return reader.info
 
 
+def stream(
+    storage: Storage, path: str, *, rate_hz: int, channels: Literal[1, 2]
+) -> Iterator[Samples]:
+    """Decode a file at a rate, as mono or stereo, block by block.
+
+    Yields
+    ------
+    Samples
+        Shape ``(channels, n)``, nominally within [-1, 1]; some seconds, n varies.
+
+    Raises
+    ------
+    TrackError
+        As :func:`probe`, and at the end ``"too-short"`` if there was less than
+        ``MIN_SECONDS`` of audio.
+    """
+    import soxr
+
+    count = 0
+    with _opened(storage, path) as reader:
+        source_rate_hz = reader.info.sample_rate_hz
+        blocks = (np.ascontiguousarray(to_channels(block, channels)) for block in reader.blocks())
+        if source_rate_hz != rate_hz:
+            resampler = soxr.ResampleStream(source_rate_hz, rate_hz, channels, dtype="float32")
+            end = np.zeros((0, channels), np.float32)
+            blocks = chain(
+                (resampler.resample_chunk(block) for block in blocks),
+                (resampler.resample_chunk(end, last=True) for _ in range(1)),
+            )
+        for block in blocks:
+            count += len(block)
+            yield np.nan_to_num(block.reshape(-1, channels).T, copy=False)
+    if count < MIN_SECONDS * rate_hz:
+        raise TrackError(
+            "too-short", f"{printable(path)} holds only {count / rate_hz:.3f} s of audio."
+        )
+
+
 def load(storage: Storage, path: str, *, rate_hz: int, channels: Literal[1, 2]) -> Samples:
     """Decode a whole file at a rate, as mono or stereo.
 
@@ -104,18 +144,20 @@ def load(storage: Storage, path: str, *, rate_hz: int, channels: Literal[1, 2]) 
     Raises
     ------
     TrackError
-        As :func:`probe`, and ``"too-short"`` for less than ``MIN_SECONDS`` of audio.
+        As :func:`stream`.
     """
     key = (storage.address, path, _stamp(storage, path), rate_hz, channels)
     samples = _CACHE.get(key)
     if samples is None:
-        samples = _decode(storage, path, rate_hz, channels)
+        samples = _joined(stream(storage, path, rate_hz=rate_hz, channels=channels), channels)
         samples.setflags(write=False)
         _CACHE.put(key, samples)
     return samples
 
 
-def write_flac(storage: Storage, path: str, samples: Samples, rate_hz: int) -> None:
+def write_flac(
+    storage: Storage, path: str, samples: Samples | Iterable[Samples], rate_hz: int
+) -> None:
     """Store a signal as 16-bit FLAC, whole or not at all.
 
     Parameters
@@ -123,22 +165,27 @@ def write_flac(storage: Storage, path: str, samples: Samples, rate_hz: int) -> N
     storage, path
         Where to.
     samples
-        Shape ``(channels, samples)``; what exceeds [-1, 1] is clipped.
+        Shape ``(channels, samples)``, or such blocks one after the other; what exceeds
+        [-1, 1] is clipped. Nothing is stored if the blocks end in an exception.
     rate_hz
         Sample rate.
     """
     import soundfile
 
-    channels, count = samples.shape
+    blocks = iter((samples,) if isinstance(samples, np.ndarray) else samples)
+    first = next(blocks, None)
+    if first is None:
+        raise ValueError("a signal needs at least one block")
     try:
         with (
             storage.writing(path) as target,
             soundfile.SoundFile(
-                target, "w", rate_hz, channels, subtype="PCM_16", format="FLAC"
+                target, "w", rate_hz, len(first), subtype="PCM_16", format="FLAC"
             ) as file,
         ):
-            for start in range(0, count, BLOCK_FRAMES):
-                file.write(np.clip(samples[:, start : start + BLOCK_FRAMES].T, -1.0, 1.0))
+            for block in chain((first,), blocks):
+                for start in range(0, block.shape[1], BLOCK_FRAMES):
+                    file.write(np.clip(block[:, start : start + BLOCK_FRAMES].T, -1.0, 1.0))
     except soundfile.SoundFileError as error:
         # libsndfile does not pass on why the system refused a write.
         raise StorageError(
@@ -188,6 +235,8 @@ class _ByteBoundedCache:
         return self._arrays.get(key)
 
     def put(self, key: Any, array: Samples) -> None:
+        if array.nbytes > self._capacity_bytes:
+            return
         self._arrays[key] = array
         self._used_bytes += array.nbytes
         while self._used_bytes > self._capacity_bytes:
@@ -209,33 +258,18 @@ def _stamp(storage: Storage, path: str) -> tuple[int, int] | None:
     return status.st_mtime_ns, status.st_size
 
 
-def _decode(storage: Storage, path: str, rate_hz: int, channels: Literal[1, 2]) -> Samples:
-    import soxr
+def _joined(blocks: Iterable[Samples], channels: int) -> Samples:
+    """Blocks one after the other, in the memory of the result and one block.
 
-    with _opened(storage, path) as reader:
-        source_rate_hz = reader.info.sample_rate_hz
-        stream = None
-        if source_rate_hz != rate_hz:
-            stream = soxr.ResampleStream(source_rate_hz, rate_hz, channels, dtype="float32")
-        parts = []
-        for block in reader.blocks():
-            part = np.ascontiguousarray(to_channels(block, channels))
-            parts.append(stream.resample_chunk(part) if stream else part)
-        if stream:
-            tail = np.zeros((0, channels), np.float32)
-            parts.append(stream.resample_chunk(tail, last=True))
-    count = sum(len(part) for part in parts)
-    if count < MIN_SECONDS * rate_hz:
-        raise TrackError(
-            "too-short", f"{printable(path)} holds only {count / rate_hz:.3f} s of audio."
-        )
-    samples = np.empty((channels, count), np.float32)
-    at = 0
-    for part in parts:
-        samples[:, at : at + len(part)] = part.reshape(-1, channels).T
-        at += len(part)
-    np.nan_to_num(samples, copy=False)
-    return samples
+    The result grows in place: the system moves the pages of a large array without
+    copying them. np.concatenate would hold all blocks beside it.
+    """
+    frames = np.empty((0, channels), np.float32)
+    for block in blocks:
+        begin = len(frames)
+        frames.resize((begin + block.shape[1], channels), refcheck=False)
+        frames[begin:] = block.T
+    return frames.T
 
 
 @contextmanager

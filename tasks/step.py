@@ -12,7 +12,7 @@ manifest of a dataset says about its columns.
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Literal
@@ -136,11 +136,11 @@ class Tools:
 
         return audio.load(self.source, track.path, rate_hz=rate_hz, channels=1)[0]
 
-    def mix_stereo(self, track: Track, rate_hz: int) -> Samples:
-        """Stereo mix of a track, shape ``(2, samples)``, at `rate_hz`."""
+    def mix_stereo_blocks(self, track: Track, rate_hz: int) -> Iterator[Samples]:
+        """Stereo mix of a track at `rate_hz`, in blocks of shape ``(2, n)``."""
         from tasks import audio
 
-        return audio.load(self.source, track.path, rate_hz=rate_hz, channels=2)
+        return audio.stream(self.source, track.path, rate_hz=rate_hz, channels=2)
 
     def artifact(self, path: str, rate_hz: int) -> Samples:
         """Mono signal of a stored artifact, shape ``(samples,)``, at `rate_hz`."""

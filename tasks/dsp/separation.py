@@ -15,7 +15,7 @@ A mono signal has no sides: repetition alone separates it, some dB worse.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -67,6 +67,7 @@ PAUSE_WINDOW_SECONDS = 5.0
 PAUSE_RANGE_DB = (-24.0, -18.0)
 """Between these depths of its pauses a signal goes over from solo voice to accompanied."""
 
+_PIECE_SAMPLES = 2**18
 _CHUNK_FRAMES = 64
 _SIMILARITY_ROWS = 512
 _TINY = np.float32(1e-30)
@@ -80,7 +81,6 @@ class _Grid(NamedTuple):
     rate_hz: int
     hop: int
     window: Float32
-    frames: int
 
     @property
     def size(self) -> int:
@@ -93,34 +93,55 @@ class _Grid(NamedTuple):
 
 
 def separate_vocals(mix: Float32, rate_hz: int, *, mask: MaskFunction | None = None) -> Float32:
-    """Estimate the vocals of a stereo mix.
+    """Estimate the vocals of a stereo mix; parameters as of :func:`separate_blocks`.
 
     Parameters
     ----------
     mix
-        Shape ``(2, samples)``. Equal channels are taken for mono.
+        Shape ``(2, samples)``.
+
+    Returns
+    -------
+    Vocals, shape ``(2, samples)``.
+    """
+    starts = range(0, max(mix.shape[1], 1), _PIECE_SAMPLES)
+    pieces = (mix[:, start : start + _PIECE_SAMPLES] for start in starts)
+    return np.concatenate(list(separate_blocks(pieces, rate_hz, mask=mask)), axis=1)
+
+
+def separate_blocks(
+    mix: Iterable[Float32], rate_hz: int, *, mask: MaskFunction | None = None
+) -> Iterator[Float32]:
+    """Estimate the vocals of a stereo mix that comes in pieces.
+
+    The result does not depend on how the mix is cut into pieces. While more than twice
+    ``BLOCK_SECONDS`` is left, a block of that length is separated; of what is left then,
+    more than ``BLOCK_SECONDS`` is halved. So no block of a longer track is below half of it.
+
+    Parameters
+    ----------
+    mix
+        Pieces of any length, shape ``(2, samples)``. Equal channels are taken for mono.
     rate_hz
         Sample rate.
     mask
         What decides the share of the voice; :func:`vocal_mask` by default.
 
-    Returns
-    -------
-    Vocals, shape ``(2, samples)``. Working memory is about 400 MB beyond the two
-    signals, however long they are.
+    Yields
+    ------
+    Vocals of one block after the other, shape ``(2, samples)``, altogether as many
+    samples as the mix. Working memory is about 400 MB at 44.1 kHz, however long it is.
     """
     mask = mask or vocal_mask
-    grid = _grid(mix.shape[1], rate_hz)
-    stereo = not np.array_equal(mix[0], mix[1])
-    vocals = np.zeros_like(mix, dtype=np.float32)
-    blocks = max(1, round(np.ceil(grid.frames * grid.hop / rate_hz / BLOCK_SECONDS)))
-    edges = np.linspace(0, grid.frames, blocks + 1).round().astype(int)
+    grid = _grid(rate_hz)
     # Blocks share no frames: the overlap of the windows joins them.
-    for first, last in pairwise(edges):
-        mid, side = _spectra(mix, first, last, grid, stereo)
-        voice = mask(np.abs(mid), np.abs(side), rate_hz, grid.hop)
-        _add_block(vocals, mid, side, voice, first, grid)
-    return vocals
+    carried = np.zeros((2, grid.lead), np.float32)
+    begin = grid.lead
+    for block, end in _blocks(mix, grid):
+        vocals = _separate(block, carried, mask, grid)
+        carried = vocals[:, end:].copy()
+        yield vocals[:, begin:end]
+        begin = 0
 
 
 def vocal_mask(mid: Float32, side: Float32, rate_hz: int, hop: int) -> Float32:
@@ -269,27 +290,64 @@ def _bin_hz(magnitudes: Float32, rate_hz: int) -> float:
     return rate_hz / (2 * (magnitudes.shape[1] - 1))
 
 
-def _grid(samples: int, rate_hz: int) -> _Grid:
+def _grid(rate_hz: int) -> _Grid:
     # An even window has a bin at the Nyquist frequency, which irfft relies on.
     hop = 2 * fft.next_fast_len(max(round(HOP_SECONDS * rate_hz / 2), 1), real=True)
     size = HOPS_PER_WINDOW * hop
     window = np.sin(np.pi * (np.arange(size) + 0.5) / size).astype(np.float32)
-    return _Grid(rate_hz, hop, window, -(-(samples + size - hop) // hop))
+    return _Grid(rate_hz, hop, window)
 
 
-def _spectra(
-    mix: Float32, first: int, last: int, grid: _Grid, stereo: bool
-) -> tuple[Complex64, Complex64]:
-    """Transforms of mid and side, frames `first` to `last`; side is empty in mono."""
-    begin = first * grid.hop - grid.lead
-    end = last * grid.hop
-    signal = mix[:, max(begin, 0) : min(end, mix.shape[1])]
-    padding = (max(-begin, 0), max(end - mix.shape[1], 0))
+def _blocks(mix: Iterable[Float32], grid: _Grid) -> Iterator[tuple[Float32, int]]:
+    """Samples of the frames of each block, and how many of them no later frame covers.
+
+    A block begins with the last ``grid.lead`` samples of the one before it.
+    """
+    longest = int(BLOCK_SECONDS * grid.rate_hz / grid.hop)
+    pending = [np.zeros((2, grid.lead), np.float32)]
+    count = grid.lead
+    for piece in mix:
+        pending.append(piece)
+        count += piece.shape[1]
+        # Only with two whole blocks at hand is it sure that the last ones are not short.
+        while count > 2 * longest * grid.hop:
+            joined = np.concatenate(pending, axis=1)
+            end = longest * grid.hop
+            block = joined[:, : end + grid.lead].copy()
+            pending = [joined[:, end:].copy()]
+            count -= end
+            del joined
+            yield block, end
+    frames = -(-count // grid.hop)
+    pending.append(np.zeros((2, frames * grid.hop + grid.lead - count), np.float32))
+    joined = np.concatenate(pending, axis=1)
+    del pending
+    edges = np.linspace(0, frames, 2 if frames <= longest else 3).round().astype(int) * grid.hop
+    for first, last in pairwise(edges):
+        yield joined[:, first : last + grid.lead], min(last, count) - first
+
+
+def _separate(block: Float32, carried: Float32, mask: MaskFunction, grid: _Grid) -> Float32:
+    """Overlap-add of the masked frames of a block to what the block before it left."""
+    mid, side = _spectra(block, grid)
+    voice = mask(np.abs(mid), np.abs(side), grid.rate_hz, grid.hop)
+    vocals = np.zeros_like(block)
+    vocals[:, : grid.lead] = carried
+    vocals += _inverse(mid, voice, grid)
+    if len(side):
+        signal = _inverse(side, voice, grid)
+        vocals[0] += signal
+        vocals[1] -= signal
+    return vocals
+
+
+def _spectra(block: Float32, grid: _Grid) -> tuple[Complex64, Complex64]:
+    """Transforms of mid and side; side is empty in mono."""
     half = np.float32(0.5)
-    mid = _transform(np.pad((signal[0] + signal[1]) * half, padding), grid)
-    if not stereo:
+    mid = _transform((block[0] + block[1]) * half, grid)
+    if np.array_equal(block[0], block[1]):
         return mid, mid[:0]
-    return mid, _transform(np.pad((signal[0] - signal[1]) * half, padding), grid)
+    return mid, _transform((block[0] - block[1]) * half, grid)
 
 
 def _transform(signal: Float32, grid: _Grid) -> Complex64:
@@ -299,21 +357,6 @@ def _transform(signal: Float32, grid: _Grid) -> Complex64:
         chunk = frames[start : start + _CHUNK_FRAMES] * grid.window
         spectra[start : start + _CHUNK_FRAMES] = fft.rfft(chunk, axis=1, overwrite_x=True)
     return spectra
-
-
-def _add_block(
-    vocals: Float32, mid: Complex64, side: Complex64, mask: Float32, first: int, grid: _Grid
-) -> None:
-    """Overlap-add the masked frames of a block, the first being frame `first`, to `vocals`."""
-    begin = first * grid.hop - grid.lead
-    signal = _inverse(mid, mask, grid)
-    inside = slice(max(-begin, 0), len(signal) - max(begin + len(signal) - vocals.shape[1], 0))
-    target = vocals[:, max(begin, 0) : max(begin, 0) + inside.stop - inside.start]
-    target += signal[inside]
-    if len(side):
-        signal = _inverse(side, mask, grid)
-        target[0] += signal[inside]
-        target[1] -= signal[inside]
 
 
 def _inverse(spectra: Complex64, mask: Float32, grid: _Grid) -> Float32:

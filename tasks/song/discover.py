@@ -84,7 +84,7 @@ class Shard:
 
 def discover(
     source: Storage,
-    checkpoints: Storage,
+    checkpoints: Storage | None,
     *,
     own: Sequence[Storage] = (),
     metadata: Callable[[str], dict[str, str]],
@@ -99,7 +99,7 @@ def discover(
         Folder or bucket to look through, recursively.
     checkpoints
         Where the digests of files are remembered, so that an unchanged file is
-        not read again.
+        not read again; None to remember nothing.
     own
         Places that this program writes to: what lies there is no source.
     metadata
@@ -198,12 +198,13 @@ def _sidecars(paths: Iterable[str]) -> dict[str, str]:
 class _Digests:
     """Digests of files, remembered by path, size and time of change."""
 
-    def __init__(self, source: Storage, checkpoints: Storage) -> None:
+    def __init__(self, source: Storage, checkpoints: Storage | None) -> None:
         self._source = source
-        self._checkpoints = checkpoints
+        # An object in a bucket has no time of change to go by.
+        self._checkpoints = checkpoints if source.is_local else None
         self._known: dict[tuple[str, int, int], str] = {}
-        if source.is_local and checkpoints.exists(DIGESTS):
-            with checkpoints.reading(DIGESTS) as path:
+        if self._checkpoints and self._checkpoints.exists(DIGESTS):
+            with self._checkpoints.reading(DIGESTS) as path:
                 table = pq.ParquetFile(path).read().to_pydict()
             names = (os.fsdecode(name) for name in table["path"])
             self._known = dict(
@@ -223,7 +224,7 @@ class _Digests:
 
     def save(self) -> None:
         """Remember what is known now, if it is more than before."""
-        if not self._source.is_local or len(self._known) == self._before:
+        if not self._checkpoints or len(self._known) == self._before:
             return
         keys = list(self._known)
         table = pa.table(

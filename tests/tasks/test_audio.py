@@ -160,9 +160,7 @@ def test_a_file_is_decoded_once_per_rate(tmp_path: Path, monkeypatch: pytest.Mon
     storage = Storage(str(tmp_path))
     decoded = []
     original = audio._decode
-    monkeypatch.setattr(
-        audio, "_decode", lambda *args: decoded.append(args[2:]) or original(*args)
-    )
+    monkeypatch.setattr(audio, "_decode", lambda *args: decoded.append(args[2:]) or original(*args))
 
     for _ in range(3):
         audio.load(storage, "x.wav", rate_hz=16_000, channels=1)

@@ -100,9 +100,7 @@ def test_wrong_columns_are_a_bug_that_names_them(
 
 
 @pytest.mark.parametrize("count", [0, 2])
-def test_a_wrong_number_of_rows_is_a_bug(
-    toy: ToyFlow, monkeypatch: pytest.MonkeyPatch, count: int
-):
+def test_a_wrong_number_of_rows_is_a_bug(toy: ToyFlow, monkeypatch: pytest.MonkeyPatch, count: int):
     step = step_of(lambda tracks, upstream, config, tools: [{"value": 1}] * count)
     job = single(toy, step, monkeypatch, "a")
     with pytest.raises(RuntimeError, match=f"{count} rows for 1 tracks"):
@@ -150,9 +148,7 @@ def test_a_step_that_is_not_part_of_the_run_is_no_loss(toy: ToyFlow):
     assert toy.result(made) == {"a": "ok"}
 
 
-def test_partial_rows_make_what_follows_partial(
-    toy: ToyFlow, monkeypatch: pytest.MonkeyPatch
-):
+def test_partial_rows_make_what_follows_partial(toy: ToyFlow, monkeypatch: pytest.MonkeyPatch):
     after = step_of(per_track(lambda *_: {"value": 1}), upstream=("total",))
     toy.failing = {("note", "a")}
     stages = [*toy.stages(), Stage(register(monkeypatch, after), StepConfig())]

@@ -91,7 +91,7 @@ def test_the_table_is_for_people(history: Runs):
     other = history.start(None, "flow", {"audio_dir": "more"})
 
     head, *rows = runs.table(history.all()).splitlines()
-    assert head.split() == "run id name started status tracks failed audio_dir".split()
+    assert head.split()[-3:] == ["tracks", "failed", "audio_dir"]
     by_id = {row.split()[0]: row for row in rows}
     assert "completed" in by_id[run.run_id]
     assert by_id[run.run_id].endswith("songs/fma")

@@ -1,7 +1,7 @@
 """A flow of small steps over text files: what plans, batches and tables are tested with.
 
-    size ── double ── total
-      └──── note ───────┘ (optional)
+size ── double ── total
+  └──── note ───────┘ (optional)
 """
 
 import sys

@@ -168,9 +168,7 @@ def test_what_this_program_wrote_is_no_source(songs: Path, find):
     assert paths == ["a/deep.flac", "b.wav", "out/vocals-of-mine/w.flac"]
 
 
-def test_what_this_program_wrote_is_found_behind_links_and_dots(
-    tmp_path: Path, songs: Path, find
-):
+def test_what_this_program_wrote_is_found_behind_links_and_dots(tmp_path: Path, songs: Path, find):
     write_tone(songs / "vocals" / "v.flac", 300)
     (tmp_path / "link").symlink_to(songs / "vocals")
     for place in (tmp_path / "link", songs / "a" / ".." / "vocals"):

@@ -1,0 +1,119 @@
+"""A run with nothing to do, over 1,000 tracks.
+
+``python -m benchmarks.rerun`` writes 1,000 tiny audio files and, under the keys that a plan
+gives them, the rows that every step stored for a real song of four minutes: the tables have
+the number and size of parts that a run of such songs leaves. The flow then runs twice on one
+Prefect server. The first run finds every row and writes dataset and report; the second finds
+the dataset done as well, and its clock, from the call of ``build_dataset`` to its return, is
+what the limit holds for. The parts of both are timed by themselves before.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+# Before Prefect is imported: its log stays off the console, as in the command.
+os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
+os.environ["DASK_LOGGING__DISTRIBUTED"] = "error"
+
+import numpy as np
+import soundfile
+
+from benchmarks.measure import Figure, report
+from blocks import server
+from examples.songs import RATE_HZ, make_song
+from flows.build_dataset import build_dataset, conclude, prepare
+from flows.build_dataset_params import BuildDatasetParams, PitchConfig
+from tasks import batch
+from tasks.step import Row
+from tasks.store import StepTable
+
+MOST_SECONDS = 5.0
+SONG_SECONDS = 60
+REPETITIONS = 4
+WORKERS = 2
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--tracks", type=int, default=1000)
+    options = parser.parse_args()
+    os.environ.pop("OPENAI_API_KEY", None)  # prompts from the template, as offline
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        os.environ["PREFECT_HOME"] = str(folder / "prefect")
+        write_song_of_minutes(folder / "song")
+        rows = rows_of_one(params_for(folder / "song", folder / "one"))
+        write_tracks(folder / "tracks", options.tracks)
+        params = params_for(folder / "tracks", folder / "out")
+        fill_tables(params, rows)
+        with server.running():
+            figures = [
+                *timed_parts("assembly of the dataset", params),
+                *timed_parts("nothing to do", params),
+                Figure("flow with nothing to do", clock(lambda: build_dataset(params)), "s")
+            ]
+
+
+def write_song_of_minutes(folder: Path) -> None:
+    folder.mkdir()
+    song = make_song(1, seconds=SONG_SECONDS)
+    mix = np.tile(song.mix, REPETITIONS)
+    soundfile.write(folder / "song.flac", mix.T, RATE_HZ, subtype="PCM_16")
+    (folder / "song.lrc").write_text(song.lrc())
+
+
+def write_tracks(folder: Path, count: int) -> None:
+    """A tenth of a second of noise each, and the same lyrics file beside it."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(count):
+        noise = rng.uniform(-0.1, 0.1, RATE_HZ // 10).astype(np.float32)
+        soundfile.write(folder / f"{index:04d}.flac", noise, RATE_HZ, subtype="PCM_16")
+        (folder / f"{index:04d}.lrc").write_text(f"[00:00.00]Line {index}\n")
+
+
+def params_for(songs: Path, output_dir: Path) -> BuildDatasetParams:
+    return BuildDatasetParams(
+        audio_dir=str(songs),
+        output=output_dir / "dataset.json",
+        profile="offline",
+        workers=WORKERS,
+        pitch=PitchConfig(method="pyin"),
+    )
+
+
+def rows_of_one(params: BuildDatasetParams) -> dict[str, Row]:
+    """Row of each step for a folder with one song."""
+    made, _ = prepare(params)
+    (jobs,) = made.batches
+    rows = {}
+    for job in jobs:
+        batch.run(job)
+        step = batch.load_step(job.step)
+        (row,) = StepTable(made.tables, step).read({job.keys[0]: job.part}).values()
+        rows[step.name] = row
+    return rows
+
+
+def fill_tables(params: BuildDatasetParams, rows: dict[str, Row]) -> None:
+    """Store every row of a plan, as if its jobs had run."""
+    made, _ = prepare(params)
+    for jobs in made.batches:
+        for job in jobs:
+            step = batch.load_step(job.step)
+            StepTable(job.tables, step).write(
+                [
+                    rows[step.name] | {"key": key, "track_id": track.track_id}
+                    for key, track in zip(job.keys, job.tracks, strict=True)
+                ]
+            )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow
+from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
 
 from blocks import cluster, server
@@ -48,6 +49,7 @@ def build_dataset(params: BuildDatasetParams) -> dict[str, Any]:
         history.finish(run, "failed")
         raise
     history.finish(run, "completed", content["counts"])
+    create_markdown_artifact(_summary(params, content), key="dataset")
     if params.on_error == "fail" and content["counts"]["failed"]:
         raise FailedTracksError(_said_of_failures(params, content))
     return content
@@ -171,11 +173,11 @@ def _command(params: BuildDatasetParams) -> None:
         workers = cluster.default_workers(params.workers)
         print(estimate(params.stages(), survey(params).tracks, params.tools(), workers))
     elif params.merge:
-        _announce(params, conclude(params, *prepare(params)))
+        print(_summary(params, conclude(params, *prepare(params))))
     else:
         with server.running():
             content = build_dataset(params)
-        _announce(params, content)
+        print(_summary(params, content))
 
 
 def _resumed(params: BuildDatasetParams) -> BuildDatasetParams:
@@ -206,20 +208,24 @@ def _merge_shards(params: BuildDatasetParams) -> None:
         content = merge_shards(shards, params.paths)
     except ShardError as error:
         raise UsageError(str(error)) from error
-    _announce(params, content)
+    print(_summary(params, content))
 
 
-def _announce(params: BuildDatasetParams, content: dict[str, Any]) -> None:
+def _summary(params: BuildDatasetParams, content: dict[str, Any]) -> str:
+    """What became of a run, for the terminal and for Prefect's UI."""
     counts = content["counts"]
     absent = sorted(
         name.partition(".")[2] for name, made in content["columns"].items() if "absent" in made
     )
-    print(f"{counts['tracks']} tracks: {params.paths.json}")
-    print(f"Tables, manifest and report: {params.paths.report}")
+    lines = [
+        f"{counts['tracks']} tracks: {params.paths.json}",
+        f"Tables, manifest and report: {params.paths.report}",
+    ]
     if absent:
-        print(f"Null in profile {content['profile']}: {', '.join(absent)}")
+        lines.append(f"Null in profile {content['profile']}: {', '.join(absent)}")
     if counts["failed"]:
-        print(_said_of_failures(params, content))
+        lines.append(_said_of_failures(params, content))
+    return "\n".join(lines)
 
 
 def _said_of_failures(params: BuildDatasetParams, content: dict[str, Any]) -> str:

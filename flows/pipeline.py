@@ -6,6 +6,8 @@ from typing import Any
 
 from prefect.futures import PrefectFuture
 
+from blocks.cluster import ClusterError
+from tasks.audio import printable
 from tasks.batch import Job, Outcome, load_step, run_batch
 from tasks.plan import Plan
 
@@ -22,6 +24,8 @@ def run(plan: Plan, *, in_flight: int, progress: Progress) -> None:
 
     Raises
     ------
+    ClusterError
+        If workers keep dying.
     Exception
         Whatever a step raised that was not a TrackError.
     """
@@ -53,9 +57,19 @@ def _submit(number: int, jobs: Sequence[Job]) -> list[tuple[Job, PrefectFuture[A
 def _finish(
     plan: Plan, batch: Sequence[tuple[Job, PrefectFuture[Any]]], progress: Progress
 ) -> None:
+    from distributed import KilledWorker
+
     for job, future in batch:
+        name = load_step(job.step).name
         # Without waiting first, the state of a cache hit is missed.
         future.wait()
-        outcome = Outcome(**future.result())
-        progress(load_step(job.step).name, len(job.tracks), outcome.failed)
+        try:
+            outcome = Outcome(**future.result())
+        except KilledWorker as error:
+            raise ClusterError(
+                f"Worker after worker died in step {name}, most likely for want of memory, on "
+                f"one of: {', '.join(printable(track.path) for track in job.tracks)}. Fewer "
+                "--workers leave more memory to each; what is finished stays."
+            ) from error
+        progress(name, len(job.tracks), outcome.failed)
     plan.record(job for job, _ in batch)

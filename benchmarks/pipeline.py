@@ -6,9 +6,9 @@ with two processes, at the defaults of the offline profile:
 * by the flow: the call of ``build_dataset`` to its return, on a Prefect server that already
   runs. Finding the songs, planning, starting the Dask cluster and its workers, orchestration,
   step tables, dataset and report are all in it;
-* by a loop (``benchmarks/bare_loop.py``): from the start of two processes to their end, each taking one song after the
-  other from a queue and calling the steps' own functions, rows in memory, nothing written
-  but the vocals.
+* by a loop (``benchmarks/bare_loop.py``): from the start of two processes to their end. Each
+  takes one song after the other from a queue and calls the steps' own functions, with rows in
+  memory and nothing written but the vocals.
 
 Both sides start their processes cold, and have to import libraries and load models in them;
 compiled kernels and bytecode lie on the disk for both, since a first song goes through the
@@ -31,13 +31,11 @@ from pathlib import Path
 os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
 os.environ["DASK_LOGGING__DISTRIBUTED"] = "error"
 
-import numpy as np
-import soundfile
-
+# Dask's workers import this module as they would the command's: what makes the songs is
+# imported where it is needed.
 from benchmarks.measure import Figure, report
 from blocks import server
 from blocks.cluster import THREAD_VARIABLES
-from examples.songs import RATE_HZ, make_song
 from flows.build_dataset import build_dataset, survey
 from flows.build_dataset_params import BuildDatasetParams
 
@@ -86,6 +84,11 @@ def main() -> int:
 
 def write_tracks(folder: Path, count: int) -> None:
     """Distinct files out of a few songs, by the place and the gain of the excerpt."""
+    import numpy as np
+    import soundfile
+
+    from examples.songs import RATE_HZ, make_song
+
     folder.mkdir()
     songs = [make_song(seed, seconds=SECONDS + 12) for seed in range(1, min(SONGS, count) + 1)]
     for index in range(count):

@@ -9,6 +9,7 @@ composition is what it is: each feature transforms the signal anew.
 
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ PITCH_RATE_HZ, PITCH_FRAME_SAMPLES, PITCH_HOP_SAMPLES = 16_000, 1024, 160
 PITCH_HOP_SECONDS = PITCH_HOP_SAMPLES / PITCH_RATE_HZ
 FMIN_HZ, FMAX_HZ = 65.4, 1046.5
 SECTION_SECONDS = 12.0
+TONICS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 LRC_LINE = re.compile(r"\[(\d+):(\d+\.\d+)\](.*)")
 LRC_WORD_TIME = re.compile(r"<\d+:\d+\.\d+>")
 
@@ -101,7 +103,7 @@ def find_key(chroma: Signal) -> tuple[str, str]:
     scores = {
         (name, mode): np.corrcoef(np.roll(profile, tonic), chroma)[0, 1]
         for mode, profile in (("major", MAJOR), ("minor", MINOR))
-        for tonic, name in enumerate("C C# D D# E F F# G G# A A# B".split())
+        for tonic, name in enumerate(TONICS)
     }
     return max(scores, key=lambda key: scores[key])
 
@@ -113,7 +115,7 @@ def find_sections(features: dict[str, Any]) -> list[tuple[float, float]]:
     starts = librosa.segment.agglomerative(by_beat, count)
     beats = np.concatenate([[0.0], features["beats"]])
     edges = [*beats[starts].tolist(), features["duration"]]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
 
 
 def track_pitch(vocals_path: Path) -> tuple[Signal, Signal]:

@@ -126,7 +126,7 @@ def _check(address: str) -> None:
     try:
         with Client(address, timeout=10, set_as_default=False) as client:
             workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise ClusterError(f"No Dask scheduler answers at {address}.") from error
     for resource in RESOURCES:
         if not any(worker["resources"].get(resource) for worker in workers):

@@ -113,6 +113,18 @@ class Storage:
             with suppress(OSError):
                 temporary.unlink()
 
+    def check_writable(self) -> None:
+        """Make sure that files can be stored.
+
+        Raises
+        ------
+        StorageError
+            If they cannot.
+        """
+        probe = f".songmill-{uuid.uuid4().hex}"
+        self.write_bytes(probe, b"")
+        self.delete(probe)
+
     def exists(self, path: str) -> bool:
         """Whether a file is there."""
         if self.is_local:

@@ -7,6 +7,7 @@ from typing import Any
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
+from pydantic import ValidationError
 
 from blocks import cluster, server
 from blocks.storage import Storage, StorageError
@@ -75,6 +76,8 @@ def check(params: BuildDatasetParams) -> None:
     try:
         if not params.estimate_time:
             dataset.check_writable(params.paths)
+            for place in (params.checkpoints, params.vocals):
+                place.check_writable()
             _check_vocals(params)
         load_metadata(params.tracks_csv, params.genres_csv, params.metadata_mapping)
         if any(stage.module == "tasks.song.enhance" for stage in params.stages()):
@@ -171,7 +174,10 @@ def _command(params: BuildDatasetParams) -> None:
     check(params)
     if params.estimate_time:
         workers = cluster.default_workers(params.workers)
-        print(estimate(params.stages(), survey(params).tracks, params.tools(), workers))
+        try:
+            print(estimate(params.stages(), survey(params).tracks, params.tools(), workers))
+        except ValueError as error:
+            raise UsageError(f"{params.audio_dir}: {error}.") from error
     elif params.merge:
         print(_summary(params, conclude(params, *prepare(params))))
     else:
@@ -197,16 +203,20 @@ def _resumed(params: BuildDatasetParams) -> BuildDatasetParams:
     else:
         return params
     given = params.model_dump(exclude_unset=True)
-    return BuildDatasetParams.model_validate(run.params | given)
+    try:
+        return BuildDatasetParams.model_validate(run.params | given)
+    except ValidationError as error:
+        reason = cli.describe(error, BuildDatasetParams)
+        raise UsageError(f"Run {run.run_id} has options of another version: {reason}.") from error
 
 
 def _merge_shards(params: BuildDatasetParams) -> None:
     assert params.merge_shards is not None
-    dataset.check_writable(params.paths)
     shards = [Paths(path) for path in params.merge_shards]
     try:
+        dataset.check_writable(params.paths)
         content = merge_shards(shards, params.paths)
-    except ShardError as error:
+    except (ShardError, StorageError) as error:
         raise UsageError(str(error)) from error
     print(_summary(params, content))
 

@@ -24,6 +24,7 @@ from pydantic.fields import FieldInfo
 from blocks.cluster import ClusterError
 from blocks.server import ServerError
 from blocks.storage import StorageError
+from tasks.audio import printable
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -65,6 +66,9 @@ def parse(params_class: type[Params], argv: Sequence[str] | None = None) -> Para
     arguments = list(sys.argv[1:] if argv is None else argv)
     flags = list(_flags(params_class))
     parser = _parser(params_class, flags)
+    for token in arguments:
+        if not token.isprintable() and printable(token) != token:
+            parser.error(f"{printable(token)}: what is given here has to be UTF-8")
     given = vars(parser.parse_args([_underscored(token) for token in arguments]))
     try:
         return params_class.model_validate(_nested(given))

@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from threading import Lock
@@ -108,22 +109,12 @@ def stream(
         As :func:`probe`, and at the end ``"too-short"`` if there was less than
         ``MIN_SECONDS`` of audio.
     """
-    import soxr
-
     count = 0
     with _opened(storage, path) as reader:
-        source_rate_hz = reader.info.sample_rate_hz
         blocks = (np.ascontiguousarray(to_channels(block, channels)) for block in reader.blocks())
-        if source_rate_hz != rate_hz:
-            resampler = soxr.ResampleStream(source_rate_hz, rate_hz, channels, dtype="float32")
-            end = np.zeros((0, channels), np.float32)
-            blocks = chain(
-                (resampler.resample_chunk(block) for block in blocks),
-                (resampler.resample_chunk(end, last=True) for _ in range(1)),
-            )
-        for block in blocks:
+        for block in _resampled(blocks, reader.info.sample_rate_hz, rate_hz, channels):
             count += len(block)
-            yield np.nan_to_num(block.reshape(-1, channels).T, copy=False)
+            yield np.nan_to_num(block.T, copy=False)
     if count < MIN_SECONDS * rate_hz:
         raise TrackError(
             "too-short", f"{printable(path)} holds only {count / rate_hz:.3f} s of audio."
@@ -175,7 +166,7 @@ def write_flac(
     blocks = iter((samples,) if isinstance(samples, np.ndarray) else samples)
     first = next(blocks, None)
     if first is None:
-        raise ValueError("a signal needs at least one block")
+        raise ValueError("a signal has at least one block")
     try:
         with (
             storage.writing(path) as target,
@@ -258,6 +249,21 @@ def _stamp(storage: Storage, path: str) -> tuple[int, int] | None:
     return status.st_mtime_ns, status.st_size
 
 
+def _resampled(
+    blocks: Iterable[Samples], source_rate_hz: int, rate_hz: int, channels: int
+) -> Iterator[Samples]:
+    """Blocks of shape ``(frames, channels)`` at another rate."""
+    import soxr
+
+    if source_rate_hz == rate_hz:
+        yield from blocks
+        return
+    resampler = soxr.ResampleStream(source_rate_hz, rate_hz, channels, dtype="float32")
+    for block in blocks:
+        yield resampler.resample_chunk(block)
+    yield resampler.resample_chunk(np.zeros((0, channels), np.float32), last=True)
+
+
 def _joined(blocks: Iterable[Samples], channels: int) -> Samples:
     """Blocks one after the other, in the memory of the result and one block.
 
@@ -332,6 +338,47 @@ class _Reader(Protocol):
     def close(self) -> None: ...
 
 
+class _MutedStderr:
+    """While it is entered, C libraries print nothing to stderr (with glibc).
+
+    libmpg123 reports every damaged MP3 there, and libsndfile has no switch for it (its
+    issue 958). What is exchanged is the C library's variable, not descriptor 2: Python
+    prints on in other threads, and processes that start meanwhile inherit the terminal.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._users = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._users == 0 and self._streams:
+                stderr, _, null = self._streams
+                stderr.value = null
+            self._users += 1
+
+    def __exit__(self, *exception: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0 and self._streams:
+                stderr, shown, _ = self._streams
+                stderr.value = shown
+
+    @cached_property
+    def _streams(self) -> tuple[ctypes.c_void_p, int | None, int] | None:
+        """The variable, its value, and a stream to nowhere; None where it is a constant."""
+        if "CS_GNU_LIBC_VERSION" not in os.confstr_names:
+            return None
+        libc = ctypes.CDLL(None)
+        libc.fopen.restype = ctypes.c_void_p
+        null = libc.fopen(os.devnull.encode(), b"w")
+        stderr = ctypes.c_void_p.in_dll(libc, "stderr")
+        return (stderr, stderr.value, null) if null else None
+
+
+_MUTED_STDERR = _MutedStderr()
+
+
 class _SndfileReader:
     def __init__(self, file: BinaryIO) -> None:
         import soundfile
@@ -340,7 +387,8 @@ class _SndfileReader:
         try:
             # A descriptor, not a name: libsndfile then reads on its own, without
             # calling back into Python, and any file name works.
-            self._file = soundfile.SoundFile(os.dup(file.fileno()), closefd=True)
+            with _MUTED_STDERR:
+                self._file = soundfile.SoundFile(os.dup(file.fileno()), closefd=True)
         except soundfile.SoundFileError as error:
             reason = getattr(error, "error_string", str(error)).rstrip(".")
             raise _DecodeError(f"libsndfile: {reason}") from error
@@ -367,7 +415,8 @@ class _SndfileReader:
 
     def _read(self) -> Samples:
         try:
-            return self._file.read(BLOCK_FRAMES, dtype="float32", always_2d=True)
+            with _MUTED_STDERR:
+                return self._file.read(BLOCK_FRAMES, dtype="float32", always_2d=True)
         except self._error:
             # The damaged end of a file: what came before it counts.
             return np.empty((0, self.info.channels), np.float32)

@@ -104,9 +104,10 @@ def separate_vocals(mix: Float32, rate_hz: int, *, mask: MaskFunction | None = N
     -------
     Vocals, shape ``(2, samples)``.
     """
-    starts = range(0, max(mix.shape[1], 1), _PIECE_SAMPLES)
+    starts = range(0, mix.shape[1], _PIECE_SAMPLES)
     pieces = (mix[:, start : start + _PIECE_SAMPLES] for start in starts)
-    return np.concatenate(list(separate_blocks(pieces, rate_hz, mask=mask)), axis=1)
+    vocals = list(separate_blocks(pieces, rate_hz, mask=mask))
+    return np.concatenate(vocals, axis=1) if vocals else np.zeros_like(mix, dtype=np.float32)
 
 
 def separate_blocks(
@@ -129,8 +130,8 @@ def separate_blocks(
 
     Yields
     ------
-    Vocals of one block after the other, shape ``(2, samples)``, altogether as many
-    samples as the mix. Working memory is about 400 MB at 44.1 kHz, however long it is.
+    Vocals in pieces of some seconds, shape ``(2, samples)``, altogether as long as the
+    mix. Working memory is about 330 MB at 44.1 kHz, however long that is.
     """
     mask = mask or vocal_mask
     grid = _grid(rate_hz)
@@ -140,8 +141,10 @@ def separate_blocks(
     for block, end in _blocks(mix, grid):
         vocals = _separate(block, carried, mask, grid)
         carried = vocals[:, end:].copy()
-        yield vocals[:, begin:end]
+        for start in range(begin, end, _PIECE_SAMPLES):
+            yield vocals[:, start : min(start + _PIECE_SAMPLES, end)].copy()
         begin = 0
+        del vocals  # before the next are made
 
 
 def vocal_mask(mid: Float32, side: Float32, rate_hz: int, hop: int) -> Float32:
@@ -304,27 +307,25 @@ def _blocks(mix: Iterable[Float32], grid: _Grid) -> Iterator[tuple[Float32, int]
     A block begins with the last ``grid.lead`` samples of the one before it.
     """
     longest = int(BLOCK_SECONDS * grid.rate_hz / grid.hop)
-    pending = [np.zeros((2, grid.lead), np.float32)]
+    whole = longest * grid.hop
+    samples = np.zeros((2, 2 * whole + grid.lead), np.float32)
     count = grid.lead
     for piece in mix:
-        pending.append(piece)
-        count += piece.shape[1]
-        # Only with two whole blocks at hand is it sure that the last ones are not short.
-        while count > 2 * longest * grid.hop:
-            joined = np.concatenate(pending, axis=1)
-            end = longest * grid.hop
-            block = joined[:, : end + grid.lead].copy()
-            pending = [joined[:, end:].copy()]
-            count -= end
-            del joined
-            yield block, end
+        while piece.shape[1]:
+            # One sample more than two whole blocks: so the last ones will not be short.
+            fitting = piece[:, : 2 * whole + 1 - count]
+            samples[:, count : count + fitting.shape[1]] = fitting
+            count += fitting.shape[1]
+            piece = piece[:, fitting.shape[1] :]
+            if count > 2 * whole:
+                yield samples[:, : whole + grid.lead], whole
+                count -= whole
+                samples[:, :count] = samples[:, whole : whole + count]
     frames = -(-count // grid.hop)
-    pending.append(np.zeros((2, frames * grid.hop + grid.lead - count), np.float32))
-    joined = np.concatenate(pending, axis=1)
-    del pending
+    samples[:, count : frames * grid.hop + grid.lead] = 0.0
     edges = np.linspace(0, frames, 2 if frames <= longest else 3).round().astype(int) * grid.hop
     for first, last in pairwise(edges):
-        yield joined[:, first : last + grid.lead], min(last, count) - first
+        yield samples[:, first : last + grid.lead], min(last, count) - first
 
 
 def _separate(block: Float32, carried: Float32, mask: MaskFunction, grid: _Grid) -> Float32:

@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -48,8 +49,10 @@ def assemble(
     ]
     fingerprint = _fingerprint(finished, failures, audio_dir, settings)
     before = dataset.read_manifest(paths)
-    if before and before["fingerprint"] == fingerprint and paths.json.exists():
+    files = (paths.json, *paths.tables, paths.failures, paths.report)
+    if before and before.get("fingerprint") == fingerprint and all(map(Path.exists, files)):
         return before
+    dataset.begin(paths)
     count = dataset.write(paths, _records(plan, finished, audio_dir))
     dataset.write_failures(paths, failures)
     content = {

@@ -5,8 +5,7 @@ one track per line, which is what makes it mergeable without reading it whole.
 """
 
 import heapq
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +34,11 @@ class Paths:
     def folder(self) -> Path:
         """Folder of the tables, named after the JSON file."""
         return self.json.with_suffix("")
+
+    @property
+    def tables(self) -> tuple[Path, Path]:
+        """Tracks and segments, as Parquet."""
+        return self.folder / "tracks.parquet", self.folder / "segments.parquet"
 
     @property
     def failures(self) -> Path:
@@ -78,8 +82,9 @@ def write(paths: Paths, records: Iterable[Record]) -> int:
         beside, inside = Storage(str(paths.json.parent)), Storage(str(paths.folder))
         json_path = writing(beside.writing(paths.json.name))
         json = stack.enter_context(open(json_path, "wb"))
-        tracks = writing(_table(writing(inside.writing("tracks.parquet")), schema.TRACKS))
-        segments = writing(_table(writing(inside.writing("segments.parquet")), schema.SEGMENTS))
+        tracks_name, segments_name = (path.name for path in paths.tables)
+        tracks = writing(_table(writing(inside.writing(tracks_name)), schema.TRACKS))
+        segments = writing(_table(writing(inside.writing(segments_name)), schema.SEGMENTS))
         json.write(b"[")
         for group in _grouped(records, ROW_GROUP_TRACKS):
             for record in group:
@@ -113,27 +118,33 @@ def read(path: Path) -> Iterator[Record]:
             if text == b"]":
                 return
             try:
-                yield orjson.loads(text)
+                record = orjson.loads(text)
             except orjson.JSONDecodeError as error:
                 raise ValueError(f"{path} is damaged: {error}") from error
+            if not isinstance(record, dict) or not record.keys() >= {"track_id", "file_path"}:
+                raise ValueError(f"{path} holds something that is no track")
+            yield record
     raise ValueError(f"{path} ends before its last track")
 
 
-def merged(shards: Sequence[Iterable[Record]], order: Callable[[Record], Any]) -> Iterator[Record]:
-    """Entries of several datasets in one order, each track once.
+def merged(shards: Sequence[Iterable[Record]], copies: dict[str, str]) -> Iterator[Record]:
+    """Entries of several datasets in the order of their paths, each track once.
 
     Parameters
     ----------
     shards
         Entries of each dataset, already in that order.
-    order
-        What they are ordered by.
+    copies
+        Takes up the path of every further copy of a track -> path of the first.
     """
-    seen: set[str] = set()
-    for record in heapq.merge(*shards, key=order):
-        if record["track_id"] not in seen:
-            seen.add(record["track_id"])
+    first: dict[str, str] = {}
+    for record in heapq.merge(*shards, key=lambda record: record["file_path"]):
+        track_id, path = record["track_id"], record["file_path"]
+        if track_id not in first:
+            first[track_id] = path
             yield record
+        elif path != first[track_id]:
+            copies[path] = first[track_id]
 
 
 def write_failures(paths: Paths, failures: Iterable[Mapping[str, Any]]) -> None:
@@ -143,14 +154,30 @@ def write_failures(paths: Paths, failures: Iterable[Mapping[str, Any]]) -> None:
 
 
 def read_failures(paths: Paths) -> list[Record]:
-    """Rows of ``failures.jsonl``."""
-    return [orjson.loads(line) for line in paths.failures.read_bytes().splitlines()]
+    """Rows of ``failures.jsonl``.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing or damaged.
+    """
+    try:
+        return [orjson.loads(line) for line in paths.failures.read_bytes().splitlines()]
+    except FileNotFoundError as error:
+        raise ValueError(f"{paths.failures} is missing") from error
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"{paths.failures} is damaged: {error}") from error
 
 
 def write_manifest(paths: Paths, manifest: Mapping[str, Any]) -> None:
     """Write ``manifest.json``."""
     text = orjson.dumps(manifest, option=orjson.OPT_INDENT_2)
     Storage(str(paths.folder)).write_bytes(paths.manifest.name, text + b"\n")
+
+
+def begin(paths: Paths) -> None:
+    """Declare the dataset unfinished: what is half replaced is not what it was before."""
+    Storage(str(paths.folder)).delete(paths.manifest.name)
 
 
 def read_manifest(paths: Paths) -> Record | None:
@@ -171,16 +198,9 @@ def check_writable(paths: Paths) -> None:
         If it cannot.
     """
     for folder in (paths.json.parent, paths.folder):
-        storage = Storage(str(folder))
-        storage.write_bytes(".songmill-probe", b"")
-        storage.delete(".songmill-probe")
+        Storage(str(folder)).check_writable()
     if paths.json.is_dir():
         raise StorageError(f"{paths.json} is a folder: --output names the JSON file to write.")
-
-
-def order_of(path: str) -> bytes:
-    """What tracks are ordered by: the bytes of the path, the same on every machine."""
-    return os.fsencode(path)
 
 
 def _table(target: Path, table_schema: pa.Schema) -> pq.ParquetWriter:

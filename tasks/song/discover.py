@@ -109,7 +109,8 @@ def discover(
     shard
         Take only this part of the files.
     """
-    paths = _foreign(source.files(), source, own)
+    # By what the dataset will call them, so that shards merge in the order of the whole.
+    paths = sorted(_foreign(source.files(), source, own), key=printable)
     sidecars = _sidecars(paths)
     candidates = _candidates(source, paths)
     if shard is not None:

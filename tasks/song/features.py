@@ -34,7 +34,7 @@ class FeaturesConfig(StepConfig):
 COLUMNS = pa.schema(
     [
         column("duration_seconds", pa.float64(), "Length of the track", "s"),
-        column("tempo_bpm", pa.float64(), "Tempo; null without a credible beat", "1/min"),
+        column("tempo_bpm", pa.float64(), "Tempo; null without a credible beat", "bpm"),
         column(
             "beat_times_seconds",
             pa.list_(pa.float32()),

@@ -1,7 +1,7 @@
 """Shards that were built apart, merged into the dataset that one build would have made."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,32 +39,31 @@ def merge_shards(shards: Sequence[Paths], target: Paths) -> Record:
                     f"{shard.json} was made with other {aspect} than {shards[0].json}: build it "
                     "again with the same version and options."
                 )
+    dataset.begin(target)
+    copies: dict[str, str] = {}
     try:
-        records = dataset.merged(
-            [dataset.read(shard.json) for shard in shards],
-            order=lambda record: dataset.order_of(record["file_path"]),
+        failures = _without_repetition(
+            failure for shard in shards for failure in dataset.read_failures(shard)
         )
+        records = dataset.merged([dataset.read(shard.json) for shard in shards], copies)
         count = dataset.write(target, records)
     except ValueError as error:
         raise ShardError(f"{error}: build that shard again.") from error
-    failures = sorted(
-        (failure for shard in shards for failure in dataset.read_failures(shard)),
-        key=lambda failure: dataset.order_of(failure["file_path"]),
-    )
     dataset.write_failures(target, failures)
+    for each in manifests:
+        for path, original in each["duplicates"].items():
+            copies[path] = copies.get(original, original)
     content = first | {
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "counts": {
             "tracks": count,
             "failed": len({failure["file_path"] for failure in failures}),
-            "duplicates": sum(each["counts"]["duplicates"] for each in manifests)
-            + sum(each["counts"]["tracks"] for each in manifests)
-            - count,
+            "duplicates": len(copies),
         },
         "failures_by_reason": dict(
             sorted(Counter(failure["reason"] for failure in failures).items())
         ),
-        "duplicates": _united([each["duplicates"] for each in manifests]),
+        "duplicates": dict(sorted(copies.items())),
         "seconds_by_step": _summed([each["seconds_by_step"] for each in manifests]),
         "vocals_dir": None,
         "shards": [
@@ -80,15 +79,17 @@ def _manifest(shard: Paths) -> Record:
     if not shard.json.exists():
         raise ShardError(f"{shard.json} does not exist: --merge_shards takes the JSON files.")
     manifest = dataset.read_manifest(shard)
-    if manifest is None:
+    if manifest is None or manifest.get("fingerprint", "") == "":
         raise ShardError(
             f"{shard.manifest} is missing or damaged: run the build of that shard to its end."
         )
     return manifest
 
 
-def _united(parts: Sequence[dict[str, str]]) -> dict[str, str]:
-    return dict(sorted(pair for part in parts for pair in part.items()))
+def _without_repetition(failures: Iterable[Record]) -> list[Record]:
+    """Failures in the order of their paths; shards may overlap."""
+    by_path = {(failure["file_path"], failure["step"]): failure for failure in failures}
+    return sorted(by_path.values(), key=lambda failure: failure["file_path"])
 
 
 def _summed(parts: Sequence[dict[str, float]]) -> dict[str, Any]:

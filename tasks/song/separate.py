@@ -1,6 +1,6 @@
 """Vocals of a song, by repetition and stereo position; no trained network."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 import numpy as np
@@ -45,18 +45,20 @@ def separate(
 ) -> Row:
     """Store a track's vocals as stereo FLAC beside the tables."""
     from tasks.audio import write_flac
-    from tasks.dsp.separation import separate_vocals
+    from tasks.dsp.separation import separate_blocks
 
     rate_hz = config.sample_rate_hz
-    mix = tools.mix_stereo(track, rate_hz)
-    vocals = separate_vocals(mix, rate_hz)
+    hop = round(ENVELOPE_HOP_SECONDS * rate_hz)
+    mix_rms, vocal_rms = RmsEnvelope(hop), RmsEnvelope(hop)
+    # Nothing is kept whole: the mix is decoded while its vocals are written.
+    mix = mix_rms.measuring(tools.mix_stereo_blocks(track, rate_hz))
+    vocals = vocal_rms.measuring(separate_blocks(mix, rate_hz))
     path = vocals_path(track, config)
     write_flac(tools.artifacts, path, vocals, rate_hz)
-    hop = round(ENVELOPE_HOP_SECONDS * rate_hz)
     return {
         "vocals_path": path,
-        "vocal_rms": block_rms(vocals, hop),
-        "mix_rms": block_rms(mix, hop),
+        "vocal_rms": vocal_rms.values(),
+        "mix_rms": mix_rms.values(),
         "envelope_hop_seconds": hop / rate_hz,
         "method": config.method,
     }
@@ -68,28 +70,38 @@ def vocals_path(track: Track, config: SeparateConfig) -> str:
     return f"{track.track_id}-{made_by[:8]}.flac"
 
 
-def block_rms(stereo: Samples, hop: int) -> Samples:
-    """RMS of the mono sum of each block of `hop` samples; the last one may be shorter.
+class RmsEnvelope:
+    """RMS of the mono sum of a stereo signal, per block of `hop` samples.
 
     Parameters
     ----------
-    stereo
-        Shape ``(2, samples)``, at least one sample.
     hop
-        Samples per block.
-
-    Returns
-    -------
-    Samples
-        Shape ``(blocks,)``.
+        Samples per block; the last block of the signal may be shorter.
     """
-    starts = range(0, stereo.shape[1], hop)
-    rms = np.empty(len(starts), np.float32)
-    for index, start in enumerate(starts):
-        block = stereo[:, start : start + hop]
-        mono = (block[0] + block[1]) * np.float32(0.5)
-        rms[index] = np.sqrt(np.dot(mono, mono) / len(mono))
-    return rms
+
+    def __init__(self, hop: int) -> None:
+        self._hop = hop
+        self._rms: list[np.float32] = []
+        self._rest = np.empty(0, np.float32)
+
+    def measuring(self, pieces: Iterable[Samples]) -> Iterator[Samples]:
+        """Pass on the pieces of a signal, shape ``(2, n)`` each, and measure them."""
+        for piece in pieces:
+            mono = (piece[0] + piece[1]) * np.float32(0.5)
+            mono = np.concatenate([self._rest, mono])
+            whole = len(mono) - len(mono) % self._hop
+            self._rms += [_rms(block) for block in mono[:whole].reshape(-1, self._hop)]
+            self._rest = mono[whole:].copy()
+            yield piece
+
+    def values(self) -> Samples:
+        """RMS of every block so far, shape ``(blocks,)``."""
+        last = [_rms(self._rest)] if len(self._rest) else []
+        return np.array(self._rms + last, np.float32)
+
+
+def _rms(mono: Samples) -> np.float32:
+    return np.float32(np.sqrt(np.dot(mono, mono) / len(mono)))
 
 
 STEP = Step(

@@ -69,7 +69,7 @@ STEP = Step(
                 "vibrato_extent_semitones",
                 _FLOATS,
                 "Median amplitude of each vibrato, half of peak to peak",
-                "semitone",
+                "semitones",
             ),
             column("breath_times_seconds", _FLOATS, "Begin of each breath", "s"),
             column("breath_durations_seconds", _FLOATS, "Duration of each breath", "s"),

@@ -1,10 +1,15 @@
 import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import av
 import numpy as np
+import psutil
 import pytest
 import soundfile
+import soxr
 
 from blocks.storage import Storage, StorageError
 from tasks import audio
@@ -30,6 +35,10 @@ def encode_with_ffmpeg(path: Path, codec: str, channels: int = 1, rate_hz: int =
             container.mux(stream.encode(chunk))
         container.mux(stream.encode(None))
     return path
+
+
+def run_python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
 
 def dominant_hz(samples: np.ndarray, rate_hz: int) -> float:
@@ -159,8 +168,13 @@ def test_a_file_is_decoded_once_per_rate(tmp_path: Path, monkeypatch: pytest.Mon
     write_tone(tmp_path / "x.wav")
     storage = Storage(str(tmp_path))
     decoded = []
-    original = audio._decode
-    monkeypatch.setattr(audio, "_decode", lambda *args: decoded.append(args[2:]) or original(*args))
+    original = audio.stream
+
+    def stream(*args, **kwargs):
+        decoded.append((kwargs["rate_hz"], kwargs["channels"]))
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(audio, "stream", stream)
 
     for _ in range(3):
         audio.load(storage, "x.wav", rate_hz=16_000, channels=1)
@@ -180,6 +194,10 @@ def test_the_cache_holds_no_more_than_its_bytes():
     kept = [at for at in range(10) if cache.get(at) is not None]
     assert kept == [8, 9]
 
+    cache.put("too large for it", np.zeros((1, 251), np.float32))
+    assert cache.get("too large for it") is None
+    assert [at for at in range(10) if cache.get(at) is not None] == kept
+
 
 def test_flac_is_written_and_read_back(tmp_path: Path):
     storage = Storage(str(tmp_path))
@@ -190,6 +208,115 @@ def test_flac_is_written_and_read_back(tmp_path: Path):
     read = audio.load(storage, "v/x.flac", rate_hz=44_100, channels=2)
     np.testing.assert_allclose(read, np.clip(samples, -1, 1), atol=2**-15)
     assert os.listdir(tmp_path / "v") == ["x.flac"]
+
+
+@pytest.mark.parametrize(("source_hz", "channels"), [(22_050, 2), (44_100, 1), (48_000, 2)])
+def test_a_stream_is_the_file_in_blocks(tmp_path: Path, source_hz, channels):
+    # 20 s are more than one block at each of the rates.
+    noise = np.random.default_rng(0).uniform(-0.9, 0.9, (20 * source_hz, 2))
+    soundfile.write(tmp_path / "x.wav", noise, source_hz, subtype="FLOAT")
+    storage = Storage(str(tmp_path))
+
+    blocks = list(audio.stream(storage, "x.wav", rate_hz=22_050, channels=channels))
+    assert len(blocks) > 1
+    streamed = np.concatenate(blocks, axis=1)
+    expected = noise if channels == 2 else noise.mean(axis=1, keepdims=True)
+    expected = soxr.resample(expected.astype(np.float32), source_hz, 22_050)
+    np.testing.assert_allclose(streamed, expected.T, atol=1e-6)
+    loaded = audio.load(storage, "x.wav", rate_hz=22_050, channels=channels)
+    np.testing.assert_array_equal(loaded, streamed)
+
+
+def test_a_stream_that_is_left_closes_its_file(tmp_path: Path):
+    path = write_tone(tmp_path / "x.wav", seconds=30.0)
+
+    def is_open() -> bool:
+        return str(path) in [file.path for file in psutil.Process().open_files()]
+
+    blocks = audio.stream(Storage(str(tmp_path)), "x.wav", rate_hz=RATE_HZ, channels=1)
+    next(blocks)
+    assert is_open()
+    blocks.close()
+    assert not is_open()
+
+
+def test_flac_written_in_blocks_is_the_same_file(tmp_path: Path):
+    storage = Storage(str(tmp_path))
+    samples = tone(440.0, 8.0, 44_100, 2).T
+    audio.write_flac(storage, "whole.flac", samples, 44_100)
+    audio.write_flac(
+        storage,
+        "blocks.flac",
+        (samples[:, at : at + 99_991] for at in range(0, 352_800, 99_991)),
+        44_100,
+    )
+    assert (tmp_path / "blocks.flac").read_bytes() == (tmp_path / "whole.flac").read_bytes()
+
+
+def test_blocks_that_end_in_an_error_leave_nothing(tmp_path: Path):
+    def blocks():
+        yield tone().T
+        raise TrackError("too-short", "not enough")
+
+    with pytest.raises(TrackError):
+        audio.write_flac(Storage(str(tmp_path)), "v/x.flac", blocks(), RATE_HZ)
+    assert os.listdir(tmp_path / "v") == []
+
+
+def test_a_long_file_is_held_once_while_it_is_decoded(tmp_path: Path):
+    # In a process of its own, whose peak (Linux tells it) is its alone: 88 MiB as float32.
+    soundfile.write(tmp_path / "long.wav", np.zeros(240 * 96_000, np.int16), 96_000)
+    code = f"""
+import re
+from pathlib import Path
+from blocks.storage import Storage
+from tasks import audio
+
+def peak_bytes():
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", status)[1])
+
+storage = Storage({str(tmp_path)!r})
+audio.load(storage, "long.wav", rate_hz=1000, channels=1)
+before = peak_bytes()
+samples = audio.load(storage, "long.wav", rate_hz=96_000, channels=1)
+print((peak_bytes() - before) / samples.nbytes)
+"""
+    assert 0.9 < float(run_python(code).stdout) < 1.2
+
+
+def test_damaged_mp3_files_are_read_without_a_word_from_the_decoder(tmp_path: Path):
+    soundfile.write(tmp_path / "whole.mp3", tone(440.0, 4.0, 44_100), 44_100)
+    whole = (tmp_path / "whole.mp3").read_bytes()
+    (tmp_path / "head.mp3").write_bytes(whole[:192])
+    noise = np.random.default_rng(0).bytes(len(whole) - 3000)
+    (tmp_path / "torn.mp3").write_bytes(whole[:3000] + noise)
+    code = f"""
+import ctypes, sys
+import soundfile
+from blocks.storage import Storage
+from tasks import audio
+
+for name in ("head.mp3", "torn.mp3"):
+    print("=plain=", file=sys.stderr)
+    try:
+        soundfile.read({str(tmp_path)!r} + "/" + name)
+    except soundfile.SoundFileError:
+        pass
+    print("=quiet=", file=sys.stderr)
+    try:
+        audio.load(Storage({str(tmp_path)!r}), name, rate_hz=44_100, channels=1)
+    except audio.TrackError:
+        pass
+print("=after=", file=sys.stderr)
+ctypes.CDLL(None).perror(b"the C library")
+"""
+    said = run_python(code).stderr
+    _, plain_head, quiet_head, plain_torn, quiet_torn, after = re.split("=[a-z]+=\n", said)
+    assert plain_head
+    assert plain_torn
+    assert (quiet_head, quiet_torn) == ("", "")
+    assert after.startswith("the C library")
 
 
 def test_names_that_are_not_utf8_are_decoded_and_printed(tmp_path: Path):

@@ -1,5 +1,6 @@
 import json
 import pickle
+import shutil
 from dataclasses import replace
 
 import pyarrow as pa
@@ -174,18 +175,28 @@ def test_a_job_carries_references_only_and_travels_between_processes(toy: ToyFlo
         assert len(data) < 3000
 
 
-def test_the_same_batch_has_the_same_cache_key_until_it_failed(toy: ToyFlow):
+def test_prefect_may_reuse_a_batch_of_the_same_run_but_none_that_failed_before(toy: ToyFlow):
+    def cache_keys(run: int) -> list[str]:
+        toy.runs = run - 1
+        return [job.cache_key for job in toy.plan(tracks).batches[0]]
+
     tracks = toy.tracks("a")
-    first, second = (toy.plan(tracks).batches[0] for _ in range(2))
-    assert [job.cache_key for job in first] == [job.cache_key for job in second]
-    assert len({job.cache_key for job in first}) == len(first)
+    first = cache_keys(run=1)
+    assert cache_keys(run=1) == first
+    assert len(set(first)) == len(first)
 
     toy.failing = {("size", "a")}
     toy.run(tracks)
-    toy.failing = set()
-    third, fourth = (toy.plan(tracks).batches[0] for _ in range(2))
-    assert not {job.cache_key for job in first} & {job.cache_key for job in third}
-    assert not {job.cache_key for job in third} & {job.cache_key for job in fourth}
+    assert not set(first) & set(cache_keys(run=3))
+    assert not set(cache_keys(run=3)) & set(cache_keys(run=4))
+
+
+def test_prefect_reuses_nothing_when_the_tables_were_made_anew(toy: ToyFlow):
+    tracks = toy.tracks("a")
+    first = {job.cache_key for job in toy.plan(tracks).batches[0]}
+    shutil.rmtree(toy.folder / "steps")
+    toy.runs = 0
+    assert not first & {job.cache_key for job in toy.plan(tracks).batches[0]}
 
 
 def test_the_result_that_prefect_keeps_is_small_json(toy: ToyFlow):

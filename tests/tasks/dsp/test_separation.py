@@ -4,6 +4,7 @@ import pytest
 from tasks.dsp import separation
 from tasks.dsp.separation import (
     accompaniment_share,
+    separate_blocks,
     separate_vocals,
     similar_frames,
     similarity_features,
@@ -123,17 +124,69 @@ def test_a_mask_of_ones_changes_nothing(monkeypatch):
     assert np.abs(passed - mix).max() < 1e-5
 
 
-def test_blocks_are_separated_each_by_itself(monkeypatch):
-    lengths = []
+@pytest.mark.parametrize(
+    ("seconds", "block_seconds"),
+    [
+        (2.0, [2.0]),
+        (3.2, [1.6, 1.6]),
+        (5.5, [2.75, 2.75]),
+        (6.5, [3.0, 1.75, 1.75]),
+        (13.0, [3.0, 3.0, 3.0, 2.0, 2.0]),
+    ],
+)
+def test_blocks_of_a_long_track_are_neither_long_nor_tiny(monkeypatch, seconds, block_seconds):
+    found = []
 
     def record(mid, side, rate_hz, hop):
-        lengths.append(len(mid) * hop / rate_hz)
+        found.append(len(mid) * hop / rate_hz)
         return np.ones_like(mid)
 
     monkeypatch.setattr(separation, "BLOCK_SECONDS", 3.0)
-    separate_vocals(loop(10.0), RATE, mask=record)
-    assert len(lengths) == 4
-    assert max(lengths) <= 3.0 < 3.1 < sum(lengths)
+    separate_vocals(loop(14.0)[:, : round(seconds * RATE)], RATE, mask=record)
+    # The windows at the ends reach beyond the track, by three hops of 35 ms at most.
+    assert found == pytest.approx(block_seconds, abs=0.105)
+
+
+def test_nothing_sounds_beyond_the_end_of_a_long_track(monkeypatch):
+    loudest = []
+
+    def record(mid, side, rate_hz, hop):
+        loudest.append(mid[-1].max())
+        return np.ones_like(mid)
+
+    monkeypatch.setattr(separation, "BLOCK_SECONDS", 3.0)
+    mix = loop(10.0)
+    mix[:, -RATE // 5 :] = 0.0
+    separate_vocals(mix, RATE, mask=record)
+    assert min(loudest[:-1]) > 0
+    assert loudest[-1] == 0
+
+
+@pytest.mark.parametrize("samples", [1, 4096, 1_000_000])
+def test_the_pieces_of_the_mix_do_not_matter(monkeypatch, samples):
+    monkeypatch.setattr(separation, "BLOCK_SECONDS", 3.0)
+    mix = (loop(8.0) + voice(8.0))[:, : 4096 if samples == 1 else None]
+    pieces = (mix[:, start : start + samples] for start in range(0, mix.shape[1], samples))
+    vocals = np.concatenate(list(separate_blocks(pieces, RATE)), axis=1)
+    np.testing.assert_array_equal(vocals, separate_vocals(mix, RATE))
+
+
+def test_a_stream_is_separated_while_it_comes(monkeypatch):
+    monkeypatch.setattr(separation, "BLOCK_SECONDS", 2.0)
+    read = 0
+
+    def pieces():
+        nonlocal read
+        for second in range(14):
+            read += 1
+            yield loop(2.0)[:, :RATE] * (second + 1)
+
+    given = 0
+    for piece in separate_blocks(pieces(), RATE):
+        given += piece.shape[1]
+        # Two blocks ahead, and the second that completes them.
+        assert read * RATE - given <= 5.2 * RATE + separation._PIECE_SAMPLES
+    assert given == 14 * RATE
 
 
 def test_neighbours_are_the_most_similar_frames_outside_the_excluded_range():

@@ -4,7 +4,7 @@ import pytest
 import soundfile
 
 from blocks.storage import Storage
-from tasks.song.separate import STEP, SeparateConfig, block_rms, vocals_path
+from tasks.song.separate import STEP, RmsEnvelope, SeparateConfig, vocals_path
 from tasks.step import Tools, Track
 
 RATE = 44_100
@@ -94,9 +94,41 @@ def test_another_rate_is_kept(tools, tmp_path):
     assert (info.samplerate, info.frames, info.channels) == (22_050, 22_050, 2)
 
 
-def test_block_rms_of_known_levels():
+@pytest.mark.parametrize("cuts", [(), (1, 9, 10, 11, 24), (10, 20)])
+def test_envelope_of_known_levels_however_the_signal_is_cut(cuts):
     stereo = np.concatenate(
         [np.full((2, 10), 0.5), np.zeros((2, 10)), np.full((2, 5), 1.0)], axis=1
     )
     stereo[:, 10:20] = [[1.0], [-1.0]]  # The sum is silent.
-    assert block_rms(stereo.astype(np.float32), 10).tolist() == [0.5, 0.0, 1.0]
+    envelope = RmsEnvelope(10)
+    pieces = np.split(stereo.astype(np.float32), cuts, axis=1)
+    passed = list(envelope.measuring(pieces))
+    assert envelope.values().tolist() == [0.5, 0.0, 1.0]
+    np.testing.assert_array_equal(np.concatenate(passed, axis=1), stereo)
+
+
+def test_a_track_of_several_blocks_is_stored_whole(tools, tmp_path, monkeypatch):
+    # Blocks too short for repetition: the position decides alone.
+    monkeypatch.setattr("tasks.dsp.separation.BLOCK_SECONDS", 2.0)
+    samples = centre_and_left(20.03)
+    (row,) = run(tools, write(tools, "long.wav", samples))
+    stored, _ = soundfile.read(tmp_path / "artifacts" / row["vocals_path"])
+    assert len(stored) == samples.shape[1]
+    assert len(row["vocal_rms"]) == len(row["mix_rms"]) == 201
+    # The tone in the centre is there from the first block to the last, in level and phase.
+    time = np.arange(len(stored)) / RATE
+    sounding = 0.2 * (np.sin(2 * np.pi * time / 2) > -0.5) * np.sin(2 * np.pi * 1000 * time)
+    for first in range(0, 20 * RATE, RATE // 2):
+        part = slice(first, first + RATE // 2)
+        expected = np.dot(sounding[part], sounding[part])
+        if expected > 100:
+            assert np.dot(stored[part].mean(axis=1), sounding[part]) > 0.9 * expected
+
+
+def test_an_unreadable_track_stores_nothing(tools, tmp_path):
+    (error,) = run(tools, Track(track_id="id", path="gone.wav"))
+    assert error.reason == "missing"
+    short = write(tools, "short.wav", centre_and_left(0.02))
+    (error,) = run(tools, short)
+    assert error.reason == "too-short"
+    assert not tools.artifacts.files()

@@ -1,0 +1,58 @@
+"""Run benchmarks, each in a process of its own; fails if any of them falls below its floor.
+
+``python -m benchmarks`` runs all, ``python -m benchmarks NAME ...`` some of them.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from blocks.cluster import THREAD_VARIABLES
+
+HERE = Path(__file__).parent
+HELPERS = {"__main__", "bare_loop", "measure", "plain_librosa"}
+"""Modules here that measure nothing by themselves."""
+
+
+def main() -> int:
+    names = sorted(path.stem for path in HERE.glob("*.py") if path.stem not in HELPERS)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__.partition("\n")[0]
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(names)}")
+    parser.add_argument("--skip", nargs="+", default=[], metavar="NAME", help="leave these out")
+    parser.add_argument("--list", action="store_true", help="show the names and end")
+    options = parser.parse_args()
+    if options.list:
+        print("\n".join(names))
+        return 0
+    if unknown := sorted({*options.names, *options.skip} - set(names)):
+        parser.error(f"there is no benchmark {', '.join(unknown)}; there are {', '.join(names)}")
+    chosen = [name for name in options.names or names if name not in options.skip]
+    results = [run(name) for name in chosen]
+    print("\n== all")
+    for name, (status, seconds) in zip(chosen, results, strict=True):
+        print(f"{name:<16}{seconds:7.0f} s   {'ok' if status == 0 else 'FAILED'}")
+    return 1 if any(status for status, _ in results) else 0
+
+
+def run(name: str) -> tuple[int, float]:
+    """Exit status of one benchmark, and the wall seconds it took."""
+    print(f"\n== {name}", flush=True)
+    start = time.perf_counter()
+    # One thread, as in the workers. No key: prompts come from the template.
+    environment = os.environ | THREAD_VARIABLES
+    environment.pop("OPENAI_API_KEY", None)
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}"],
+        cwd=HERE.parent,
+        env=environment,
+    )
+    return done.returncode, time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+import os
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from distributed import Client, LocalCluster
+from prefect.context import FlowRunContext
+
+from blocks import cluster
+from blocks.cluster import ClusterError
+
+
+def scheduler_with(*resources: str) -> Any:
+    """Running scheduler with one worker, which has some resources."""
+    return LocalCluster(
+        n_workers=1,
+        threads_per_worker=1,
+        processes=False,
+        protocol="tcp",
+        host="127.0.0.1",
+        dashboard_address=None,
+        resources=dict.fromkeys(resources, 1),
+    )
+
+
+def entered(**params: Any) -> Any:
+    """Cluster that a flow run with these parameters gets."""
+    values = {"scheduler": None, "workers": 1, "device": "cpu", **params}
+    context = FlowRunContext.model_construct(parameters={"params": SimpleNamespace(**values)})
+    with context, cluster.compute() as found:
+        return found
+
+
+def test_a_scheduler_without_a_needed_resource_is_one_clear_sentence():
+    with scheduler_with("CPU") as running, pytest.raises(ClusterError) as raised:
+        entered(scheduler=running.scheduler_address)
+    message = str(raised.value)
+    assert running.scheduler_address in message
+    assert '--resources "GPU=1"' in message
+    assert message.endswith(".")
+    assert "\n" not in message
+
+
+def test_a_scheduler_that_has_everything_is_used():
+    with scheduler_with("CPU", "GPU") as running:
+        address = running.scheduler_address
+        assert entered(scheduler=address) == address
+
+
+@pytest.mark.parametrize("address", ["nonsense", "http://127.0.0.1:9", "127.0.0.1:notaport"])
+def test_an_address_that_is_none_is_one_clear_sentence(address: str):
+    with pytest.raises(ClusterError, match=address):
+        entered(scheduler=address)
+
+
+def test_workers_of_this_machine_are_single_threaded_local_and_have_every_resource():
+    def look(dask_worker: Any) -> dict[str, Any]:
+        return {
+            "threads": dask_worker.state.nthreads,
+            "resources": dict(dask_worker.state.total_resources),
+            "address": dask_worker.address,
+            "environment": dict(os.environ),
+            "process": os.getpid(),
+        }
+
+    with cluster.local_cluster(2, 0) as running, Client(running) as client:
+        client.wait_for_workers(2, timeout=60)
+        found = list(client.run(look).values())
+        assert client.scheduler.address.startswith("tcp://127.0.0.1:")
+    assert len({worker["process"] for worker in found} | {os.getpid()}) == 3
+    for worker in found:
+        assert worker["threads"] == 1
+        assert worker["resources"] == {"CPU": 1, "GPU": 1}
+        assert worker["address"].startswith("tcp://127.0.0.1:")
+        for name in cluster.THREAD_VARIABLES:
+            assert worker["environment"][name] == "1"
+        assert worker["environment"]["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_the_number_of_workers_follows_the_cores(monkeypatch: pytest.MonkeyPatch):
+    for cores, workers in ((1, 1), (2, 2), (4, 4), (5, 3), (16, 14)):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid, cores=cores: set(range(cores)))
+        assert cluster.default_workers(None) == workers
+        assert cluster.default_workers(7) == 7
+
+
+def test_a_gpu_that_is_not_there_is_said_so():
+    assert cluster.gpus("cpu") == 0
+    if cluster.gpus("auto") == 0:
+        with pytest.raises(ClusterError, match=r"no NVIDIA GPU"):
+            cluster.gpus("cuda")

@@ -1,0 +1,133 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Running
+
+from blocks import server
+from blocks.server import ServerError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    before = os.environ.get("PREFECT_API_URL"), PREFECT_API_URL.value()
+    with server.running() as address:
+        yield address
+    assert (os.environ.get("PREFECT_API_URL"), PREFECT_API_URL.value()) == before
+    assert not answers(address), "the server ends with the block"
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health", timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def test_everything_points_at_the_server_that_was_started(url: str):
+    assert answers(url)
+    assert PREFECT_API_URL.value() == url
+    assert os.environ["PREFECT_API_URL"] == url
+    with get_client(sync_client=True) as client:
+        assert client.hello().status_code == 200
+
+
+def test_the_server_listens_on_the_loopback_interface_only(url: str):
+    port = int(url.split(":")[2].split("/")[0])
+    listening = {
+        connection.laddr.ip
+        for child in psutil.Process().children(recursive=True)
+        for connection in child.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert url.startswith("http://127.0.0.1:")
+    assert listening == {"127.0.0.1"}, port
+
+
+def test_a_server_that_is_given_is_used_and_left_alone(url: str):
+    children = len(psutil.Process().children())
+    with server.running() as inner:
+        assert inner == url
+        assert len(psutil.Process().children()) == children
+    assert answers(url)
+
+
+def test_a_run_whose_process_died_is_marked(url: str):
+    @flow
+    def lost() -> None: ...
+
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run(lost, state=Running())
+        server.mark_crashed(str(run.id))
+        state = client.read_flow_run(run.id).state
+    assert state.type.value == "CRASHED"
+    assert "gone" in state.message
+
+
+def test_a_run_that_the_server_does_not_know_is_nobodys_loss(url: str):
+    server.mark_crashed("00000000-0000-0000-0000-000000000000")
+
+
+def test_a_server_that_does_not_answer_is_one_clear_sentence():
+    nowhere = "http://127.0.0.1:9/api"
+    with (
+        temporary_settings({PREFECT_API_URL: nowhere}),
+        pytest.raises(ServerError) as raised,
+        server.running(),
+    ):
+        pass
+    message = str(raised.value)
+    assert nowhere in message
+    assert "unset PREFECT_API_URL" in message
+    assert message.endswith(".")
+    assert "\n" not in message
+
+
+def test_the_server_dies_with_a_parent_that_is_killed():
+    code = (
+        "import time\n"
+        "from blocks import server\n"
+        "if __name__ == '__main__':\n"
+        "    with server.running() as url:\n"
+        "        print(url, flush=True)\n"
+        "        time.sleep(120)\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_API")}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment
+    )
+    assert process.stdout is not None
+    url = process.stdout.readline().strip()
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert answers(url)
+    assert children
+
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert eventually(lambda: not any(map(alive, children)))
+    assert not answers(url)
+
+
+def alive(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

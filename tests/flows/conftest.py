@@ -1,0 +1,117 @@
+"""The flow as users run it: in a process of its own, over a few short songs."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from examples.songs import make_song, write_song
+from tasks.song.dataset import Paths
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT_SECONDS = 240
+LATIN_1_NAME = os.fsdecode(b"caf\xe9")
+"""A file name that is not UTF-8."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that has ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, str(ROOT / "flows" / "build_dataset.py"), *map(str, arguments)]
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """Environment of a user who has set nothing."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PREFECT_API", "PREFECT_LOGGING", "OPENAI_", "DASK_"))
+    }
+    return kept | variables
+
+
+def run_flow(*arguments: str | Path, cwd: Path | None = None, **variables: str) -> Finished:
+    """Run build_dataset.py to its end."""
+    done = subprocess.run(
+        command(*arguments),
+        cwd=cwd or ROOT,
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        errors="surrogateescape",
+        timeout=TIMEOUT_SECONDS,
+        check=False,
+    )
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
+def build(songs: Path, output: Path, *arguments: str | Path) -> Finished:
+    """Build the offline dataset of a folder, with the faster pitch tracker."""
+    return run_flow(
+        *("--audio_dir", songs, "--output", output, "--profile", "offline"),
+        *("--pitch_method", "pyin", *arguments),
+    )
+
+
+def parts(output: Path) -> dict[str, tuple[int, int]]:
+    """Every part of every step table, with what tells whether it was written again."""
+    folder = Paths(output).folder / "checkpoints" / "steps"
+    return {
+        str(path.relative_to(folder)): (path.stat().st_ino, path.stat().st_mtime_ns)
+        for path in folder.glob("*/*.parquet")
+    }
+
+
+def rows_per_step(output: Path) -> Mapping[str, list[str]]:
+    """Step -> key of each row that lies in its table, repeated if it lies there twice."""
+    import pyarrow.parquet as pq
+
+    folder = Paths(output).folder / "checkpoints" / "steps"
+    found: dict[str, list[str]] = {}
+    for path in folder.glob("*/*.parquet"):
+        keys = pq.ParquetFile(path).read(columns=["key"])["key"].to_pylist()
+        found.setdefault(path.parent.name, []).extend(keys)
+    return found
+
+
+def read_json(path: Path) -> Any:
+    return orjson.loads(path.read_bytes())
+
+
+def write_songs(folder: Path, seeds: range) -> Path:
+    """Songs of one section, each in a few seconds of work."""
+    for seed in seeds:
+        song = make_song(seed, seconds=6, structure=("verse",))
+        write_song(song, folder / f"album {seed % 2}", f"song-{seed}", format="flac")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four songs, one under a name that is not UTF-8, and a file that is none."""
+    folder = write_songs(tmp_path_factory.mktemp("source") / "songs", range(1, 5))
+    (folder / "album 1" / "song-3.flac").rename(folder / f"{LATIN_1_NAME}.flac")
+    (folder / "empty.mp3").write_bytes(b"")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def whole(songs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """X.json of all songs, built in one go; not to be changed."""
+    output = tmp_path_factory.mktemp("whole") / "X.json"
+    done = build(songs, output, "--workers", "2", "--run_name", "the whole")
+    assert (done.status, "Traceback" in done.stderr) == (0, False), done
+    return output

@@ -1,0 +1,141 @@
+"""A build that is killed and started again loses nothing and does nothing twice.
+
+``SONGMILL_KILLS=10 pytest tests/flows/test_kill.py`` kills ten times, over thirty songs.
+"""
+
+import itertools
+import os
+import random
+import signal
+import subprocess
+import time
+import uuid
+from pathlib import Path
+
+import psutil
+import pytest
+
+from blocks.storage import Storage
+from tasks.runs import Runs
+from tasks.song.dataset import Paths
+from tests.flows.conftest import (
+    ROOT,
+    TIMEOUT_SECONDS,
+    build,
+    command,
+    environment,
+    parts,
+    rows_per_step,
+    write_songs,
+)
+
+KILLS = int(os.environ.get("SONGMILL_KILLS", "3"))
+SONGS = 4 if KILLS <= 3 else 3 * KILLS
+STEPS = 11
+MARK = "SONGMILL_TEST_RUN"
+
+
+@pytest.mark.timeout(max(300, 60 * SONGS))
+def test_a_killed_build_goes_on_to_the_same_bytes(songs: Path, whole: Path, tmp_path: Path):
+    reference, output = whole, tmp_path / "killed" / "X.json"
+    if SONGS > 4:
+        songs = write_songs(tmp_path / "songs", range(1, SONGS + 1))
+        reference = tmp_path / "reference" / "X.json"
+        assert build(songs, reference, "--workers", "2").status == 0
+    rng = random.Random(20)
+    # One in each stretch of the work, and the last while the dataset is written.
+    edges = [round(STEPS * SONGS * 0.9 * at / (KILLS - 1)) for at in range(KILLS)]
+    moments = [rng.randint(first, last) for first, last in itertools.pairwise(edges)]
+    moments.append(STEPS * SONGS)
+    said = []
+    finished: dict[str, tuple[int, int]] = {}
+
+    for moment in moments:
+        process, mark = start(songs, output)
+        wait_for_parts(process, output, max(moment, len(finished) + 1))
+        if moment < STEPS * SONGS:
+            time.sleep(rng.uniform(0, 0.3))
+        process.send_signal(signal.SIGKILL)
+        said.append(process.communicate(timeout=60)[0])
+        assert gone(mark), "no process of a killed run is left"
+        now = parts(output)
+        assert finished.items() <= now.items(), "what was finished is computed again"
+        finished = now
+
+    process, mark = start(songs, output)
+    last, errors = process.communicate(timeout=TIMEOUT_SECONDS)
+    assert (process.returncode, "Traceback" in errors) == (0, False), errors
+    assert gone(mark)
+    assert finished.items() <= parts(output).items()
+    for step, keys in rows_per_step(output).items():
+        assert len(keys) == len(set(keys)) == SONGS, step
+
+    assert output.read_bytes() == reference.read_bytes()
+    for name in ("tracks.parquet", "segments.parquet", "failures.jsonl"):
+        ours, theirs = Paths(output).folder / name, Paths(reference).folder / name
+        assert ours.read_bytes() == theirs.read_bytes(), name
+
+    runs = Runs(Storage(str(Paths(output).folder / "checkpoints"))).all()
+    assert sorted(run.status for run in runs) == ["completed"] + ["interrupted"] * KILLS
+    lost = [run for run in runs if run.status == "interrupted"]
+    for run, text in zip(lost, [*said[1:], last], strict=True):
+        assert f"Run {run.run_id} was interrupted" in text
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_build_that_is_asked_to_stop_stops(tmp_path: Path, sent: signal.Signals):
+    songs, output = write_songs(tmp_path / "songs", range(1, 4)), tmp_path / "X.json"
+    process, mark = start(songs, output)
+    wait_for_parts(process, output, 1)
+    process.send_signal(sent)
+    _, errors = process.communicate(timeout=60)
+    assert gone(mark)
+    [run] = Runs(Storage(str(Paths(output).folder / "checkpoints"))).all()
+    assert run.status in ("failed", "interrupted")
+    assert process.returncode > 0
+    if sent == signal.SIGINT:
+        assert process.returncode == 130
+        assert errors.splitlines()[-1] == "Interrupted; the same command goes on from here."
+        assert "Traceback" not in errors
+
+
+def start(songs: Path, output: Path) -> tuple["subprocess.Popen[str]", str]:
+    """A build, and the mark that it and all of its processes carry."""
+    mark = uuid.uuid4().hex
+    arguments = ["--audio_dir", songs, "--output", output, "--profile", "offline"]
+    process = subprocess.Popen(
+        command(*arguments, "--pitch_method", "pyin", "--workers", "2"),
+        cwd=ROOT,
+        env=environment(**{MARK: mark}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    return process, mark
+
+
+def wait_for_parts(process: "subprocess.Popen[str]", output: Path, count: int) -> None:
+    """Return when so many parts lie in the tables."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while len(parts(output)) < count:
+        if process.poll() is not None:
+            raise AssertionError(f"it ended by itself: {process.communicate()}")
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def gone(mark: str, seconds: float = 30.0) -> bool:
+    """Whether all processes with the mark end within some seconds."""
+    deadline = time.monotonic() + seconds
+    while any(carries(process, mark) for process in psutil.process_iter()):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def carries(process: psutil.Process, mark: str) -> bool:
+    try:
+        return process.environ().get(MARK) == mark
+    except psutil.Error:
+        return False

@@ -1,0 +1,3 @@
+from tests.tasks.song.library import library
+
+__all__ = ["library"]

@@ -1,0 +1,90 @@
+"""Datasets of small files by one small step; all around the step is real."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pytest
+
+from blocks.storage import Storage
+from tasks import batch
+from tasks.plan import Plan, Stage, plan
+from tasks.song.assemble import assemble
+from tasks.song.dataset import Paths
+from tasks.song.discover import Discovery, Shard, discover
+from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column, per_track
+from tests.tasks.song.records import make_record
+
+HEAD = ("track_id", "source_id", "file_path", "artist", "title", "album", "genre")
+
+
+class Library:
+    """A folder of files whose first byte decides their fate: ``!`` fails."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.audio_dir = str(folder / "songs")
+        self.metadata: dict[str, dict[str, str]] = {}
+
+    def add(self, name: str, content: bytes) -> Path:
+        path = Path(self.audio_dir, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return path
+
+    def build(
+        self, name: str = "X", shard: Shard | None = None, **settings: Any
+    ) -> tuple[Paths, dict[str, Any]]:
+        """Dataset of the folder or of a shard of it, and its manifest."""
+        paths = Paths(self.folder / "out" / f"{name}.json")
+        made, found = self.planned(paths, shard)
+        for jobs in made.batches:
+            for job in jobs:
+                batch.run(job)
+            made.record(jobs)
+        settings = {"profile": "offline", "vocals_dir": f"vocals of {name}"} | settings
+        return paths, assemble(made, found, paths, self.audio_dir, settings)
+
+    def planned(self, paths: Paths, shard: Shard | None = None) -> tuple[Plan, Discovery]:
+        checkpoints = Storage(str(paths.folder / "checkpoints"))
+        source = Storage(self.audio_dir)
+        found = discover(
+            source, checkpoints, metadata=lambda path: self.metadata.get(path, {}), shard=shard
+        )
+        made = plan(
+            [Stage("toy_merge", StepConfig())],
+            found.tracks,
+            checkpoints.below("steps"),
+            Tools(source, checkpoints),
+            run_id="run",
+            workers=2,
+        )
+        return made, found
+
+
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
+    module = ModuleType("toy_merge")
+    module.STEP = Step(  # type: ignore[attr-defined]
+        name="merge",
+        version=3,
+        config=StepConfig,
+        columns=pa.schema([column("record", pa.large_string(), "Entry of the dataset, as JSON")]),
+        run=per_track(_merge),
+    )
+    monkeypatch.setitem(sys.modules, "toy_merge", module)
+    return Library(tmp_path)
+
+
+def _merge(
+    track: Track, upstream: Mapping[str, Row | None], config: StepConfig, tools: Tools
+) -> Row:
+    content = tools.source.read_bytes(track.path)
+    if content.startswith(b"!"):
+        raise TrackError("undecodable", f"{track.track_id} cannot be decoded.")
+    record = make_record(len(content), title=None)
+    return {"record": orjson.dumps({k: v for k, v in record.items() if k not in HEAD}).decode()}

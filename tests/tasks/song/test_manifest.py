@@ -1,0 +1,85 @@
+from pathlib import Path
+
+from blocks.storage import Storage
+from flows.build_dataset_params import BuildDatasetParams
+from models import registry
+from tasks import batch
+from tasks.plan import Stage, plan
+from tasks.song import manifest, schema
+from tasks.song.probe import ProbeConfig
+from tasks.step import Tools, Track
+from tests.conftest import write_tone
+
+
+def test_every_column_says_how_it_was_made():
+    params = BuildDatasetParams(profile="offline")
+    columns = manifest.columns(params.stages())
+    assert [*columns] == [
+        *(f"tracks.{name}" for name in schema.TRACKS.names),
+        *(f"segments.{name}" for name in schema.SEGMENTS.names),
+    ]
+    steps = {stage.step.name: stage for stage in params.stages()}
+    for name, column in columns.items():
+        assert column["description"], name
+        if column["step"] in steps:
+            stage = steps[column["step"]]
+            assert column["step_version"] == stage.step.version
+            assert column["config"] == stage.config.model_dump(mode="json")
+            assert "absent" not in column
+
+
+def test_models_are_named_with_revision_and_licence():
+    columns = manifest.columns(BuildDatasetParams(profile="offline").stages())
+    [voice] = columns["tracks.voice_embedding"]["models"]
+    card = registry.card("resemblyzer")
+    assert voice == {
+        "name": "resemblyzer",
+        "library": card.library,
+        "revision": card.revision,
+        "licence": card.licence,
+        "source": card.source,
+    }
+    [pitch] = columns["segments.f0_contour"]["models"]
+    assert pitch["name"] in ("crepe-tiny", "crepe-full")
+    assert columns["segments.f0_contour"]["unit"] == "Hz"
+
+
+def test_columns_of_models_that_are_not_there_are_absent(monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+    def absent(**options) -> set[str]:
+        params = BuildDatasetParams(profile="offline", **options)
+        return {
+            name for name, made in manifest.columns(params.stages()).items() if "absent" in made
+        }
+
+    offline = {"tracks.ecapa_embedding", "tracks.clap_embedding", "segments.prompt_enhanced"}
+    assert absent() == offline
+    minimal = absent(no_features=True)
+    assert offline | {"tracks.tempo", "segments.f0_contour", "segments.prompt"} <= minimal
+    assert not {"tracks.lyrics", "tracks.phonemes", "tracks.sample_rate"} & minimal
+
+
+def test_seconds_are_those_of_the_tracks_of_this_dataset(tmp_path: Path):
+    tools = Tools(Storage(str(tmp_path)), Storage(str(tmp_path)))
+    for name in ("a", "b"):
+        write_tone(tmp_path / f"{name}.wav", 440)
+    stages = [Stage("tasks.song.probe", ProbeConfig())]
+    tables = Storage(str(tmp_path / "steps"))
+
+    def seconds(*names: str) -> float:
+        tracks = [Track(name, f"{name}.wav") for name in names]
+        made = plan(stages, tracks, tables, tools, run_id="run", workers=1)
+        for jobs in made.batches:
+            for job in jobs:
+                batch.run(job)
+            made.record(jobs)
+        [(step, value)] = manifest.seconds(made).items()
+        assert step == "probe"
+        rows = made.entries["probe"]
+        assert value == round(sum(rows[key].seconds for key in made.keys["probe"]), 3)
+        return value
+
+    both = seconds("a", "b")
+    assert seconds("a") <= both
+    assert seconds("a", "b") == both, "what was computed before counts the same"

@@ -1,0 +1,267 @@
+"""What every registered step, configuration and model keeps, proven on real audio."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+from pydantic import ValidationError
+
+from blocks.storage import Storage
+from examples.songs import make_song, write_song
+from flows.build_dataset_params import BuildDatasetParams
+from models import registry
+from tasks import batch
+from tasks.plan import Plan, Stage, plan
+from tasks.song.discover import discover
+from tasks.song.enhance import EnhanceConfig
+from tasks.step import COMMON_COLUMNS, Row, StepConfig, Tools, Track
+from tasks.store import StepTable
+from tests.conftest import write_tone
+
+# pYIN since it is the faster by far; CREPE is tested where it lives.
+STAGES = BuildDatasetParams(profile="offline", pitch={"method": "pyin"}).stages()
+ALL_STAGES = [
+    *STAGES[:-1],
+    Stage("tasks.song.enhance", EnhanceConfig()),
+    STAGES[-1],
+]
+UNITS = {"_seconds": "s", "_hz": "Hz", "_bpm": "bpm", "_db": "dB", "_semitones": "semitones"}
+
+SONG = "Ünï ☃/sóng.flac"
+EDGE_CASES = ("silence.wav", "broken.mp3", SONG, "short.wav", "clipped.wav")
+
+
+@dataclass(frozen=True)
+class Built:
+    """Tables and vocals of one build over some tracks."""
+
+    plan: Plan
+    artifacts: Storage
+
+    def rows(self, path: str) -> dict[str, Row]:
+        """Rows of a track by step, without what differs between runs."""
+        at = [track.path for track in self.plan.tracks].index(path)
+        found = {}
+        for stage in self.plan.stages:
+            step = stage.step
+            key = self.plan.keys[step.name][at]
+            part = self.plan.entries[step.name][key].part
+            row = StepTable(self.plan.tables, step).read({key: part})[key]
+            assert row.pop("seconds") >= 0
+            found[step.name] = row
+        return found
+
+    def record(self, path: str) -> dict[str, Any]:
+        loaded: dict[str, Any] = json.loads(self.rows(path)["merge"]["record"])
+        return loaded
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Storage:
+    folder = tmp_path_factory.mktemp("songs")
+    path = folder / SONG
+    song = make_song(5, seconds=16)
+    write_song(song, path.parent, path.stem)
+    soundfile.write(folder / "silence.wav", np.zeros((44_100 * 3, 2)), 44_100)
+    soundfile.write(folder / "clipped.wav", np.sign(song.mix[:, : 44_100 * 3].T), 44_100)
+    (folder / "broken.mp3").write_bytes(b"ID3\x04" + b"\0" * 500)
+    write_tone(folder / "short.wav", seconds=0.15)
+    return Storage(str(folder))
+
+
+@pytest.fixture(scope="session")
+def tracks(source: Storage, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Track]:
+    checkpoints = Storage(str(tmp_path_factory.mktemp("checkpoints")))
+    found = discover(source, checkpoints, metadata=lambda path: {"artist": "Ólafur", "genre": "音"})
+    return {track.path: track for track in found.tracks}
+
+
+def build(source: Storage, tracks: Sequence[Track], folder: Path) -> Built:
+    tools = Tools(source, Storage(str(folder / "vocals")))
+    tables = Storage(str(folder / "steps"))
+    made = plan(STAGES, tracks, tables, tools, run_id="run", workers=1)
+    for jobs in made.batches:
+        for job in jobs:
+            batch.run(job)
+        made.record(jobs)
+    return Built(made, tools.artifacts)
+
+
+@pytest.fixture(scope="session")
+def alone(source: Storage, tracks: Mapping[str, Track], tmp_path_factory) -> Built:
+    return build(source, [tracks[SONG]], tmp_path_factory.mktemp("alone"))
+
+
+@pytest.fixture(scope="session")
+def together(source: Storage, tracks: Mapping[str, Track], tmp_path_factory) -> Built:
+    built = build(
+        source, [tracks[path] for path in EDGE_CASES], tmp_path_factory.mktemp("together")
+    )
+    assert any(
+        {"silence.wav", "broken.mp3", SONG} <= {track.path for track in jobs[0].tracks}
+        for jobs in built.plan.batches
+    )
+    return built
+
+
+def test_every_step_gives_a_complete_row_of_a_song(alone: Built):
+    for name, row in alone.rows(SONG).items():
+        assert row["status"] == "ok", f"{name}: {row['error']}"
+        assert {column for column, value in row.items() if value is None} <= {
+            "reason",
+            "error",
+            "model_revision",
+        }, name
+
+
+def test_a_record_of_a_song_is_complete(alone: Built):
+    record = alone.record(SONG)
+    absent = {name for name, value in record.items() if value is None}
+    assert absent == {"ecapa_embedding", "clap_embedding"}
+    assert len(record["segments"]) >= 2
+    for segment in record["segments"]:
+        absent = {name for name, value in segment.items() if value is None}
+        assert absent <= {"prompt_enhanced", "vibrato_rate", "vibrato_extent"}
+    assert any(segment["vibrato_rate"] for segment in record["segments"])
+    assert any(segment["segment_lyrics"] for segment in record["segments"])
+    prompts = [segment["prompt"] for segment in record["segments"]]
+    assert any("Ólafur" in prompt or "音" in prompt for prompt in prompts)
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.step.name)
+def test_rows_conform_to_the_schema_exactly(together: Built, stage: Stage):
+    step = stage.step
+    folder = Path(together.plan.tables.address, step.name)
+    parts = list(folder.glob("*.parquet"))
+    assert parts
+    for part in parts:
+        stored = pq.read_schema(part)
+        assert stored.names == [*COMMON_COLUMNS.names, *step.columns.names]
+        assert stored.equals(pa.schema([*COMMON_COLUMNS, *step.columns]))
+        for field in step.columns:
+            assert stored.field(field.name).metadata == field.metadata
+
+
+def test_a_second_run_gives_the_same_rows_and_the_same_vocals(
+    source: Storage, tracks: Mapping[str, Track], alone: Built, tmp_path: Path
+):
+    again = build(source, [tracks[SONG]], tmp_path)
+    # As text, since NaN stands for no pitch and is not equal to itself.
+    assert repr(again.rows(SONG)) == repr(alone.rows(SONG))
+    assert again.artifacts.files() == alone.artifacts.files() != []
+    for path in again.artifacts.files():
+        assert again.artifacts.read_bytes(path) == alone.artifacts.read_bytes(path)
+
+
+def test_rows_do_not_depend_on_the_batch_around_them(alone: Built, together: Built):
+    for name, row in alone.rows(SONG).items():
+        assert repr(together.rows(SONG)[name]) == repr(row), name
+
+
+def test_keys_and_rows_hold_no_paths(alone: Built, source: Storage):
+    for name, row in alone.rows(SONG).items():
+        assert source.address not in repr(row), name
+        assert alone.artifacts.address not in repr(row), name
+        assert "sóng" not in repr(row), name
+
+
+def test_silence_has_a_record_and_invents_nothing(together: Built):
+    record = together.record("silence.wav")
+    assert record["duration"] == 3.0
+    assert record["tempo"] is record["dominant_key"] is record["mode"] is None
+    assert record["voice_embedding"] is None
+    assert record["rms"] == 0
+    for segment in record["segments"]:
+        assert segment["has_vocals"] in (False, None)
+        assert segment["f0_mean"] is segment["vibrato_rate"] is None
+        assert not segment["breath_positions"]
+
+
+@pytest.mark.parametrize("path", ["short.wav", "clipped.wav"])
+def test_odd_but_readable_audio_is_part_of_the_dataset(together: Built, path: str):
+    rows = together.rows(path)
+    assert {row["status"] for row in rows.values()} == {"ok"}, {
+        name: row["error"] for name, row in rows.items() if row["error"]
+    }
+    assert together.record(path)["segments"]
+
+
+def test_a_broken_file_fails_once_and_says_why(together: Built):
+    rows = together.rows("broken.mp3")
+    [(track, step, entry)] = together.plan.failures()
+    assert (track.path, step, entry.reason) == ("broken.mp3", "probe", "undecodable")
+    assert entry.error.startswith("broken.mp3 ")
+    assert entry.error.endswith(".")
+    assert rows["merge"]["status"] == "failed"
+    assert rows["merge"]["record"] is None
+
+
+def test_a_file_that_vanished_after_discovery_is_a_failure(
+    source: Storage, tracks: Mapping[str, Track], tmp_path: Path
+):
+    gone = Track("0" * 32, "vanished/song.flac")
+    built = build(source, [gone, tracks["short.wav"]], tmp_path)
+    [(track, step, entry)] = built.plan.failures()
+    assert (track.path, step, entry.reason) == (gone.path, "probe", "missing")
+    assert [entry.status for _, _, entry in built.plan.final()] == ["failed", "ok"]
+
+
+@pytest.mark.parametrize("stage", ALL_STAGES, ids=lambda stage: stage.step.name)
+def test_a_step_is_declared_as_the_contract_asks(stage: Stage):
+    step = stage.step
+    before = {each.step.name for each in ALL_STAGES[: ALL_STAGES.index(stage)]}
+    assert stage.module == f"tasks.song.{step.name}"
+    assert step.version >= 1
+    assert step.resource in ("CPU", "GPU")
+    assert {*step.upstream, *step.optional_upstream} <= before
+    assert not set(step.upstream) & set(step.optional_upstream)
+    assert isinstance(stage.config, step.config)
+    for name in step.models(stage.config):
+        assert registry.card(name)
+    assert "path" not in step.identity
+
+
+@pytest.mark.parametrize("stage", ALL_STAGES, ids=lambda stage: stage.step.name)
+def test_columns_say_what_they_hold_and_in_which_unit(stage: Stage):
+    for field in stage.step.columns:
+        metadata = field.metadata or {}
+        assert metadata.get(b"description"), field.name
+        for suffix, unit in UNITS.items():
+            if field.name.endswith(suffix):
+                assert metadata.get(b"unit", b"").decode() == unit, field.name
+
+
+@pytest.mark.parametrize("stage", ALL_STAGES, ids=lambda stage: stage.step.name)
+def test_a_configuration_is_frozen_documented_and_knows_its_keys(stage: Stage):
+    config = stage.config
+    assert isinstance(config, StepConfig)
+    with pytest.raises(ValidationError):
+        type(config)(nonesuch=1)
+    for name in type(config).model_fields:
+        with pytest.raises(ValidationError):
+            setattr(config, name, getattr(config, name))
+    assert type(config).model_validate_json(config.model_dump_json()) == config
+
+
+@pytest.mark.parametrize("name", registry.CARDS)
+def test_every_registered_model_loads_at_its_pinned_revision(name: str):
+    card = registry.card(name)
+    assert (card.name, bool(card.licence), bool(card.library)) == (name, True, True)
+    kind, _, package = card.source.partition(" ")
+    if kind == "package":
+        assert card.revision == f"{package}-{version(package)}"
+    adapter = registry.load(name)
+    assert adapter is registry.load(name), "once per process"
+
+
+def test_a_model_that_is_not_registered_is_named():
+    with pytest.raises(KeyError, match=r"no model 'demucs'.*registered: .*resemblyzer"):
+        registry.card("demucs")

@@ -1,0 +1,235 @@
+"""The documents say what the code does: options, columns, links, and a step to follow."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import soundfile
+
+from blocks.storage import Storage
+from flows.build_dataset_params import BuildDatasetParams
+from flows.cli import _flags
+from tasks import batch
+from tasks.plan import Stage, plan
+from tasks.song import schema
+from tasks.step import Row, Tools, Track
+from tasks.store import StepTable
+from tests.conftest import RATE_HZ, tone
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+DOCUMENTS = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/*.md")]
+STATED_DEFAULT = re.compile(r" ?\(default: (.*?)\)\.?$")
+EXAMPLE = "tasks/song/level.py"
+"""What the README's step is called; no file of the project."""
+
+
+def test_options_are_those_of_the_command():
+    expected = options_table()
+    assert table_under(README, "## All options") == expected, "\n" + "\n".join(expected)
+
+
+@pytest.mark.parametrize(
+    ("heading", "fields"), [("## Tracks", schema.TRACKS), ("## Segments", schema.SEGMENTS)]
+)
+def test_columns_are_those_of_the_schema(heading: str, fields: pa.Schema):
+    expected = columns_table(fields)
+    found = table_under(ROOT / "docs" / "dataset.md", heading)
+    assert found == expected, "\n" + "\n".join(expected)
+
+
+def test_the_example_entry_has_every_field_in_order():
+    (example,) = blocks(README, "json")
+    entry = json.loads(re.sub(r",?\s*\.\.\.", "", example))
+    assert list(entry) == [*schema.TRACKS.names, "segments"]
+    names = [name for name in schema.SEGMENTS.names if name != "track_id"]
+    assert [list(segment) for segment in entry["segments"]] == [names]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_and_paths_lead_somewhere(document: Path):
+    text = document.read_text()
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text)
+    named = re.findall(
+        r"`((?:flows|tasks|models|blocks|tests|examples|benchmarks|docs|\.ci)/[\w./-]*)`", text
+    )
+    targets = {document.parent / link for link in links if not link.startswith("http")}
+    targets |= {ROOT / path for path in named if path != EXAMPLE}
+    assert [str(target) for target in sorted(targets) if not target.exists()] == []
+    anchors = {re.sub(r"[^\w -]", "", line.lower()) for line in headings(text)}
+    for anchor in re.findall(r"\]\(#([^)]+)\)", text):
+        assert anchor in {each.replace(" ", "-") for each in anchors}
+
+
+def test_the_example_step_measures_levels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "readme_level.py").write_text(example_step())
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    songs = tmp_path / "songs"
+    songs.mkdir()
+    soundfile.write(songs / "tone.wav", tone(seconds=2.0), RATE_HZ)
+    soundfile.write(songs / "silence.wav", np.zeros(RATE_HZ), RATE_HZ)
+    (songs / "text.wav").write_text("no audio")
+
+    rows = rows_of("readme_level", songs, tmp_path / "steps")
+
+    # A sine of amplitude 0.5: 6.02 dB below full scale, its RMS 3.01 dB below that.
+    assert rows["tone.wav"]["peak_dbfs"] == pytest.approx(-6.02, abs=0.005)
+    assert rows["tone.wav"]["rms_dbfs"] == pytest.approx(-9.03, abs=0.005)
+    assert (rows["silence.wav"]["status"], rows["silence.wav"]["rms_dbfs"]) == ("ok", None)
+    assert rows["text.wav"]["status"] == "failed"
+
+
+def test_the_example_edits_make_the_step_a_column(tmp_path: Path):
+    for package in ("blocks", "flows", "models", "tasks"):
+        shutil.copytree(ROOT / package, tmp_path / package)
+    (tmp_path / EXAMPLE).write_text(example_step())
+    edits = blocks(README, "diff")
+    for edit in edits:
+        apply(edit, tmp_path)
+    (tmp_path / "songs").mkdir()
+    soundfile.write(tmp_path / "songs" / "tone.wav", tone(seconds=2.0), RATE_HZ)
+
+    done = subprocess.run(
+        [sys.executable, "-c", BUILD_WITH_LEVEL], cwd=tmp_path, capture_output=True, text=True
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "stages": ["probe", "level", "merge"],
+        "in_schema": True,
+        "rms_dbfs": -9.03,
+    }
+
+
+BUILD_WITH_LEVEL = """
+import json
+from blocks.storage import Storage
+from flows.build_dataset_params import BuildDatasetParams
+from tasks import batch
+from tasks.plan import plan
+from tasks.song import schema
+from tasks.step import Tools, Track
+from tasks.store import StepTable
+
+kept = ("tasks.song.probe", "tasks.song.level", "tasks.song.merge")
+stages = [each for each in BuildDatasetParams().stages() if each.module in kept]
+tools = Tools(Storage("songs"), Storage("vocals"))
+track = Track("id", "tone.wav")
+made = plan(stages, [track], Storage("steps"), tools, run_id="run", workers=1)
+for job in made.batches[0]:
+    batch.run(job)
+made.record(made.batches[0])
+(_, key, entry), = made.final()
+row = StepTable(made.tables, stages[-1].step).read({key: entry.part})[key]
+print(json.dumps({
+    "stages": [each.step.name for each in stages],
+    "in_schema": "rms_dbfs" in schema.TRACKS.names,
+    "rms_dbfs": json.loads(row["record"])["rms_dbfs"],
+}))
+"""
+
+
+def options_table() -> list[str]:
+    """The table of options, as the parameters have it."""
+    groups: dict[str, list[str]] = {}
+    for flag in _flags(BuildDatasetParams):
+        description = flag.field.description or ""
+        stated = STATED_DEFAULT.search(description)
+        text = STATED_DEFAULT.sub("", description).rstrip(".")
+        unit = f" {flag.extra['unit']}" if "unit" in flag.extra else ""
+        default = flag.field.get_default(call_default_factory=True)
+        if isinstance(default, bool):
+            option, shown = f"--{'no_' if default else ''}{flag.name}", ""
+        else:
+            option = f"--{flag.name} {flag.metavar}{' ...' if flag.is_list else ''}"
+            shown = stated[1] if stated else "" if default is None else f"`{default}`{unit}"
+        if unit and not shown:
+            text += f" ({unit.strip()})"
+        groups.setdefault(flag.group, []).append(f"| `{option}` | {shown} | {text} |")
+    lines = ["| Option | Default | What it does |", "| --- | --- | --- |"]
+    for group, rows in groups.items():
+        lines += [f"| **{group}** | | |", *rows]
+    return lines
+
+
+def columns_table(fields: pa.Schema) -> list[str]:
+    """The table of a Parquet file's columns, as its schema has it."""
+    lines = ["| Column | Type | Unit | Step | What it is |", "| --- | --- | --- | --- | --- |"]
+    for field in fields:
+        about = {key.decode(): value.decode() for key, value in field.metadata.items()}
+        lines.append(
+            f"| `{field.name}` | {shown_type(field.type)} | {about.get('unit', '')} "
+            f"| {about['step']} | {about['description']} |"
+        )
+    return lines
+
+
+def shown_type(type_: pa.DataType) -> str:
+    if pa.types.is_fixed_size_list(type_):
+        return f"{type_.list_size} × {shown_type(type_.value_type)}"
+    if pa.types.is_list(type_):
+        return f"list of {shown_type(type_.value_type)}"
+    if pa.types.is_struct(type_):
+        return "struct (" + ", ".join(each.name for each in type_) + ")"
+    return "float64" if pa.types.is_float64(type_) else str(type_).replace("float", "float32")
+
+
+def table_under(document: Path, heading: str) -> list[str]:
+    """Lines of the first table below a heading."""
+    below = document.read_text().partition(f"{heading}\n")[2].splitlines()
+    start = next(at for at, line in enumerate(below) if line.startswith("|"))
+    stop = next((at for at in range(start, len(below)) if not below[at].startswith("|")), None)
+    return below[start:stop]
+
+
+def headings(text: str) -> list[str]:
+    return re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+
+
+def blocks(document: Path, language: str) -> list[str]:
+    """Fenced blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", document.read_text(), re.DOTALL | re.M)
+
+
+def example_step() -> str:
+    (code,) = [block for block in blocks(README, "python") if "STEP = Step(" in block]
+    return code
+
+
+def rows_of(module: str, songs: Path, tables: Path) -> dict[str, Row]:
+    """Rows that a step stores for the files of a folder, after the probe."""
+    stages = [Stage(name, batch.load_step(name).config()) for name in ("tasks.song.probe", module)]
+    tracks = [Track(track_id=path.name, path=path.name) for path in sorted(songs.iterdir())]
+    tools = Tools(source=Storage(str(songs)), artifacts=Storage(str(tables)))
+    made = plan(stages, tracks, Storage(str(tables)), tools, run_id="run", workers=1)
+    for jobs in made.batches:
+        for job in jobs:
+            batch.run(job)
+        made.record(jobs)
+    table = StepTable(made.tables, stages[-1].step)
+    return {
+        track.path: table.read({key: entry.part})[key]
+        for track, key, entry in made.final()
+        if entry is not None
+    }
+
+
+def apply(edit: str, root: Path) -> None:
+    """Apply a diff; what it leaves as it is has to stand in the file just so, and once."""
+    header, *hunks = re.split(r"^@@.*\n", edit, flags=re.MULTILINE)
+    path = root / header.partition("+++ ")[2].strip()
+    text = path.read_text()
+    for hunk in hunks:
+        lines = hunk.splitlines(keepends=True)
+        before = "".join(line[1:] for line in lines if line[0] != "+")
+        after = "".join(line[1:] for line in lines if line[0] != "-")
+        assert text.count(before) == 1, f"{path.name} does not hold, once:\n{before}"
+        text = text.replace(before, after)
+    path.write_text(text)

@@ -7,24 +7,27 @@ AAC, M4A, MP4 and damaged headers. Each file is always decoded by the same one,
 since MP3 decoders may differ by 20-40 ms of delay; :func:`probe` says by which.
 """
 
-import ctypes
 import os
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from threading import Lock
-from typing import Any, BinaryIO, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 
 from blocks.storage import Storage, StorageError
+from tasks.decoders import (
+    BLOCK_FRAMES,
+    READERS,
+    AudioInfo,
+    DecodeError,
+    FfmpegReader,
+    Reader,
+    SndfileReader,
+)
 from tasks.step import Samples, TrackError
-
-Decoder = Literal["libsndfile", "ffmpeg"]
 
 EXTENSIONS = frozenset({".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac", ".mp4"})
 """Names that promise audio: such a file is reported when its content is not."""
@@ -37,20 +40,6 @@ MIN_SECONDS = 0.05
 
 CACHE_BYTES = 512 * 2**20
 """Decoded audio that a worker process keeps, so that steps of one batch share it."""
-
-BLOCK_FRAMES = 2**18
-"""Frames decoded at once. One Ogg block longer than about 95 s can crash libsndfile."""
-
-
-@dataclass(frozen=True, slots=True)
-class AudioInfo:
-    """What a file's header says, and who decodes it."""
-
-    duration_seconds: float
-    sample_rate_hz: int
-    channels: int
-    format: str
-    decoder: Decoder
 
 
 def sniff(head: bytes) -> str | None:
@@ -279,7 +268,7 @@ def _joined(blocks: Iterable[Samples], channels: int) -> Samples:
 
 
 @contextmanager
-def _opened(storage: Storage, path: str) -> Iterator["_Reader"]:
+def _opened(storage: Storage, path: str) -> Iterator[Reader]:
     """Reader of a file by the first decoder that gets audio out of it."""
     try:
         with storage.reading(path) as local, open(local, "rb") as file:
@@ -290,11 +279,11 @@ def _opened(storage: Storage, path: str) -> Iterator["_Reader"]:
             if container is None:
                 raise TrackError("not-audio", f"{printable(path)} does not contain audio.")
             reasons = []
-            for reader_class in _READERS.get(container, (_SndfileReader, _FfmpegReader)):
+            for reader_class in READERS.get(container, (SndfileReader, FfmpegReader)):
                 file.seek(0)
                 try:
                     reader = reader_class(file)
-                except _DecodeError as error:
+                except DecodeError as error:
                     reasons.append(str(error))
                     continue
                 try:
@@ -320,179 +309,3 @@ def printable(path: str) -> str:
 
 def _missing(path: str) -> TrackError:
     return TrackError("missing", f"{printable(path)} is not there any more.")
-
-
-class _DecodeError(Exception):
-    """A decoder that gets nothing out of a file."""
-
-
-class _Reader(Protocol):
-    """An open file: what it says it is, and its audio in blocks of (frames, channels)."""
-
-    info: AudioInfo
-
-    def __init__(self, file: BinaryIO) -> None: ...
-
-    def blocks(self) -> Iterator[Samples]: ...
-
-    def close(self) -> None: ...
-
-
-class _MutedStderr:
-    """While it is entered, C libraries print nothing to stderr (with glibc).
-
-    libmpg123 reports every damaged MP3 there, and libsndfile has no switch for it (its
-    issue 958). What is exchanged is the C library's variable, not descriptor 2: Python
-    prints on in other threads, and processes that start meanwhile inherit the terminal.
-    """
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._users = 0
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._users == 0 and self._streams:
-                stderr, _, null = self._streams
-                stderr.value = null
-            self._users += 1
-
-    def __exit__(self, *exception: object) -> None:
-        with self._lock:
-            self._users -= 1
-            if self._users == 0 and self._streams:
-                stderr, shown, _ = self._streams
-                stderr.value = shown
-
-    @cached_property
-    def _streams(self) -> tuple[ctypes.c_void_p, int | None, int] | None:
-        """The variable, its value, and a stream to nowhere; None where it is a constant."""
-        if "CS_GNU_LIBC_VERSION" not in os.confstr_names:
-            return None
-        libc = ctypes.CDLL(None)
-        libc.fopen.restype = ctypes.c_void_p
-        null = libc.fopen(os.devnull.encode(), b"w")
-        stderr = ctypes.c_void_p.in_dll(libc, "stderr")
-        return (stderr, stderr.value, null) if null else None
-
-
-_MUTED_STDERR = _MutedStderr()
-
-
-class _SndfileReader:
-    def __init__(self, file: BinaryIO) -> None:
-        import soundfile
-
-        self._error = soundfile.SoundFileError
-        try:
-            # A descriptor, not a name: libsndfile then reads on its own, without
-            # calling back into Python, and any file name works.
-            with _MUTED_STDERR:
-                self._file = soundfile.SoundFile(os.dup(file.fileno()), closefd=True)
-        except soundfile.SoundFileError as error:
-            reason = getattr(error, "error_string", str(error)).rstrip(".")
-            raise _DecodeError(f"libsndfile: {reason}") from error
-        self.info = AudioInfo(
-            duration_seconds=self._file.frames / self._file.samplerate,
-            sample_rate_hz=self._file.samplerate,
-            channels=self._file.channels,
-            format=f"{self._file.format} {self._file.subtype}",
-            decoder="libsndfile",
-        )
-        self._first = self._read()
-        if len(self._first) == 0:
-            self.close()
-            raise _DecodeError("libsndfile: no audio")
-
-    def blocks(self) -> Iterator[Samples]:
-        block = self._first
-        while len(block):
-            yield block
-            block = self._read()
-
-    def close(self) -> None:
-        self._file.close()
-
-    def _read(self) -> Samples:
-        try:
-            with _MUTED_STDERR:
-                return self._file.read(BLOCK_FRAMES, dtype="float32", always_2d=True)
-        except self._error:
-            # The damaged end of a file: what came before it counts.
-            return np.empty((0, self.info.channels), np.float32)
-
-
-class _FfmpegReader:
-    def __init__(self, file: BinaryIO) -> None:
-        import av
-
-        av.logging.set_level(av.logging.PANIC)
-        try:
-            self._container = av.open(file, "r")
-        except (av.FFmpegError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise _DecodeError(f"ffmpeg: {reason}") from error
-        if not self._container.streams.audio:
-            self.close()
-            raise _DecodeError("ffmpeg: no audio stream")
-        self._stream = self._container.streams.audio[0]
-        context = self._stream.codec_context
-        self._decoded = self._decode()
-        self._first = next(self._decoded, None)
-        if self._first is None:
-            self.close()
-            raise _DecodeError("ffmpeg: no audio")
-        length, unit = self._stream.duration, self._stream.time_base
-        self.info = AudioInfo(
-            duration_seconds=float(length * unit) if length and unit else 0.0,
-            sample_rate_hz=context.sample_rate,
-            channels=self._first.shape[1],
-            format=f"{self._container.format.name} {context.name}",
-            decoder="ffmpeg",
-        )
-
-    def blocks(self) -> Iterator[Samples]:
-        yield from chain((self._first,), self._decoded)
-
-    def close(self) -> None:
-        self._container.close()
-
-    def _decode(self) -> Iterator[Samples]:
-        """Audio in blocks of some BLOCK_FRAMES; damaged packets are passed over."""
-        import av
-
-        resampler = av.AudioResampler(format="flt")
-        pending: list[Samples] = []
-        frames = 0
-        for packet in self._packets():
-            try:
-                decoded = packet.decode()
-            except av.FFmpegError:
-                continue
-            for frame in decoded:
-                for converted in resampler.resample(frame):
-                    channels = converted.layout.nb_channels
-                    samples = converted.to_ndarray().astype(np.float32, copy=False)
-                    pending.append(samples.reshape(-1, channels))
-                    frames += converted.samples
-            if frames >= BLOCK_FRAMES:
-                yield np.concatenate(pending)
-                pending, frames = [], 0
-        if pending:
-            yield np.concatenate(pending)
-
-    def _packets(self) -> Iterator[Any]:
-        """Packets up to the end of the file or to where it is damaged beyond reading."""
-        import av
-
-        try:
-            yield from self._container.demux(self._stream)
-        except av.FFmpegError:
-            return
-
-
-# Containers that libsndfile does not know at all go straight to FFmpeg.
-_READERS: dict[str, tuple[type[_Reader], ...]] = {
-    "mp4": (_FfmpegReader,),
-    "aac": (_FfmpegReader,),
-}

@@ -126,10 +126,14 @@ def _crepe(
 def _is_audible(vocals: Samples, hop_samples: int) -> npt.NDArray[np.bool_]:
     """Per frame, whether the two hops around its centre are loud enough to be sung."""
     n_frames = 1 + len(vocals) // hop_samples
-    padded = np.pad(vocals, (hop_samples, 2 * hop_samples))[: (n_frames + 1) * hop_samples]
-    hops = padded.reshape(n_frames + 1, hop_samples)
-    power = np.einsum("ij,ij->i", hops, hops, dtype=np.float64) / hop_samples
-    power = (power[:-1] + power[1:]) / 2
+    whole = len(vocals) - len(vocals) % hop_samples
+    hops = vocals[:whole].reshape(-1, hop_samples)
+    rest = vocals[whole:].astype(np.float64)
+    # Beyond the signal's ends lies silence; padding it would copy the whole signal.
+    power = np.zeros(n_frames + 1)
+    power[1 : 1 + len(hops)] = np.einsum("ij,ij->i", hops, hops, dtype=np.float64)
+    power[1 + len(hops) : 2 + len(hops)] = rest @ rest
+    power = (power[:-1] + power[1:]) / (2 * hop_samples)
     floor = max(
         np.percentile(power, 95) * 10 ** (SILENCE_BELOW_LOUD_DB / 10), 10 ** (SILENCE_DBFS / 10)
     )

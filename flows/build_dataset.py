@@ -204,10 +204,20 @@ def _resumed(params: BuildDatasetParams) -> BuildDatasetParams:
         return params
     given = params.model_dump(exclude_unset=True)
     try:
-        return BuildDatasetParams.model_validate(run.params | given)
+        return BuildDatasetParams.model_validate(_under(run.params, given))
     except ValidationError as error:
         reason = cli.describe(error, BuildDatasetParams)
         raise UsageError(f"Run {run.run_id} has options of another version: {reason}.") from error
+
+
+def _under(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Values of `old`, overlaid at every depth by those of `new`."""
+    both = {
+        name: _under(old[name], value)
+        for name, value in new.items()
+        if isinstance(value, dict) and isinstance(old.get(name), dict)
+    }
+    return old | new | both
 
 
 def _merge_shards(params: BuildDatasetParams) -> None:

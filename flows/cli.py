@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NoReturn, TypeVar, Union, get_args, get_origin
 
+from prefect.exceptions import TerminationSignal
 from prefect.logging.configuration import setup_logging
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
@@ -93,7 +94,7 @@ def run(command: Callable[[], None]) -> NoReturn:
         _leave(EXIT_USAGE, str(error))
     except (StorageError, ClusterError, ServerError, FailedTracksError) as error:
         _leave(EXIT_FAILED, str(error))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, TerminationSignal):
         _leave(EXIT_INTERRUPTED, "Interrupted; the same command goes on from here.")
     sys.exit(0)
 

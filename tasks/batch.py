@@ -40,9 +40,9 @@ class Job:
     tools
         What the step may reach for.
     cache_scope
-        What Prefect's cache is confined to: the identity of the tables, and that
-        of the flow run when rows of this batch failed in an earlier one, so that
-        what failed then is tried again.
+        What Prefect's cache is confined to: the tables, and the flow run and its
+        retries. What another run finished is found in the tables, where it also
+        can be seen to be missing or to have failed.
     """
 
     step: str

@@ -128,7 +128,7 @@ def plan(
     tools
         What the steps may reach for.
     run_id
-        Identity of this run: rows that failed before are tried again under it.
+        Identity of this run, which a retried flow run keeps.
     workers
         Number of workers to keep busy.
     """
@@ -194,7 +194,6 @@ def _jobs(
         if not chosen:
             continue
         keys = [plan.keys[step.name][at] for at in chosen]
-        retried = any(key in plan.entries[step.name] for key in keys)
         job = Job(
             step=stage.module,
             config=stage.config,
@@ -207,7 +206,7 @@ def _jobs(
             },
             tables=plan.tables,
             tools=tools,
-            cache_scope=f"{plan.identity} {run_id if retried else ''}",
+            cache_scope=f"{plan.identity} {run_id}",
         )
         parts[step.name] = job.part
         yield job

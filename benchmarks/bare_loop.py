@@ -25,8 +25,7 @@ def main() -> int:
     queue = context.Queue()
     start = time.perf_counter()
     processes = [
-        context.Process(target=process_tracks, args=(stages, tools, queue))
-        for _ in range(workers)
+        context.Process(target=process_tracks, args=(stages, tools, queue)) for _ in range(workers)
     ]
     for process in processes:
         process.start()

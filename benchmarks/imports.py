@@ -41,9 +41,7 @@ def main() -> int:
 
 def import_once() -> tuple[float, float]:
     """Wall and CPU seconds of the import in a new process."""
-    done = subprocess.run(
-        [sys.executable, "-c", CODE], check=True, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", CODE], check=True, capture_output=True, text=True)
     wall, cpu = map(float, done.stdout.split())
     return wall, cpu
 

@@ -54,9 +54,7 @@ def main() -> int:
         spent: dict[str, list[float]] = {}
         for index in range(max(options.rounds, options.plain_rounds)):
             if index < options.plain_rounds:
-                plain.append(
-                    cpu_seconds(lambda: plain_librosa.process(path, path.parent, encoder))
-                )
+                plain.append(cpu_seconds(lambda: plain_librosa.process(path, path.parent, encoder)))
             if index < options.rounds:
                 target = folder / str(index)
                 own.append(cpu_seconds(lambda target=target: ours(path, target, spent)))

@@ -1,6 +1,7 @@
 """Where tasks run: workers of this machine, or a scheduler that is already there."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,7 +65,8 @@ def compute() -> Iterator[Any]:
 
 def default_workers(workers: int | None) -> int:
     """Number of CPU workers: as asked for, or all cores, two spared where there are many."""
-    cores = len(os.sched_getaffinity(0))
+    # Not all cores of a machine need be this process's; only Linux tells.
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     return workers or (cores if cores <= 4 else cores - 2)
 
 
@@ -111,6 +113,7 @@ def local_cluster(cpu_workers: int, gpu_workers: int) -> Any:
                     "host": HOST,
                     "dashboard_address": f"{HOST}:0",
                     "resources": owned,
+                    "preload": ["blocks.worker"],
                     "env": {"CUDA_VISIBLE_DEVICES": visible},
                 },
             }

@@ -65,6 +65,9 @@ def running() -> Iterator[str]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         env=os.environ | SERVER_VARIABLES,
+        # Ctrl-C in a terminal reaches every process of its session; the run still
+        # needs its server to say that it was interrupted.
+        start_new_session=True,
     )
     try:
         _wait_until_ready(process, url)

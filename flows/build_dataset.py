@@ -6,6 +6,7 @@ from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
+from prefect.exceptions import TerminationSignal
 from prefect.runtime import flow_run
 from pydantic import ValidationError
 
@@ -34,7 +35,7 @@ VOCALS_PLACE = "vocals-place"
 def build_dataset(params: BuildDatasetParams) -> dict[str, Any]:
     """Build a dataset, and return its manifest."""
     made, found = prepare(params)
-    print(f"{len(found.tracks)} tracks, {made.pending.total()} steps of them to compute")
+    print(f"{len(found.tracks)} tracks; {made.pending.total()} results of steps to compute")
     history = Runs(params.checkpoints)
     for lost in history.lost():
         server.mark_crashed(lost.flow_run_id)
@@ -46,6 +47,9 @@ def build_dataset(params: BuildDatasetParams) -> dict[str, Any]:
             in_flight = 2 * cluster.default_workers(params.workers) + 1
             pipeline.run(made, in_flight=in_flight, progress=advance)
         content = conclude(params, made, found)
+    except (KeyboardInterrupt, TerminationSignal):
+        history.finish(run, "interrupted")
+        raise
     except BaseException:
         history.finish(run, "failed")
         raise
@@ -73,6 +77,12 @@ def check(params: BuildDatasetParams) -> None:
         )
     if Storage(params.audio_dir).is_local and not Path(params.audio_dir).is_dir():
         raise UsageError(f"{params.audio_dir} is not a folder: --audio_dir names one with songs.")
+    audio_dir, folder = Path(params.audio_dir).resolve(), params.paths.folder.resolve()
+    if audio_dir == folder or folder in audio_dir.parents:
+        raise UsageError(
+            f"--output {params.output} would put its tables into {params.paths.folder}, where "
+            "the songs are: choose another name."
+        )
     try:
         if not params.estimate_time:
             dataset.check_writable(params.paths)
@@ -182,7 +192,7 @@ def _command(params: BuildDatasetParams) -> None:
         print(_summary(params, conclude(params, *prepare(params))))
     else:
         with server.running():
-            content = build_dataset(params)
+            content = build_dataset.with_options(flow_run_name=params.run_name)(params)
         print(_summary(params, content))
 
 
@@ -235,14 +245,14 @@ def _summary(params: BuildDatasetParams, content: dict[str, Any]) -> str:
     """What became of a run, for the terminal and for Prefect's UI."""
     counts = content["counts"]
     absent = sorted(
-        name.partition(".")[2] for name, made in content["columns"].items() if "absent" in made
+        {name.partition(".")[2] for name, made in content["columns"].items() if "absent" in made}
     )
     lines = [
         f"{counts['tracks']} tracks: {params.paths.json}",
         f"Tables, manifest and report: {params.paths.report}",
     ]
     if absent:
-        lines.append(f"Null in profile {content['profile']}: {', '.join(absent)}")
+        lines.append(f"Null, since no step of this run fills them: {', '.join(absent)}")
     if counts["failed"]:
         lines.append(_said_of_failures(params, content))
     return "\n".join(lines)

@@ -46,9 +46,10 @@ class BuildDatasetParams(FlowParams):
 
     examples: ClassVar[str] = """examples:
   python flows/build_dataset.py --audio_dir songs --output out/songs.json --profile offline
-  python flows/build_dataset.py --audio_dir songs --estimate_time --profile offline
-  python flows/build_dataset.py --audio_dir fma_small --tracks_csv fma_metadata/tracks.csv
-  python flows/build_dataset.py --audio_dir songs --shard_index 0 --total_shards 4 --output s0.json
+  python flows/build_dataset.py --audio_dir songs --profile offline --estimate_time
+  python flows/build_dataset.py --audio_dir fma_small --tracks_csv tracks.csv --profile offline
+  python flows/build_dataset.py --audio_dir songs --output s0.json --profile offline \\
+      --shard_index 0 --total_shards 4
   python flows/build_dataset.py --merge_shards s0.json s1.json s2.json s3.json --output all.json
 """
 
@@ -158,6 +159,11 @@ class BuildDatasetParams(FlowParams):
     merge_shards: list[Path] | None = Field(
         None, description="JSON files of shards to merge into --output.", json_schema_extra=_SHARDS
     )
+    llm: bool = Field(
+        True,
+        description="Leave the prompts as the template makes them.",
+        json_schema_extra=_LLM,
+    )
     llm_cache: Path | None = Field(
         None,
         description="SQLite file of answers already paid for (default: beside the tables).",
@@ -231,7 +237,7 @@ class BuildDatasetParams(FlowParams):
             crepe = "full" if cluster.gpus(self.device) else "tiny"
             pitch = pitch.model_copy(update={"crepe_model": crepe})
         with_audio = not self.no_features
-        with_llm = bool(os.environ.get("OPENAI_API_KEY"))
+        with_llm = self.llm and bool(os.environ.get("OPENAI_API_KEY"))
         stages = [
             (True, Stage("tasks.song.probe", ProbeConfig())),
             (with_audio, Stage("tasks.song.separate", SeparateConfig())),

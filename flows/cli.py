@@ -148,7 +148,7 @@ class _Flag:
     def help(self) -> str:
         parts = [self.field.description or ""]
         default = self.field.get_default(call_default_factory=True, validated_data={})
-        if not self.field.is_required() and default not in (None, False, True, (), []):
+        if not self.field.is_required() and not (default is None or isinstance(default, bool)):
             unit = f" {self.extra['unit']}" if "unit" in self.extra else ""
             parts.append(f"(default: {default}{unit})")
         elif "unit" in self.extra:
@@ -276,7 +276,9 @@ def _readable(error: ValidationError, flags: Sequence[_Flag]) -> str:
         location = tuple(str(part) for part in detail["loc"])
         flag = next((each for each in flags if each.path == location[: len(each.path)]), None)
         if flag is None:
-            problems.append(detail["msg"].removeprefix("Value error, "))
+            named = ".".join(location)
+            message = detail["msg"].removeprefix("Value error, ")
+            problems.append(f"{named}: {message}" if named else message)
         elif flag.field.is_required():
             problems.append(f"{flag.name}: {detail['msg']} (got {detail['input']!r})")
         else:

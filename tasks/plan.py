@@ -159,12 +159,14 @@ def _missing(
     entries: Mapping[str, Mapping[str, Entry]],
     count: int,
 ) -> dict[str, list[bool]]:
-    """Which rows have to be computed, from the last stage back to what it needs.
+    """Which rows have to be computed, from the last stages back to what they need.
 
     A row that exists needs nothing of its upstream, even if that is gone.
     """
-    needed = {stage.step.name: [False] * count for stage in stages}
-    needed[stages[-1].step.name] = [True] * count
+    steps = [stage.step for stage in stages]
+    used = {name for step in steps for name in (*step.upstream, *step.optional_upstream)}
+    # What no other step uses is wanted for its own sake.
+    needed = {step.name: [step.name not in used] * count for step in steps}
     missing: dict[str, list[bool]] = {}
     for stage in reversed(stages):
         step, rows = stage.step, entries[stage.step.name]

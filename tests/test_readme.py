@@ -173,7 +173,7 @@ def columns_table(fields: pa.Schema) -> list[str]:
 
 def shown_type(type_: pa.DataType) -> str:
     if pa.types.is_fixed_size_list(type_):
-        return f"{type_.list_size} × {shown_type(type_.value_type)}"
+        return f"{shown_type(type_.value_type)}[{type_.list_size}]"
     if pa.types.is_list(type_):
         return f"list of {shown_type(type_.value_type)}"
     if pa.types.is_struct(type_):

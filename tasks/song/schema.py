@@ -30,7 +30,7 @@ TRACKS = pa.schema(
         _field("title", _TEXT, "metadata", "Title, from the metadata tables"),
         _field("album", _TEXT, "metadata", "Album, from the metadata tables"),
         _field("genre", _TEXT, "metadata", "Genre, from the metadata tables"),
-        _field("duration", _NUMBER, "features", "Duration as decoded", "s"),
+        _field("duration", _NUMBER, "merge", "Duration as decoded", "s"),
         _field("sample_rate", pa.int32(), "probe", "Sample rate of the file", "Hz"),
         _field("channels", pa.int32(), "probe", "Channels of the file"),
         _field("format", _TEXT, "probe", "Container and codec of the file"),
@@ -52,7 +52,7 @@ TRACKS = pa.schema(
         _field("ecapa_embedding", _vector(192), "ecapa", "ECAPA-TDNN, unit length"),
         _field("clap_embedding", _vector(512), "clap", "CLAP of the mix, unit length"),
         _field("lyrics", _TEXT, "lyrics", "Lyrics, one line per line"),
-        _field("lyrics_language", _TEXT, "lyrics", "Language, ISO 639-1"),
+        _field("lyrics_language", _TEXT, "lyrics", "Language, BCP 47"),
         _field("lyrics_source", _TEXT, "lyrics", "Where the lyrics come from"),
         _field(
             "lyrics_lines",
@@ -90,9 +90,9 @@ TRACKS = pa.schema(
 SEGMENTS = pa.schema(
     [
         _field("track_id", _TEXT, "discover", "Track that the segment belongs to"),
-        _field("segment_idx", pa.int32(), "sections", "Place in the track, from 0"),
-        _field("start_time", _NUMBER, "sections", "Start of the segment", "s"),
-        _field("end_time", _NUMBER, "sections", "End of the segment", "s"),
+        _field("segment_idx", pa.int32(), "merge", "Place in the track, from 0"),
+        _field("start_time", _NUMBER, "merge", "Start of the segment", "s"),
+        _field("end_time", _NUMBER, "merge", "End of the segment", "s"),
         _field(
             "section_type",
             _TEXT,
@@ -107,7 +107,7 @@ SEGMENTS = pa.schema(
         _field("has_vocals", pa.bool_(), "separate", "Whether the segment is sung"),
         _field("vocal_ratio", _NUMBER, "separate", "RMS of the vocals over the mix's, at most 1"),
         _field("f0_mean", _NUMBER, "pitch", "Mean F0 of the voiced frames", "Hz"),
-        _field("f0_contour", _NUMBERS, "pitch", "F0 every 10 ms, null if unvoiced", "Hz"),
+        _field("f0_contour", _NUMBERS, "pitch", "F0 of each frame, null if unvoiced", "Hz"),
         _field("vibrato_rate", _NUMBER, "singing", "Mean rate of the vibrato", "Hz"),
         _field("vibrato_extent", _NUMBER, "singing", "Mean amplitude of it", "semitones"),
         _field("breath_positions", _NUMBERS, "singing", "Times of audible breaths", "s"),

@@ -107,8 +107,9 @@ def vocals_heard(
 ) -> bool | None:
     """Whether a segment is sung.
 
-    It is if a timed line of lyrics lies in it. Without one, sections that are named
-    instrumental are not, and otherwise the vocals' share of the mix decides.
+    If lines of the lyrics have times, it is when one of them lies in it. Otherwise
+    sections that are named instrumental are not, and the vocals' share of the mix
+    decides.
 
     Parameters
     ----------
@@ -124,12 +125,13 @@ def vocals_heard(
     """
     starts = (lyrics or {}).get("line_start_seconds")
     ends = (lyrics or {}).get("line_end_seconds")
-    lines = () if starts is None or ends is None else zip(starts, ends, strict=True)
-    for line_start, line_end in lines:
-        if line_start is None or line_start >= end_seconds:
-            continue
-        if (line_start if line_end is None else line_end) > start_seconds:
-            return True
+    if starts is not None and ends is not None and any(start is not None for start in starts):
+        return any(
+            line_start is not None
+            and line_start < end_seconds
+            and (line_start if line_end is None else line_end) > start_seconds
+            for line_start, line_end in zip(starts, ends, strict=True)
+        )
     if label in ("inst", "solo"):
         return False
     ratio = vocal_ratio(separate, start_seconds, end_seconds)

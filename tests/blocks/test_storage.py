@@ -26,9 +26,13 @@ def test_a_write_that_fails_leaves_nothing_and_keeps_what_was_there(tmp_path: Pa
     storage = Storage(str(tmp_path))
     storage.write_bytes("row.bin", b"before")
 
-    with pytest.raises(RuntimeError), storage.writing("row.bin") as path:
-        path.write_bytes(b"half")
-        raise RuntimeError
+    def break_off() -> None:
+        with storage.writing("row.bin") as path:
+            path.write_bytes(b"half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        break_off()
 
     assert storage.read_bytes("row.bin") == b"before"
     assert os.listdir(tmp_path) == ["row.bin"]

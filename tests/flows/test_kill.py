@@ -92,7 +92,7 @@ def test_a_build_that_is_asked_to_stop_stops(tmp_path: Path, sent: signal.Signal
     assert gone(mark)
     [run] = Runs(Storage(str(Paths(output).folder / "checkpoints"))).all()
     assert run.status in ("failed", "interrupted")
-    assert process.returncode > 0
+    assert process.returncode != 0
     if sent == signal.SIGINT:
         assert process.returncode == 130
         assert errors.splitlines()[-1] == "Interrupted; the same command goes on from here."

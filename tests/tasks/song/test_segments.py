@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -86,19 +88,23 @@ def test_vocal_ratio_is_the_share_in_rms() -> None:
     assert vocal_ratio(None, 0.0, 1.0) is None
 
 
-def test_a_timed_line_is_sung_and_a_name_or_the_separation_decides_elsewhere() -> None:
+def test_timed_lines_decide_what_is_sung_and_without_them_a_name_or_the_separation() -> None:
     separate = {
         "vocal_rms": [0.01] * 20 + [0.08] * 50,
         "mix_rms": [0.1] * 70,
         "envelope_hop_seconds": 1.0,
     }
-    lyrics = {"line_start_seconds": [3.0, 45.0, None], "line_end_seconds": [None, 47.0, None]}
+    timed = {"line_start_seconds": [3.0, 45.0, None], "line_end_seconds": [None, 47.0, None]}
+    untimed = {"line_start_seconds": [None, None], "line_end_seconds": [None, None]}
     labels = ["intro", "verse", "chorus", "inst", "solo", "inst", None]
-    heard = [
-        vocals_heard(separate, lyrics, 10.0 * i, 10.0 * (i + 1), label)
-        for i, label in enumerate(labels)
-    ]
-    # Sung though the separation missed it; unsung; two by share; sung in a solo.
-    assert heard == [True, False, True, False, True, False, True]
+
+    def heard(lyrics: dict[str, Any]) -> list[bool | None]:
+        return [
+            vocals_heard(separate, lyrics, 10.0 * i, 10.0 * (i + 1), label)
+            for i, label in enumerate(labels)
+        ]
+
+    assert heard(timed) == [True, False, False, False, True, False, False]
+    assert heard(untimed) == [False, False, True, False, False, False, True]
     assert vocals_heard(None, None, 0.0, 10.0, "verse") is None
     assert vocals_heard({}, {}, 0.0, 10.0, "inst") is False

@@ -27,7 +27,7 @@ from tasks.decoders import (
     Reader,
     SndfileReader,
 )
-from tasks.step import Samples, TrackError
+from tasks.track import Samples, TrackError
 
 EXTENSIONS = frozenset({".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac", ".mp4"})
 """Names that promise audio: such a file is reported when its content is not."""

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Literal, Protocol
 
 import numpy as np
 
-from tasks.step import Samples
+from tasks.track import Samples
 
 Decoder = Literal["libsndfile", "ffmpeg"]
 

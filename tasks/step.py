@@ -13,18 +13,18 @@ manifest of a dataset says about its columns.
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from blocks.storage import Storage
 from models import registry
 from models.llm import LlmSettings
+from tasks import audio
+from tasks.track import Samples, Track, TrackError
 
 
 def column(name: str, type_: pa.DataType, description: str, unit: str | None = None) -> pa.Field:
@@ -50,7 +50,6 @@ COMMON_COLUMNS = pa.schema(
 
 Row = dict[str, Any]
 Resource = Literal["CPU", "GPU"]
-Samples = npt.NDArray[np.float32]
 
 
 class StepConfig(BaseModel):
@@ -61,49 +60,6 @@ class StepConfig(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class TrackError(Exception):
-    """A track that a step cannot process. It becomes a row, never a crash.
-
-    Parameters
-    ----------
-    reason
-        Machine-readable, kebab-case, stable: ``"undecodable"``, ``"too-short"``.
-    message
-        One sentence for people: what was wrong, and the remedy where there is one.
-    """
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
-
-    def __reduce__(self) -> tuple[type["TrackError"], tuple[str, str]]:
-        return TrackError, (self.reason, self.message)
-
-
-@dataclass(frozen=True, slots=True)
-class Track:
-    """One track as the steps know it.
-
-    Attributes
-    ----------
-    track_id
-        Digest of the bytes of the audio file; the track's identity.
-    path
-        Where the file lies below the source folder or bucket. Never part of a key.
-    lyrics_path, lyrics_digest
-        Sidecar file with the track's lyrics, and the digest of its bytes.
-    metadata
-        What the user's tables say of the track, e.g. ``artist``, ``genre``, ``title``.
-    """
-
-    track_id: str
-    path: str
-    lyrics_path: str | None = None
-    lyrics_digest: str | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -132,20 +88,14 @@ class Tools:
 
     def mix(self, track: Track, rate_hz: int) -> Samples:
         """Mono mix of a track, shape ``(samples,)``, at `rate_hz`."""
-        from tasks import audio
-
         return audio.load(self.source, track.path, rate_hz=rate_hz, channels=1)[0]
 
     def mix_stereo_blocks(self, track: Track, rate_hz: int) -> Iterator[Samples]:
         """Stereo mix of a track at `rate_hz`, in blocks of shape ``(2, n)``."""
-        from tasks import audio
-
         return audio.stream(self.source, track.path, rate_hz=rate_hz, channels=2)
 
     def artifact(self, path: str, rate_hz: int) -> Samples:
         """Mono signal of a stored artifact, shape ``(samples,)``, at `rate_hz`."""
-        from tasks import audio
-
         return audio.load(self.artifacts, path, rate_hz=rate_hz, channels=1)[0]
 
     def model(self, name: str) -> Any:

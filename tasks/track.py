@@ -1,0 +1,52 @@
+"""A track, what its audio is in memory, and what becomes of one that cannot be processed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+Samples = npt.NDArray[np.float32]
+
+
+class TrackError(Exception):
+    """A track that a step cannot process. It becomes a row, never a crash.
+
+    Parameters
+    ----------
+    reason
+        Machine-readable, kebab-case, stable: ``"undecodable"``, ``"too-short"``.
+    message
+        One sentence for people: what was wrong, and the remedy where there is one.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+    def __reduce__(self) -> tuple[type["TrackError"], tuple[str, str]]:
+        return TrackError, (self.reason, self.message)
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One track as the steps know it.
+
+    Attributes
+    ----------
+    track_id
+        Digest of the bytes of the audio file; the track's identity.
+    path
+        Where the file lies below the source folder or bucket. Never part of a key.
+    lyrics_path, lyrics_digest
+        Sidecar file with the track's lyrics, and the digest of its bytes.
+    metadata
+        What the user's tables say of the track, e.g. ``artist``, ``genre``, ``title``.
+    """
+
+    track_id: str
+    path: str
+    lyrics_path: str | None = None
+    lyrics_digest: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)

@@ -152,9 +152,10 @@ def test_an_interrupted_run_goes_on_from_the_last_finished_step(toy: ToyFlow):
     ("count", "workers", "sizes"),
     [
         (1, 8, [1]),
-        (4, 1, [2, 2]),
-        (5, 2, [2, 2, 1]),
-        (40, 1, [BATCH_TRACKS, BATCH_TRACKS, 40 - 2 * BATCH_TRACKS]),
+        (4, 1, [4]),
+        (5, 2, [3, 2]),
+        (BATCH_TRACKS + 8, 1, [BATCH_TRACKS // 2 + 4] * 2),
+        (4 * BATCH_TRACKS, 2, [BATCH_TRACKS] * 4),
         (3, 100, [1, 1, 1]),
     ],
 )

@@ -94,9 +94,19 @@ def run(command: Callable[[], None]) -> NoReturn:
         _leave(EXIT_USAGE, str(error))
     except (StorageError, ClusterError, ServerError, FailedTracksError) as error:
         _leave(EXIT_FAILED, str(error))
-    except (KeyboardInterrupt, TerminationSignal):
-        _leave(EXIT_INTERRUPTED, "Interrupted; the same command goes on from here.")
+    except BaseException as error:
+        # What was cut short may fail in its own way while it is taken down.
+        if any(isinstance(each, (KeyboardInterrupt, TerminationSignal)) for each in _chain(error)):
+            _leave(EXIT_INTERRUPTED, "Interrupted; the same command goes on from here.")
+        raise
     sys.exit(0)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception, and those during whose handling it was raised."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _leave(status: int, message: str) -> NoReturn:

@@ -71,7 +71,7 @@ def parts(output: Path) -> dict[str, tuple[int, int]]:
     folder = Paths(output).folder / "checkpoints" / "steps"
     return {
         str(path.relative_to(folder)): (path.stat().st_ino, path.stat().st_mtime_ns)
-        for path in folder.glob("*/*.parquet")
+        for path in folder.glob("*/[!.]*.parquet")
     }
 
 
@@ -81,7 +81,7 @@ def rows_per_step(output: Path) -> Mapping[str, list[str]]:
 
     folder = Paths(output).folder / "checkpoints" / "steps"
     found: dict[str, list[str]] = {}
-    for path in folder.glob("*/*.parquet"):
+    for path in folder.glob("*/[!.]*.parquet"):
         keys = pq.ParquetFile(path).read(columns=["key"])["key"].to_pylist()
         found.setdefault(path.parent.name, []).extend(keys)
     return found

@@ -107,7 +107,7 @@ def test_with_nothing_to_do_no_cluster_starts_and_no_file_changes(whole: Path, s
     before = stamps()
     done = build(songs, whole, *NOWHERE)
     assert done.status == 0, done.stderr
-    assert "0 steps" in done.stdout
+    assert "0 results" in done.stdout
     assert stamps() == before
 
 
@@ -200,7 +200,7 @@ def test_a_run_is_listed_resumed_and_merged(whole: Path, songs: Path, tmp_path: 
     shutil.rmtree(Paths(output).folder / "checkpoints" / "steps" / "merge")
     resumed = run_flow("--output", output, "--resume_run_id", run.run_id, "--workers", "1")
     assert resumed.status == 0, resumed.stderr
-    assert "4 steps" in resumed.stdout
+    assert "4 results" in resumed.stdout
     assert output.read_bytes() == first
 
     output.unlink()

@@ -78,8 +78,9 @@ class ResemblyzerAdapter:
             Shape ``(samples,)``.
         """
         gain = _gain(signal)
-        keep = np.repeat(_smooth(_voice_flags(signal, gain)), _VAD_SAMPLES)
-        kept: Samples = signal[: len(keep)][keep]
+        keep = _smooth(_voice_flags(signal, gain))
+        windows = signal[: len(keep) * _VAD_SAMPLES].reshape(-1, _VAD_SAMPLES)
+        kept: Samples = windows[keep].reshape(-1)
         kept *= gain
         return kept
 

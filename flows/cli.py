@@ -11,6 +11,7 @@ import inspect
 import logging
 import os
 import shutil
+import signal
 import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
@@ -88,6 +89,13 @@ def run(command: Callable[[], None]) -> NoReturn:
     What a user can mend is said in one line; a bug is a traceback.
     """
     _quieten()
+    interruptions: list[int] = []
+
+    def interrupt(number: int, frame: types.FrameType | None) -> None:
+        interruptions.append(number)
+        signal.default_int_handler(number, frame)
+
+    before = signal.signal(signal.SIGINT, interrupt)
     try:
         command()
     except UsageError as error:
@@ -95,18 +103,13 @@ def run(command: Callable[[], None]) -> NoReturn:
     except (StorageError, ClusterError, ServerError, FailedTracksError) as error:
         _leave(EXIT_FAILED, str(error))
     except BaseException as error:
-        # What was cut short may fail in its own way while it is taken down.
-        if any(isinstance(each, (KeyboardInterrupt, TerminationSignal)) for each in _chain(error)):
+        # Compiled code turns a KeyboardInterrupt in its callbacks into errors of its own.
+        if interruptions or isinstance(error, TerminationSignal):
             _leave(EXIT_INTERRUPTED, "Interrupted; the same command goes on from here.")
         raise
+    finally:
+        signal.signal(signal.SIGINT, before)
     sys.exit(0)
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception, and those during whose handling it was raised."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def _leave(status: int, message: str) -> NoReturn:

@@ -104,7 +104,7 @@ def run(command: Callable[[], None]) -> NoReturn:
         _leave(EXIT_FAILED, str(error))
     except BaseException as error:
         # Compiled code turns a KeyboardInterrupt in its callbacks into errors of its own.
-        if interruptions or isinstance(error, TerminationSignal):
+        if interruptions or isinstance(error, KeyboardInterrupt | TerminationSignal):
             _leave(EXIT_INTERRUPTED, "Interrupted; the same command goes on from here.")
         raise
     finally:

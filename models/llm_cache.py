@@ -6,11 +6,13 @@ that mode shares memory between the processes.
 """
 
 import sqlite3
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 BUSY_SECONDS = 60.0
+RETRY_SECONDS = 0.01
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS replies (
@@ -54,7 +56,7 @@ class ReplyCache:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
             try:
-                self._database.execute("PRAGMA journal_mode=WAL")
+                self._write_ahead()
                 self._database.execute("PRAGMA synchronous=NORMAL")
                 self._database.executescript(SCHEMA)
             except BaseException:
@@ -65,6 +67,23 @@ class ReplyCache:
                 f"{path} cannot be used as the cache of prompts ({error}); "
                 "give another file by --llm_cache"
             ) from None
+
+    def _write_ahead(self) -> None:
+        """Switch the file to its write-ahead mode, whoever else is doing so.
+
+        SQLite does not wait for a lock here as it does elsewhere, lest two processes
+        that both mean to switch wait for each other: it fails at once.
+        """
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                self._database.execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError as error:
+                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() > deadline:
+                    raise
+            time.sleep(RETRY_SECONDS)
 
     def __enter__(self) -> "ReplyCache":
         return self

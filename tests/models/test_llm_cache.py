@@ -54,6 +54,24 @@ def spend(path: Path, name: str, start: Barrier) -> None:
             cache.put(f"{name}{number}", Reply(name, "m"))
 
 
+def open_at_once(folder: Path, start: Barrier, files: int) -> None:
+    for number in range(files):
+        start.wait(60)
+        with ReplyCache(folder / str(number)):
+            pass
+
+
+def test_processes_may_create_one_file_together(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    start = context.Barrier(4)
+    processes = [context.Process(target=open_at_once, args=(tmp_path, start, 50)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * 4
+
+
 def test_processes_share_replies_and_one_budget(tmp_path: Path) -> None:
     path = tmp_path / "cache"
     context = multiprocessing.get_context("spawn")

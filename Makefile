@@ -3,8 +3,9 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.songmill-ready
+TINY := htdemucs whisper-large-v3 clap-music-and-speech ecapa-voxceleb
 
-.PHONY: help demo test lint format lock bench clean
+.PHONY: help demo demo-full gpu test lint format lock bench clean
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -12,7 +13,20 @@ help: ## What can be made
 demo: $(READY) ## Synthesise songs, build a dataset of them, and say where it lies
 	$(BIN)/python -m examples.songs demo/songs --count 4
 	$(BIN)/python flows/build_dataset.py --audio_dir demo/songs --output demo/dataset.json \
-		--profile offline
+		--metadata_mapping demo/songs/metadata.json --profile offline
+
+# One song has no lyrics beside it: what is sung there is for Whisper to hear.
+demo-full: $(READY) ## The same with every model: tiny ones, and a stand-in for the LLM
+	$(BIN)/python -m examples.songs demo/full/songs --count 2
+	$(BIN)/python -m examples.songs demo/full/songs --count 1 --seed 3 --no_lyrics
+	$(BIN)/python -m models.tiny demo/models $(TINY)
+	$(BIN)/python -m examples.chat_server $(BIN)/python flows/build_dataset.py \
+		--audio_dir demo/full/songs --output demo/full/dataset.json --models_dir demo/models \
+		--metadata_mapping demo/full/songs/metadata.json
+	$(BIN)/python -m examples.columns demo/full/dataset
+
+gpu: $(READY) ## Add what Whisper needs on an NVIDIA GPU
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable ".[cuda]"
 
 test: $(READY) ## Run the whole test suite
 	$(BIN)/python -m pytest

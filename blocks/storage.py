@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,6 +11,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlencode, urlsplit
+
+COPY_BYTES = 8 * 2**20
+"""How much of an object is in memory while it is copied."""
 
 
 class StorageError(Exception):
@@ -78,9 +82,11 @@ class Storage:
         if self.is_local:
             yield self._local(path)
             return
+        filesystem, key = self._remote(path)
         with TemporaryDirectory(prefix="songmill-") as folder:
             local = Path(folder) / Path(path).name
-            local.write_bytes(self.read_bytes(path))
+            with filesystem.open_input_stream(key) as source, open(local, "wb") as target:
+                shutil.copyfileobj(source, target, COPY_BYTES)
             yield local
 
     @contextmanager
@@ -98,7 +104,15 @@ class Storage:
             with TemporaryDirectory(prefix="songmill-") as folder:
                 local = Path(folder) / Path(path).name
                 yield local
-                self.write_bytes(path, local.read_bytes())
+                filesystem, key = self._remote(path)
+                try:
+                    with open(local, "rb") as source, filesystem.open_output_stream(key) as sink:
+                        shutil.copyfileobj(source, sink, COPY_BYTES)
+                except BaseException:
+                    # Closing the stream has stored what had arrived.
+                    with suppress(OSError):
+                        filesystem.delete_file(key)
+                    raise
             return
         target = self._local(path)
         # The suffix stays, since writers choose a format by it.
@@ -149,16 +163,24 @@ class Storage:
         """
         if self.is_local:
             return sorted(_walk(Path(self.address), path))
+        return sorted(name for name, _ in self._entries(path))
+
+    def sizes(self, path: str = "") -> dict[str, int]:
+        """Size in bytes of each of :meth:`files`."""
+        if self.is_local:
+            return {name: self._local(name).stat().st_size for name in self.files(path)}
+        return {name: entry.size for name, entry in self._entries(path)}
+
+    def _entries(self, path: str) -> Iterator[tuple[str, Any]]:
+        """Name and entry of every object below `path`."""
         from pyarrow.fs import FileSelector, FileType
 
         filesystem, key = self._remote(path)
         selector = FileSelector(key, recursive=True, allow_not_found=True)
         root_length = len(self._remote("")[1]) + 1
-        return sorted(
-            entry.path[root_length:]
-            for entry in filesystem.get_file_info(selector)
-            if entry.type == FileType.File and not entry.base_name.startswith(".")
-        )
+        for entry in filesystem.get_file_info(selector):
+            if entry.type == FileType.File and not entry.base_name.startswith("."):
+                yield entry.path[root_length:], entry
 
     def _local(self, path: str) -> Path:
         return Path(self.address, path)

@@ -264,17 +264,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=40.0, help="length to aim for, in seconds")
     parser.add_argument("--seed", type=int, default=1, help="seed of the first song (default: 1)")
     parser.add_argument("--format", choices=("wav", "flac", "mp3", "ogg"), default="flac")
+    parser.add_argument("--no_lyrics", action="store_true", help="write no files with lyrics")
     parser.add_argument("--stems", action="store_true", help="also write stems and truth")
     options = parser.parse_args(arguments)
+    metadata = {}
     for seed in range(options.seed, options.seed + options.count):
         song = make_song(seed, seconds=options.seconds)
         path = write_song(
-            song, options.output_dir, f"song-{seed:02d}", format=options.format, stems=options.stems
+            song,
+            options.output_dir,
+            f"song-{seed:02d}",
+            format=options.format,
+            lyrics=not options.no_lyrics,
+            stems=options.stems,
         )
+        metadata[path.name] = {
+            "artist": "Songmill",
+            "title": song.title,
+            "album": "Examples",
+            "genre": "Synth-pop",
+        }
         print(
             f"{path}: {song.title!r}, {song.duration_seconds:.0f} s, "
             f"{song.tempo_bpm:.0f} bpm, {song.key} {song.mode}"
         )
+    table = options.output_dir / "metadata.json"
+    before = json.loads(table.read_text()) if table.exists() else {}
+    table.write_text(json.dumps(before | metadata, indent=2))
 
 
 def _sections(

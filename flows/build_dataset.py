@@ -1,6 +1,7 @@
 """build-dataset: songs in; features, lyrics, pitch, embeddings and prompts out."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from flows.cli import FailedTracksError, UsageError
 from flows.estimate import estimate
 from models.llm import LlmError, check_access
 from tasks import runs
-from tasks.plan import Plan, plan
+from tasks.plan import Plan, Stage, fetched_models, plan
 from tasks.runs import Runs
 from tasks.song import dataset, discover
 from tasks.song.assemble import assemble
@@ -26,6 +27,7 @@ from tasks.song.dataset import Paths
 from tasks.song.discover import Discovery
 from tasks.song.merge_shards import ShardError, merge_shards
 from tasks.song.metadata import MetadataError, load_metadata
+from tasks.weights import WeightsError
 
 VOCALS_PLACE = "vocals-place"
 """File of a checkpoint folder that says where the vocals of its rows lie."""
@@ -70,11 +72,15 @@ def check(params: BuildDatasetParams) -> None:
     """
     if params.audio_dir is None:
         raise UsageError("--audio_dir is needed: the folder with the songs.")
-    if params.profile == "full":
+    if params.checkpoint and not Path(params.checkpoint).is_file():
         raise UsageError(
-            "The full profile needs Demucs, Whisper, CLAP and ECAPA-TDNN, which this version "
-            "does not load yet: give --profile offline."
+            f"--separator {params.checkpoint} is neither demucs, htdemucs_ft, htdemucs_6s, "
+            "mdx_extra, offline nor the file of a checkpoint."
         )
+    try:
+        stages = params.stages()
+    except ValueError as error:
+        raise UsageError(f"{error}.") from error
     if Storage(params.audio_dir).is_local and not Path(params.audio_dir).is_dir():
         raise UsageError(f"{params.audio_dir} is not a folder: --audio_dir names one with songs.")
     audio_dir, folder = Path(params.audio_dir).resolve(), params.paths.folder.resolve()
@@ -83,6 +89,7 @@ def check(params: BuildDatasetParams) -> None:
             f"--output {params.output} would put its tables into {params.paths.folder}, where "
             "the songs are: choose another name."
         )
+    _check_weights(params, stages)
     try:
         if not params.estimate_time:
             dataset.check_writable(params.paths)
@@ -90,10 +97,24 @@ def check(params: BuildDatasetParams) -> None:
                 place.check_writable()
             _check_vocals(params)
         load_metadata(params.tracks_csv, params.genres_csv, params.metadata_mapping)
-        if any(stage.module == "tasks.song.enhance" for stage in params.stages()):
+        if any(stage.module == "tasks.song.enhance" for stage in stages):
             check_access(params.enhance.llm_model, params.llm_settings)
     except (StorageError, MetadataError, LlmError) as error:
         raise UsageError(str(error)) from error
+
+
+def _check_weights(params: BuildDatasetParams, stages: Sequence[Stage]) -> None:
+    """Make sure that the weights of all models are there, before any work."""
+    try:
+        params.weights.check(fetched_models(stages))
+    except WeightsError as error:
+        place = f" --models_dir {params.models_dir}" if params.models_dir else ""
+        other = "--profile" if params.profile == "full" else "--separator"
+        raise UsageError(
+            f"Models are missing or damaged in {params.weights.address}: {error}. Fetch them with "
+            f"`python flows/fetch_models.py pull --models {' '.join(error.models)}{place}`, or do "
+            f"without them by adding `{other} offline` to this command."
+        ) from error
 
 
 def _check_vocals(params: BuildDatasetParams) -> None:
@@ -185,7 +206,9 @@ def _command(params: BuildDatasetParams) -> None:
     if params.estimate_time:
         workers = cluster.default_workers(params.workers)
         try:
-            print(estimate(params.stages(), survey(params).tracks, params.tools(), workers))
+            tracks = survey(params).tracks
+            gpus = cluster.gpus(params.device)
+            print(estimate(params.stages(), tracks, params.tools(), workers=workers, gpus=gpus))
         except ValueError as error:
             raise UsageError(f"{params.audio_dir}: {error}.") from error
     elif params.merge:
@@ -251,6 +274,13 @@ def _summary(params: BuildDatasetParams, content: dict[str, Any]) -> str:
         f"{counts['tracks']} tracks: {params.paths.json}",
         f"Tables, manifest and report: {params.paths.report}",
     ]
+    models = {
+        model["name"]: model["revision"]
+        for made in content["columns"].values()
+        for model in made.get("models", [])
+    }
+    if tiny := sorted(name for name, revision in models.items() if revision.startswith("tiny-")):
+        lines.append(f"Tiny models, whose columns mean nothing: {', '.join(tiny)}")
     if absent:
         lines.append(f"Null, since no step of this run fills them: {', '.join(absent)}")
     if counts["failed"]:

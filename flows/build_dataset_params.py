@@ -2,15 +2,21 @@
 
 import os
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, model_validator
+from tasks.song.clap import ClapConfig
+from tasks.song.clap_text import ClapTextConfig
+from tasks.song.ecapa import EcapaConfig
+from tasks.song.transcribe import TranscribeConfig
 
 from blocks import cluster
 from blocks.storage import Storage
 from flows.cli import FlowParams
 from models.llm import LlmSettings
+from models.weights import sha256
 from tasks.plan import Stage
+from tasks.song import schema
 from tasks.song.dataset import Paths
 from tasks.song.discover import Shard, ShardBy
 from tasks.song.enhance import EnhanceConfig
@@ -22,10 +28,11 @@ from tasks.song.pitch import PitchConfig
 from tasks.song.probe import ProbeConfig
 from tasks.song.prompts import PromptsConfig
 from tasks.song.sections import SectionsConfig
-from tasks.song.separate import SeparateConfig
+from tasks.song.separate import SeparateConfig, Separator
 from tasks.song.singing import SingingConfig
 from tasks.song.voice import VoiceConfig
 from tasks.step import Tools
+from tasks.weights import Weights, default_address
 
 Group = dict[str, Any]
 _FILES: Group = {"group": "Input and output"}
@@ -34,6 +41,8 @@ _COMPUTE: Group = {"group": "Processing"}
 _CHECKPOINTS: Group = {"group": "Checkpoints and runs"}
 _SHARDS: Group = {"group": "Sharding over machines"}
 _LLM: Group = {"group": "Prompts by an LLM (with OPENAI_API_KEY in the environment)"}
+
+SEPARATOR_ALIASES = {"demucs": "htdemucs", "offline": "repet-centre"}
 
 
 class BuildDatasetParams(FlowParams):
@@ -46,6 +55,7 @@ class BuildDatasetParams(FlowParams):
 
     examples: ClassVar[str] = """examples:
   python flows/build_dataset.py --audio_dir songs --output out/songs.json --profile offline
+  python flows/build_dataset.py --audio_dir songs --output out/songs.json --device cuda
   python flows/build_dataset.py --audio_dir songs --profile offline --estimate_time
   python flows/build_dataset.py --audio_dir fma_small --tracks_csv tracks.csv --profile offline
   python flows/build_dataset.py --audio_dir songs --output s0.json --profile offline \\
@@ -77,6 +87,12 @@ class BuildDatasetParams(FlowParams):
         description="What failed tracks do to the exit status: nothing, or make it 1.",
         json_schema_extra=_FILES,
     )
+    models_dir: str | None = Field(
+        None,
+        description="Folder (or s3://bucket/prefix) of the models' weights (default: "
+        "$SONGMILL_MODELS_DIR, or the user's cache).",
+        json_schema_extra=_FILES,
+    )
     tracks_csv: Path | None = Field(
         None,
         description="CSV or TSV with artists, titles and genres (FMA's tracks.csv, ...).",
@@ -93,9 +109,14 @@ class BuildDatasetParams(FlowParams):
     max_tracks: int | None = Field(
         None, ge=1, description="Take only the first so many files.", json_schema_extra=_COMPUTE
     )
+    steps: list[str] | None = Field(
+        None,
+        description="Only these steps or columns, and what they need (default: all).",
+        json_schema_extra=_COMPUTE,
+    )
     no_features: bool = Field(
         False,
-        description="Minimal extraction: no audio features, sections, pitch, singing or voice.",
+        description="Minimal extraction: what a file's header and its lyrics file say.",
         json_schema_extra=_COMPUTE,
     )
     workers: int | None = Field(
@@ -104,14 +125,20 @@ class BuildDatasetParams(FlowParams):
         description="Worker processes (default: all cores, two spared from five on).",
         json_schema_extra=_COMPUTE,
     )
-    batch_size: int = Field(
-        1,
+    batch_size: int | None = Field(
+        None,
         ge=1,
-        description="Items that a model on a GPU takes at once.",
+        description="Items that a model on a GPU takes at once (default: each model's own).",
         json_schema_extra=_COMPUTE,
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where models run.", json_schema_extra=_COMPUTE
+    )
+    separator: str | None = Field(
+        None,
+        description="demucs (htdemucs), htdemucs_ft, htdemucs_6s, mdx_extra, offline (without "
+        "weights) or the path of a Demucs checkpoint (default: by the profile).",
+        json_schema_extra=_COMPUTE,
     )
     scheduler: str | None = Field(
         None,
@@ -178,6 +205,8 @@ class BuildDatasetParams(FlowParams):
     features: FeaturesConfig = FeaturesConfig()
     sections: SectionsConfig = SectionsConfig()
     pitch: PitchConfig = PitchConfig()
+    transcribe: TranscribeConfig = TranscribeConfig()
+    clap: ClapConfig = ClapConfig()
     phonemes: PhonemesConfig = PhonemesConfig()
     enhance: EnhanceConfig = EnhanceConfig()
 
@@ -219,6 +248,17 @@ class BuildDatasetParams(FlowParams):
         cache = self.llm_cache or self.paths.folder / "prompts.sqlite"
         return LlmSettings(cache, self.llm_concurrency, self.llm_budget_usd)
 
+    @property
+    def weights(self) -> Weights:
+        """Where the weights of models lie."""
+        return Weights(self.models_dir or default_address())
+
+    @property
+    def checkpoint(self) -> str | None:
+        """Path of the user's own separator, if that is what was asked for."""
+        known = {*get_args(Separator), *SEPARATOR_ALIASES}
+        return self.separator if self.separator and self.separator not in known else None
+
     def tools(self) -> Tools:
         """What the steps may reach for."""
         assert self.audio_dir is not None
@@ -228,28 +268,76 @@ class BuildDatasetParams(FlowParams):
             device="cuda" if cluster.gpus(self.device) else "cpu",
             batch_size=self.batch_size,
             llm=self.llm_settings,
+            weights=self.weights,
+            checkpoint=self.checkpoint,
         )
 
     def stages(self) -> list[Stage]:
-        """The steps of the run in their order: a new step is one line here."""
-        pitch = self.pitch
-        if pitch.method == "crepe" and pitch.crepe_model == "auto":
-            crepe = "full" if cluster.gpus(self.device) else "tiny"
-            pitch = pitch.model_copy(update={"crepe_model": crepe})
+        """The steps of the run in their order: a new step is one line here.
+
+        Raises
+        ------
+        ValueError
+            If `steps` names something that the profile does not hold.
+        """
         with_audio = not self.no_features
-        with_llm = self.llm and bool(os.environ.get("OPENAI_API_KEY"))
+        with_models = with_audio and self.profile == "full"
+        with_llm = with_audio and self.llm and bool(os.environ.get("OPENAI_API_KEY"))
+        clap_text = ClapTextConfig(model=self.clap.model)
         stages = [
             (True, Stage("tasks.song.probe", ProbeConfig())),
-            (with_audio, Stage("tasks.song.separate", SeparateConfig())),
+            (with_audio, Stage("tasks.song.separate", self._separate())),
             (with_audio, Stage("tasks.song.features", self.features)),
             (with_audio, Stage("tasks.song.sections", self.sections)),
-            (with_audio, Stage("tasks.song.pitch", pitch)),
+            (with_audio, Stage("tasks.song.pitch", self._pitch())),
             (with_audio, Stage("tasks.song.singing", SingingConfig())),
             (with_audio, Stage("tasks.song.voice", VoiceConfig())),
+            (with_models, Stage("tasks.song.ecapa", EcapaConfig())),
+            (with_models, Stage("tasks.song.clap", self.clap)),
+            (with_models, Stage("tasks.song.transcribe", self.transcribe)),
             (True, Stage("tasks.song.lyrics", LyricsConfig())),
             (True, Stage("tasks.song.phonemes", self.phonemes)),
             (with_audio, Stage("tasks.song.prompts", PromptsConfig())),
-            (with_audio and with_llm, Stage("tasks.song.enhance", self.enhance)),
+            (with_models, Stage("tasks.song.clap_text", clap_text)),
+            (with_llm, Stage("tasks.song.enhance", self.enhance)),
             (True, Stage("tasks.song.merge", MergeConfig())),
         ]
-        return [stage for wanted, stage in stages if wanted]
+        return self._chosen([stage for wanted, stage in stages if wanted])
+
+    def _chosen(self, stages: list[Stage]) -> list[Stage]:
+        """The stages that `steps` asks for, those they need, and the last one."""
+        if self.steps is None:
+            return stages
+        steps_of_columns = {
+            field.name: field.metadata[b"step"].decode()
+            for field in (*schema.TRACKS, *schema.SEGMENTS)
+        }
+        by_name = {stage.step.name: stage for stage in stages}
+        chosen = {stages[-1].step.name}
+        waiting = [
+            name if name in by_name else steps_of_columns.get(name, name) for name in self.steps
+        ]
+        if unknown := [name for name in waiting if name not in by_name]:
+            raise ValueError(
+                f"--steps: {', '.join(unknown)} is no step of this run; there are "
+                f"{', '.join(by_name)}"
+            )
+        while waiting:
+            name = waiting.pop()
+            chosen.add(name)
+            waiting += [each for each in by_name[name].step.upstream if each not in chosen]
+        return [stage for name, stage in by_name.items() if name in chosen]
+
+    def _separate(self) -> SeparateConfig:
+        if self.checkpoint:
+            # Known by its content: the same file elsewhere is the same separator.
+            digest = sha256(Path(self.checkpoint))
+            return SeparateConfig(separator="checkpoint", checkpoint_sha256=digest)
+        name = self.separator or ("demucs" if self.profile == "full" else "offline")
+        return SeparateConfig.model_validate({"separator": SEPARATOR_ALIASES.get(name, name)})
+
+    def _pitch(self) -> PitchConfig:
+        if self.pitch.method != "crepe" or self.pitch.crepe_model != "auto":
+            return self.pitch
+        crepe = "full" if cluster.gpus(self.device) else "tiny"
+        return self.pitch.model_copy(update={"crepe_model": crepe})

@@ -27,6 +27,7 @@ from blocks.cluster import ClusterError
 from blocks.server import ServerError
 from blocks.storage import StorageError
 from tasks.audio import printable
+from tasks.weights import ModelError
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -100,7 +101,7 @@ def run(command: Callable[[], None]) -> NoReturn:
         command()
     except UsageError as error:
         _leave(EXIT_USAGE, str(error))
-    except (StorageError, ClusterError, ServerError, FailedTracksError) as error:
+    except (StorageError, ClusterError, ServerError, ModelError, FailedTracksError) as error:
         _leave(EXIT_FAILED, str(error))
     except BaseException as error:
         # Compiled code turns a KeyboardInterrupt in its callbacks into errors of its own.

@@ -28,17 +28,27 @@ class Estimate:
         Number of tracks, and their duration together.
     workers
         Processes that share the work.
+    gpus
+        GPUs of this machine, each with a process of its own; 0 if CPUs do all.
+    on_gpu
+        Steps that are the GPUs' if there are any.
     """
 
     seconds_per_track: Mapping[str, float]
     tracks: int
     hours: float
     workers: int
+    gpus: int = 0
+    on_gpu: frozenset[str] = frozenset()
 
     @property
     def total_seconds(self) -> float:
-        """Time of the whole run."""
-        return sum(self.seconds_per_track.values()) * self.tracks / self.workers
+        """Time of the whole run: both kinds of workers are busy at the same time."""
+        on_gpu = self.on_gpu if self.gpus else frozenset()
+        seconds = {True: 0.0, False: 0.0}
+        for name, each in self.seconds_per_track.items():
+            seconds[name in on_gpu] += each * self.tracks
+        return max(seconds[False] / self.workers, seconds[True] / max(1, self.gpus))
 
     def __str__(self) -> str:
         width = max(len(name) for name in self.seconds_per_track)
@@ -47,18 +57,24 @@ class Estimate:
             for name, seconds in self.seconds_per_track.items()
         ]
         total = sum(self.seconds_per_track.values())
+        gpus = f" and {self.gpus} GPUs" if self.gpus else ""
         return "\n".join(
             [
                 *lines,
                 f"{'all':<{width}}  {total:8.3f} s per track",
-                f"{self.tracks} tracks, {self.hours:.2f} h of audio, {self.workers} workers: "
+                f"{self.tracks} tracks, {self.hours:.2f} h of audio, {self.workers} workers{gpus}: "
                 f"about {_readable(self.total_seconds)}",
             ]
         )
 
 
 def estimate(
-    stages: Sequence[Stage], tracks: Sequence[Track], tools: Tools, workers: int
+    stages: Sequence[Stage],
+    tracks: Sequence[Track],
+    tools: Tools,
+    *,
+    workers: int,
+    gpus: int = 0,
 ) -> Estimate:
     """Run the steps on a few tracks in this process, and scale by duration.
 
@@ -70,8 +86,8 @@ def estimate(
         All of its tracks.
     tools
         What the steps may reach for; artifacts go to a temporary folder.
-    workers
-        Processes that the real run will have.
+    workers, gpus
+        Processes and GPUs that the real run will have.
 
     Raises
     ------
@@ -105,6 +121,10 @@ def estimate(
         len(readable),
         total / 3600,
         workers,
+        gpus,
+        frozenset(
+            stage.step.name for stage in stages if stage.step.resource(stage.config) == "GPU"
+        ),
     )
 
 

@@ -44,7 +44,7 @@ def _submit(number: int, jobs: Sequence[Job]) -> list[tuple[Job, PrefectFuture[A
     futures: dict[str, PrefectFuture[Any]] = {}
     for job in jobs:
         step = load_step(job.step)
-        with dask.annotate(resources={step.resource: 1}, priority=-number):
+        with dask.annotate(resources={step.resource(job.config): 1}, priority=-number):
             futures[job.step] = run_batch.with_options(name=step.name).submit(
                 job,
                 f"{step.name}-{number}",

@@ -10,7 +10,7 @@ from prefect import task
 from prefect.context import TaskRunContext
 
 from blocks.storage import Storage
-from models import registry
+from tasks import memory
 from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, digest
 from tasks.store import StepTable, part_name
 
@@ -43,6 +43,8 @@ class Job:
         What Prefect's cache is confined to: the tables, and the flow run and its
         retries. What another run finished is found in the tables, where it also
         can be seen to be missing or to have failed.
+    attempt
+        How often these very rows were stored before; tracks that failed are tried again.
     """
 
     step: str
@@ -53,16 +55,17 @@ class Job:
     tables: Storage
     tools: Tools
     cache_scope: str
+    attempt: int = 0
 
     @property
     def part(self) -> str:
         """Name of the part that the batch will write."""
-        return part_name(self.keys)
+        return part_name(self.keys, self.attempt)
 
     @property
     def cache_key(self) -> str:
         """Prefect's key of the batch."""
-        return digest("\n".join([self.step, self.cache_scope, *self.keys]).encode())
+        return digest("\n".join([self.step, self.cache_scope, self.part]).encode())
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ def run(job: Job) -> Outcome:
     """Run a step over a batch and store its rows as one part."""
     step = load_step(job.step)
     started = time.process_time()
+    memory.reset_peak()
     upstream = {
         name: _upstream_rows(job.tables, load_step(name), references)
         for name, references in job.upstream.items()
@@ -102,13 +106,22 @@ def run(job: Job) -> Outcome:
             )
         for at, result in zip(runnable, computed, strict=True):
             results[at] = result
-    seconds = (time.process_time() - started) / len(job.tracks)
+    resident_mb, gpu_mb = memory.peak_mb()
+    common = {
+        "seconds": (time.process_time() - started) / len(job.tracks),
+        "peak_memory_mb": resident_mb,
+        "peak_gpu_memory_mb": gpu_mb,
+        "model_revision": " ".join(
+            f"{name}@{job.tools.weights.revision(name)}" for name in step.models(job.config)
+        )
+        or None,
+    }
     rows = [
-        _row(step, job, at, result, seconds, by_name)
+        _row(step, job, at, result, common, by_name)
         for at, result in enumerate(results)
         if result is not None
     ]
-    StepTable(job.tables, step).write(rows)
+    StepTable(job.tables, step).write(rows, job.part)
     failed = sum(row["status"] == "failed" and row["reason"] != UPSTREAM_FAILED for row in rows)
     return Outcome(job.part, failed)
 
@@ -153,19 +166,11 @@ def _row(
     job: Job,
     at: int,
     result: Row | TrackError,
-    seconds: float,
+    common: Row,
     upstream: Mapping[str, Sequence[Row]],
 ) -> Row:
     """The row as it is stored: the step's columns, or nulls and the reason."""
-    common: Row = {
-        "key": job.keys[at],
-        "track_id": job.tracks[at].track_id,
-        "seconds": seconds,
-        "model_revision": " ".join(
-            f"{name}@{registry.card(name).revision}" for name in step.models(job.config)
-        )
-        or None,
-    }
+    common = common | {"key": job.keys[at], "track_id": job.tracks[at].track_id}
     if isinstance(result, TrackError):
         return common | {"status": "failed", "reason": result.reason, "error": result.message}
     unknown = result.keys() - set(step.columns.names)

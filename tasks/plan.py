@@ -10,9 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from blocks.storage import Storage
+from models import registry
 from tasks.batch import UPSTREAM_FAILED, Job, load_step
-from tasks.step import Step, StepConfig, Tools, Track
-from tasks.store import Entry, StepTable, identity
+from tasks.step import Recipe, Step, StepConfig, Tools, Track, fingerprint
+from tasks.store import Entry, Index, StepTable, identity
+from tasks.weights import Weights
 
 BATCH_TRACKS = 32
 """Tracks of a task run at most. Prefect and Dask cost 80-150 ms of CPU for each
@@ -41,6 +43,12 @@ class Stage:
         return load_step(self.module)
 
 
+def fetched_models(stages: Iterable[Stage]) -> list[str]:
+    """Models of the stages whose weights no package brings."""
+    names = {name for stage in stages for name in stage.step.models(stage.config)}
+    return sorted(name for name in names if registry.card(name).files)
+
+
 @dataclass
 class Plan:
     """What there is, and what is to be done.
@@ -57,6 +65,8 @@ class Plan:
         Step name -> what the step's table holds, by key.
     tables, identity
         Where the step tables live, and the random name of that place.
+    weights
+        Where the models lie.
     batches
         Jobs by batch; within a batch in the order of the stages.
     """
@@ -64,9 +74,10 @@ class Plan:
     stages: Sequence[Stage]
     tracks: Sequence[Track]
     keys: Mapping[str, Sequence[str]]
-    entries: dict[str, dict[str, Entry]]
+    entries: dict[str, Index]
     tables: Storage
     identity: str
+    weights: Weights
     batches: list[list[Job]] = field(default_factory=list)
 
     @property
@@ -88,22 +99,27 @@ class Plan:
         """Take up what finished jobs have stored."""
         for job in jobs:
             step = load_step(job.step)
-            self.entries[step.name].update(StepTable(self.tables, step).index([job.part]))
+            self.entries[step.name].add(StepTable(self.tables, step).rows_of(job.part))
 
     def final(self) -> Iterator[tuple[Track, str, Entry | None]]:
         """Track, key and entry of the last stage, in the order of the tracks."""
         name = self.stages[-1].step.name
-        for track, key in zip(self.tracks, self.keys[name], strict=True):
-            yield track, key, self.entries[name].get(key)
+        entries = self.entries[name].entries(self.keys[name])
+        yield from zip(self.tracks, self.keys[name], entries, strict=True)
 
     def failures(self) -> Iterator[tuple[Track, str, Entry]]:
         """Track, step and entry of whatever failed, but not of what only followed from it."""
-        for at, track in enumerate(self.tracks):
-            for stage in self.stages:
-                name = stage.step.name
-                entry = self.entries[name].get(self.keys[name][at])
-                if entry and entry.status == "failed" and entry.reason != UPSTREAM_FAILED:
-                    yield track, name, entry
+        by_track: dict[int, list[tuple[str, Entry]]] = {}
+        for stage in self.stages:
+            name = stage.step.name
+            index = self.entries[name]
+            for at, key in enumerate(self.keys[name]):
+                if key in index and key not in index.final:
+                    by_track.setdefault(at, []).append((name, index[key]))
+        for at in sorted(by_track):
+            for name, entry in by_track[at]:
+                if entry.status == "failed" and entry.reason != UPSTREAM_FAILED:
+                    yield self.tracks[at], name, entry
 
 
 def plan(
@@ -132,17 +148,9 @@ def plan(
     workers
         Number of workers to keep busy.
     """
-    names = {stage.step.name for stage in stages}
     entries = {stage.step.name: StepTable(tables, stage.step).index() for stage in stages}
-    keys: dict[str, list[str]] = {}
-    for stage in stages:
-        step = stage.step
-        upstream = [name for name in (*step.upstream, *step.optional_upstream) if name in names]
-        keys[step.name] = [
-            step.key(track, stage.config, {name: keys[name][at] for name in upstream})
-            for at, track in enumerate(tracks)
-        ]
-    result = Plan(stages, tracks, keys, entries, tables, identity(tables))
+    keys = _keys(stages, tracks, tools)
+    result = Plan(stages, tracks, keys, entries, tables, identity(tables), tools.weights)
     missing = _missing(stages, keys, entries, len(tracks))
     waiting = [at for at in range(len(tracks)) if any(flags[at] for flags in missing.values())]
     # As few batches as fit, and as many for one worker as for the other.
@@ -154,10 +162,28 @@ def plan(
     return result
 
 
+def _keys(stages: Sequence[Stage], tracks: Sequence[Track], tools: Tools) -> dict[str, list[str]]:
+    """Key of each track's row, by step."""
+    recipes: dict[str, Recipe] = {}
+    fingerprints: dict[tuple[str, ...], list[str]] = {}
+    keys = {}
+    for stage in stages:
+        step = stage.step
+        revisions = {name: tools.weights.revision(name) for name in step.models(stage.config)}
+        recipe = recipes[step.name] = step.recipe(stage.config, recipes, revisions)
+        if recipe.identity not in fingerprints:
+            # Many steps depend on the same attributes: digested once, not once per step.
+            fingerprints[recipe.identity] = [
+                fingerprint(track, recipe.identity) for track in tracks
+            ]
+        keys[step.name] = [recipe.key(each) for each in fingerprints[recipe.identity]]
+    return keys
+
+
 def _missing(
     stages: Sequence[Stage],
     keys: Mapping[str, Sequence[str]],
-    entries: Mapping[str, Mapping[str, Entry]],
+    entries: Mapping[str, Index],
     count: int,
 ) -> dict[str, list[bool]]:
     """Which rows have to be computed, from the last stages back to what they need.
@@ -172,10 +198,12 @@ def _missing(
     for stage in reversed(stages):
         step, rows = stage.step, entries[stage.step.name]
         flags = [
-            wanted and not (key in rows and rows[key].is_final)
+            wanted and key not in rows.final
             for wanted, key in zip(needed[step.name], keys[step.name], strict=True)
         ]
         missing[step.name] = flags
+        if not any(flags):
+            continue
         for name in (*step.upstream, *step.optional_upstream):
             if name in needed:
                 needed[name] = [a or b for a, b in zip(needed[name], flags, strict=True)]
@@ -198,6 +226,7 @@ def _jobs(
             continue
         keys = [plan.keys[step.name][at] for at in chosen]
         job = Job(
+            attempt=plan.entries[step.name].attempts(keys),
             step=stage.module,
             config=stage.config,
             tracks=[plan.tracks[at] for at in chosen],

@@ -13,8 +13,9 @@ manifest of a dataset says about its columns.
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
+from types import MappingProxyType
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -25,6 +26,7 @@ from models import registry
 from models.llm import LlmSettings
 from tasks import audio
 from tasks.track import Samples, Track, TrackError
+from tasks.weights import Weights, default_address
 
 
 def column(name: str, type_: pa.DataType, description: str, unit: str | None = None) -> pa.Field:
@@ -43,6 +45,8 @@ COMMON_COLUMNS = pa.schema(
         column("reason", pa.string(), "Machine-readable reason of a failure"),
         column("error", pa.string(), "The failure in one sentence"),
         column("seconds", pa.float64(), "CPU time of the track's share of its batch", "s"),
+        column("peak_memory_mb", pa.float64(), "Most memory of its batch's process", "MiB"),
+        column("peak_gpu_memory_mb", pa.float64(), "Most GPU memory of its batch", "MiB"),
         column("model_revision", pa.string(), "Models that computed the row, with revisions"),
     ]
 )
@@ -75,16 +79,22 @@ class Tools:
     device
         ``"cpu"`` or ``"cuda"``, for the models.
     batch_size
-        How many items a model processes at once.
+        How many items a model on a GPU processes at once; None for each model's own number.
     llm
         How language models are reached, if they may be.
+    weights
+        Where the weights of models lie.
+    checkpoint
+        Path of a user's own separator, if there is one.
     """
 
     source: Storage
     artifacts: Storage
     device: str = "cpu"
-    batch_size: int = 1
+    batch_size: int | None = None
     llm: LlmSettings | None = None
+    weights: Weights = field(default_factory=lambda: Weights(default_address()))
+    checkpoint: str | None = None
 
     def mix(self, track: Track, rate_hz: int) -> Samples:
         """Mono mix of a track, shape ``(samples,)``, at `rate_hz`."""
@@ -94,13 +104,47 @@ class Tools:
         """Stereo mix of a track at `rate_hz`, in blocks of shape ``(2, n)``."""
         return audio.stream(self.source, track.path, rate_hz=rate_hz, channels=2)
 
+    def mix_blocks(self, track: Track, rate_hz: int) -> Iterator[Samples]:
+        """Mono mix of a track at `rate_hz`, in blocks of shape ``(n,)``."""
+        for block in audio.stream(self.source, track.path, rate_hz=rate_hz, channels=1):
+            yield block[0]
+
     def artifact(self, path: str, rate_hz: int) -> Samples:
         """Mono signal of a stored artifact, shape ``(samples,)``, at `rate_hz`."""
         return audio.load(self.artifacts, path, rate_hz=rate_hz, channels=1)[0]
 
     def model(self, name: str) -> Any:
         """Adapter of a registered model, loaded once per worker process."""
-        return registry.load(name, device=self.device)
+        folder = self.weights.folder(name) if registry.card(name).files else None
+        return registry.load(name, self.device, folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """All that the rows of a step depend on, but for the track.
+
+    Attributes
+    ----------
+    digest
+        Of the step, its version, configuration and models, and those of all steps before it.
+    identity
+        Attributes of a track that its row depends on, through the steps before it too.
+    """
+
+    digest: str
+    identity: tuple[str, ...]
+
+    def key(self, track_fingerprint: str) -> str:
+        """Address of the row of a track, from its :func:`fingerprint` by `identity`."""
+        return f"{self.digest}-{track_fingerprint}"
+
+
+def fingerprint(track: Track, identity: Sequence[str]) -> str:
+    """Digest of some attributes of a track; of the track's digest alone, that itself."""
+    if tuple(identity) == ("track_id",):
+        return track.track_id
+    values = [getattr(track, name) for name in identity]
+    return digest(json.dumps(values, sort_keys=True, default=dict).encode())
 
 
 BatchFunction = Callable[
@@ -136,6 +180,16 @@ def no_models(config: Any) -> tuple[str, ...]:
     return ()
 
 
+def on_cpu(config: Any) -> Resource:
+    """Place of a step that has no use for a GPU."""
+    return "CPU"
+
+
+def on_gpu(config: Any) -> Resource:
+    """Place of a step whose network belongs on a GPU, where there is one."""
+    return "GPU"
+
+
 @dataclass(frozen=True)
 class Step:
     """Declaration of a step.
@@ -157,7 +211,7 @@ class Step:
     optional_upstream
         Steps whose rows it uses if they are there: ``None`` for a track that failed there.
     resource
-        The Dask resource that it occupies.
+        From a configuration to the Dask resource that it occupies.
     models
         From a configuration to the names of the registered models it uses.
     identity
@@ -171,7 +225,7 @@ class Step:
     run: BatchFunction
     upstream: tuple[str, ...] = ()
     optional_upstream: tuple[str, ...] = ()
-    resource: Resource = "CPU"
+    resource: Callable[[Any], Resource] = on_cpu
     models: Callable[[Any], tuple[str, ...]] = no_models
     identity: tuple[str, ...] = ("track_id",)
 
@@ -180,27 +234,41 @@ class Step:
         if taken:
             raise ValueError(f"step {self.name}: every table has the columns {sorted(taken)}")
 
-    def key(self, track: Track, config: StepConfig, upstream_keys: Mapping[str, str]) -> str:
-        """Address of the result for `track`: a digest of everything it depends on.
+    def recipe(
+        self,
+        config: StepConfig,
+        upstream: Mapping[str, Recipe] = MappingProxyType({}),
+        revisions: Mapping[str, str] = MappingProxyType({}),
+    ) -> Recipe:
+        """What the step's rows depend on: with it, all keys are known before anything runs.
 
-        Keys are addressed by inputs, so all of them can be computed before
-        anything runs.
+        Parameters
+        ----------
+        config
+            The step's configuration.
+        upstream
+            Recipes of the steps of the run, by name; others than the step's own are ignored.
+        revisions
+            Revisions of the models, where they are not the pinned ones.
         """
+        used = {
+            name: upstream[name]
+            for name in sorted((*self.upstream, *self.optional_upstream))
+            if name in upstream
+        }
         inputs = {
             "step": self.name,
             "version": self.version,
             "config": config.model_dump(mode="json"),
             "models": [
-                [name, registry.card(name).revision] for name in sorted(self.models(config))
+                [name, revisions.get(name) or registry.card(name).revision]
+                for name in sorted(self.models(config))
             ],
-            "track": {name: getattr(track, name) for name in self.identity},
-            "upstream": {
-                name: upstream_keys[name]
-                for name in sorted((*self.upstream, *self.optional_upstream))
-                if name in upstream_keys
-            },
+            "identity": sorted(self.identity),
+            "upstream": {name: recipe.digest for name, recipe in used.items()},
         }
-        return digest(json.dumps(inputs, sort_keys=True, default=dict).encode())
+        identity = {*self.identity, *(name for recipe in used.values() for name in recipe.identity)}
+        return Recipe(digest(json.dumps(inputs, sort_keys=True).encode()), tuple(sorted(identity)))
 
 
 def digest(data: bytes) -> str:

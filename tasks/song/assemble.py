@@ -72,7 +72,8 @@ def assemble(
             for path, original in sorted(found.duplicates.items())
         },
         "seconds_by_step": manifest.seconds(plan),
-        "columns": manifest.columns(plan.stages),
+        "peak_memory_mb_by_step": manifest.peak_memory_mb(plan),
+        "columns": manifest.columns(plan.stages, plan.weights),
         "fingerprint": fingerprint,
     }
     return finish(paths, content)

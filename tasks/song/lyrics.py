@@ -1,4 +1,4 @@
-"""Lyrics with their times, from the sidecar file beside the song."""
+"""Lyrics with their times, from the sidecar file beside the song, or else from the transcript."""
 
 import unicodedata
 from collections import Counter
@@ -18,6 +18,12 @@ at 0.5 to 1, and two of its three errors lay below; "la la la" and "oh yeah" sta
 MIN_LANGUAGE_BYTES = 12
 """Distinct words shorter than this together ("ooh ah") belong to no language."""
 
+LINE_PAUSE_SECONDS = 0.5
+"""Pause between two words of a transcript that parts lines. Whisper's words follow each other
+without one, except where its voice activity detector left out silence."""
+
+_SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")  # noqa: RUF001
+_CLOSING_QUOTES = "\"'\u201d\u2019»」』)"
 
 MAX_FILE_BYTES = 1_000_000
 """Largest lyrics file that is read. Two hours of opera, every word timed, are some 400 kB."""
@@ -54,14 +60,14 @@ _INVISIBLE = dict.fromkeys((0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), 0x20
 
 
 class LyricsConfig(StepConfig):
-    """The sidecar file says everything: there is nothing to configure."""
+    """The file or the transcript says everything: there is nothing to configure."""
 
 
 COLUMNS = pa.schema(
     [
         column("text", pa.string(), "lyrics, a line per line, an empty line between stanzas"),
         column("language", pa.string(), "BCP 47 tag, from the file or detected"),
-        column("source", pa.string(), "lrc, lrc-enhanced, txt or none"),
+        column("source", pa.string(), "lrc, lrc-enhanced, txt, whisper-<model> or none"),
         column("line_text", pa.list_(pa.string()), "lines as written"),
         column("line_start_seconds", pa.list_(pa.float64()), "start of each line", "s"),
         column("line_end_seconds", pa.list_(pa.float64()), "end of each line", "s"),
@@ -118,6 +124,70 @@ def segment_lyrics(
     )
 
 
+def as_lyrics(transcript: Mapping[str, Any]) -> Row:
+    """Row of the lyrics step that a transcript amounts to.
+
+    Segments that are hallucinations are left out. Lines end with their segment, with a sentence
+    and at pauses of :data:`LINE_PAUSE_SECONDS`. What is no word ("♪") has no entry in the
+    lists of words.
+
+    Parameters
+    ----------
+    transcript
+        Row of the transcribe step.
+
+    Returns
+    -------
+    Row
+        With nulls, but for its source, if nothing was heard.
+    """
+    lines: list[lrc.Line] = []
+    previous: tuple[str, float, int] | None = None
+    for text, start, end, segment in zip(
+        transcript["word_text"],
+        transcript["word_start_seconds"],
+        transcript["word_end_seconds"],
+        transcript["word_segment"],
+        strict=True,
+    ):
+        if transcript["segment_is_hallucination"][segment]:
+            continue
+        if previous is None or _parts_lines(previous, start, segment):
+            lines.append(lrc.Line(""))
+        lines[-1].text += text
+        if lrc.is_word(text.strip()):
+            lines[-1].words.append(lrc.Word(text.strip(), start, end))
+        previous = text, end, segment
+    lines = [line for line in lines if line.words]
+    for line in lines:
+        line.text = line.text.strip()
+        line.start_seconds = line.words[0].start_seconds
+        line.end_seconds = line.words[-1].end_seconds
+    text = "\n".join(line.text for line in lines)
+    return _row(text, lines, transcript["language"], transcript["model"])
+
+
+def timed_lyrics(
+    lyrics: Mapping[str, Any] | None, transcript: Mapping[str, Any] | None
+) -> Mapping[str, Any] | None:
+    """The lyrics, or where they have words but no times, what the transcript makes of them.
+
+    Parameters
+    ----------
+    lyrics, transcript
+        Rows of these steps, or None.
+
+    Returns
+    -------
+    Mapping or None
+        What :func:`segment_lyrics` takes.
+    """
+    if not lyrics or not transcript or lyrics["text"] is None:
+        return lyrics
+    is_timed = any(start is not None for start in lyrics["line_start_seconds"])
+    return lyrics if is_timed or transcript["text"] is None else as_lyrics(transcript)
+
+
 def decode(data: bytes) -> str:
     """Text of a lyrics file.
 
@@ -154,8 +224,11 @@ def decode(data: bytes) -> str:
 
 
 def run(track: Track, rows: Mapping[str, Row | None], config: LyricsConfig, tools: Tools) -> Row:
-    """Lyrics of one track; a track without a sidecar file gives nulls."""
+    """Lyrics of one track; one with neither a sidecar file nor a transcript gives nulls."""
     if track.lyrics_path is None:
+        transcript = rows.get("transcribe")
+        if transcript is not None:
+            return as_lyrics(transcript)
         return dict.fromkeys(COLUMNS.names) | {"source": "none"}
     try:
         data = tools.source.read_bytes(track.lyrics_path)
@@ -166,22 +239,8 @@ def run(track: Track, rows: Mapping[str, Row | None], config: LyricsConfig, tool
             f"{error.strerror or error}.",
         ) from error
     lyrics = lrc.parse(decode(data))
-    words = [(index, word) for index, line in enumerate(lyrics.lines) for word in line.words]
     source = "lrc-enhanced" if lyrics.timed_words else "lrc" if lyrics.timed_lines else "txt"
-    if not words:
-        return dict.fromkeys(COLUMNS.names) | {"source": source}
-    return {
-        "text": lyrics.text,
-        "language": _language(lyrics),
-        "source": source,
-        "line_text": [line.text for line in lyrics.lines],
-        "line_start_seconds": [line.start_seconds for line in lyrics.lines],
-        "line_end_seconds": [line.end_seconds for line in lyrics.lines],
-        "word_text": [word.text for _, word in words],
-        "word_start_seconds": [word.start_seconds for _, word in words],
-        "word_end_seconds": [word.end_seconds for _, word in words],
-        "word_line": [index for index, _ in words],
-    }
+    return _row(lyrics.text, lyrics.lines, _language(lyrics), source)
 
 
 STEP = Step(
@@ -190,9 +249,39 @@ STEP = Step(
     config=LyricsConfig,
     columns=COLUMNS,
     run=per_track(run),
+    optional_upstream=("transcribe",),
     models=lambda config: ("py3langid",),
     identity=("track_id", "lyrics_digest"),
 )
+
+
+def _row(text: str, lines: list[lrc.Line], language: str | None, source: str) -> Row:
+    """Row of lyrics, with nulls but for their source if there are no words."""
+    words = [(index, word) for index, line in enumerate(lines) for word in line.words]
+    if not words:
+        return dict.fromkeys(COLUMNS.names) | {"source": source}
+    return {
+        "text": text,
+        "language": language,
+        "source": source,
+        "line_text": [line.text for line in lines],
+        "line_start_seconds": [line.start_seconds for line in lines],
+        "line_end_seconds": [line.end_seconds for line in lines],
+        "word_text": [word.text for _, word in words],
+        "word_start_seconds": [word.start_seconds for _, word in words],
+        "word_end_seconds": [word.end_seconds for _, word in words],
+        "word_line": [index for index, _ in words],
+    }
+
+
+def _parts_lines(previous: tuple[str, float, int], start_seconds: float, segment: int) -> bool:
+    """Whether a word begins a line, by the text, end and segment of the word before it."""
+    text, end_seconds, previous_segment = previous
+    return (
+        segment != previous_segment
+        or start_seconds - end_seconds >= LINE_PAUSE_SECONDS
+        or text.rstrip(_CLOSING_QUOTES).endswith(_SENTENCE_ENDS)
+    )
 
 
 def _language(lyrics: lrc.Lyrics) -> str | None:

@@ -6,17 +6,26 @@ from typing import Any
 from models import registry
 from tasks.plan import Plan, Stage
 from tasks.song import schema
+from tasks.store import Entry
+from tasks.weights import Weights
 
 FORMAT_VERSION = 1
 """Raised when the layout of a dataset's files changes."""
 
 
-def columns(stages: Sequence[Stage]) -> dict[str, dict[str, Any]]:
+def columns(stages: Sequence[Stage], weights: Weights) -> dict[str, dict[str, Any]]:
     """For each column of the dataset: its step, version, models and configuration.
 
     Columns whose step is not part of the run are listed as absent.
+
+    Parameters
+    ----------
+    stages
+        Steps of the run.
+    weights
+        Where its models lie: they say themselves which revision they are.
     """
-    by_step = {stage.step.name: _provenance(stage) for stage in stages}
+    by_step = {stage.step.name: _provenance(stage, weights) for stage in stages}
     described: dict[str, dict[str, Any]] = {}
     for table, fields in (("tracks", schema.TRACKS), ("segments", schema.SEGMENTS)):
         for field in fields:
@@ -31,31 +40,51 @@ def columns(stages: Sequence[Stage]) -> dict[str, dict[str, Any]]:
 
 def seconds(plan: Plan) -> dict[str, float]:
     """CPU seconds that each step took for the tracks of the dataset, in this run or before."""
-    totals = {}
+    return {
+        stage.step.name: round(sum(entry.seconds for entry in _entries(plan, stage)), 3)
+        for stage in plan.stages
+    }
+
+
+def peak_memory_mb(plan: Plan) -> dict[str, dict[str, float]]:
+    """Most memory that a batch of each step took: of its process, and of the GPU if it used one."""
+    peaks = {}
     for stage in plan.stages:
-        name = stage.step.name
-        rows = plan.entries[name]
-        totals[name] = round(
-            sum(rows[key].seconds for key in set(plan.keys[name]) if key in rows), 3
-        )
-    return totals
+        rows = _entries(plan, stage)
+        process = [row.peak_memory_mb for row in rows if row.peak_memory_mb]
+        gpu = [row.peak_gpu_memory_mb for row in rows if row.peak_gpu_memory_mb]
+        peaks[stage.step.name] = {
+            where: round(max(values), 1)
+            for where, values in (("process", process), ("gpu", gpu))
+            if values
+        }
+    return peaks
 
 
-def _provenance(stage: Stage) -> dict[str, Any]:
+def _entries(plan: Plan, stage: Stage) -> list[Entry]:
+    """What is known of a step's rows, one for each of the plan's keys that has one."""
+    name = stage.step.name
+    entries = plan.entries[name].entries([*set(plan.keys[name])])
+    return [entry for entry in entries if entry is not None]
+
+
+def _provenance(stage: Stage, weights: Weights) -> dict[str, Any]:
     step = stage.step
-    cards = [registry.card(name) for name in step.models(stage.config)]
     return {
         "step": step.name,
         "step_version": step.version,
         "config": stage.config.model_dump(mode="json"),
-        "models": [
-            {
-                "name": card.name,
-                "library": card.library,
-                "revision": card.revision,
-                "licence": card.licence,
-                "source": card.source,
-            }
-            for card in cards
-        ],
+        "models": [_model(name, weights) for name in step.models(stage.config)],
+    }
+
+
+def _model(name: str, weights: Weights) -> dict[str, str]:
+    card = registry.card(name)
+    present = weights.manifest(name) if card.files else None
+    return {
+        "name": card.name,
+        "library": card.library,
+        "revision": present.revision if present else card.revision,
+        "licence": present.licence if present else card.licence,
+        "source": card.source,
     }

@@ -13,7 +13,7 @@ import orjson
 import pyarrow as pa
 
 from tasks.batch import UPSTREAM_FAILED
-from tasks.song.lyrics import segment_lyrics
+from tasks.song.lyrics import segment_lyrics, timed_lyrics
 from tasks.song.segments import segment_means, vocal_ratio, vocals_heard
 from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column, per_track
 
@@ -59,13 +59,14 @@ def merge(
         "vocals_path": separate.get("vocals_path"),
         "singing_confidence": rows.get("singing", {}).get("confidence"),
         "voice_embedding": _significant(voice.get("voice_embedding")),
-        "ecapa_embedding": None,
-        "clap_embedding": None,
+        "ecapa_embedding": _significant(rows.get("ecapa", {}).get("ecapa_embedding")),
+        "clap_embedding": _significant(rows.get("clap", {}).get("clap_embedding")),
         "lyrics": lyrics.get("text"),
         "lyrics_language": lyrics.get("language"),
         "lyrics_source": lyrics.get("source"),
         "lyrics_lines": _timed(lyrics, "line", "text"),
         "lyrics_words": _timed(lyrics, "word", "word"),
+        "transcript": _transcript(rows.get("transcribe", {})),
         "phonemes": _phonemes(rows.get("phonemes", {})),
         "segments": [
             _segment(at, start, end, label, rows)
@@ -89,9 +90,11 @@ def _segment(
     at: int, start: float, end: float, label: str | None, rows: Mapping[str, Row]
 ) -> dict[str, Any]:
     features, lyrics = rows.get("features"), rows.get("lyrics")
+    timed = timed_lyrics(lyrics, rows.get("transcribe"))
     means = segment_means(features, start, end) if features else {}
     ratio = vocal_ratio(rows.get("separate"), start, end)
     prompts, enhanced = rows.get("prompts", {}), rows.get("enhance", {})
+    embedded = rows.get("clap_text", {})
     return {
         "segment_idx": at,
         "start_time": _round(start, TIME_DECIMALS),
@@ -106,8 +109,9 @@ def _segment(
         "vocal_ratio": _significant(ratio),
         **_pitch(rows.get("pitch"), start, end),
         **_singing(rows.get("singing"), start, end),
-        "segment_lyrics": segment_lyrics(lyrics, start, end) if lyrics else None,
+        "segment_lyrics": segment_lyrics(timed, start, end) if timed else None,
         "prompt": prompts["prompt"][at] if prompts else None,
+        "prompt_embedding": _significant(embedded["prompt_embedding"][at]) if embedded else None,
         "prompt_enhanced": enhanced["prompt_enhanced"][at] if enhanced else None,
     }
 
@@ -170,6 +174,22 @@ def _timed(lyrics: Row, unit: str, text: str) -> list[dict[str, Any]] | None:
     ]
 
 
+def _transcript(row: Row) -> list[dict[str, Any]] | None:
+    if not row:
+        return None
+    numbers = ("average_log_probability", "no_speech_probability", "compression_ratio")
+    return [
+        {
+            "text": row["segment_text"][at],
+            "start_time": _round(row["segment_start_seconds"][at], TIME_DECIMALS),
+            "end_time": _round(row["segment_end_seconds"][at], TIME_DECIMALS),
+            **{name: _significant(row[f"segment_{name}"][at]) for name in numbers},
+            "is_hallucination": row["segment_is_hallucination"][at],
+        }
+        for at in range(len(row["segment_text"]))
+    ]
+
+
 def _phonemes(row: Row) -> dict[str, Any] | None:
     if row.get("phonemes_ipa") is None:
         return None
@@ -220,9 +240,13 @@ STEP = Step(
         "pitch",
         "singing",
         "voice",
+        "ecapa",
+        "clap",
+        "transcribe",
         "lyrics",
         "phonemes",
         "prompts",
+        "clap_text",
         "enhance",
     ),
 )

@@ -65,6 +65,7 @@ def merge_shards(shards: Sequence[Paths], target: Paths) -> Record:
         ),
         "duplicates": dict(sorted(copies.items())),
         "seconds_by_step": _summed([each["seconds_by_step"] for each in manifests]),
+        "peak_memory_mb_by_step": _largest([each["peak_memory_mb_by_step"] for each in manifests]),
         "vocals_dir": None,
         "shards": [
             {"json": str(shard.json), "vocals_dir": each["vocals_dir"], **each["counts"]}
@@ -94,3 +95,13 @@ def _without_repetition(failures: Iterable[Record]) -> list[Record]:
 
 def _summed(parts: Sequence[dict[str, float]]) -> dict[str, Any]:
     return {name: round(sum(part.get(name, 0.0) for part in parts), 3) for name in parts[0]}
+
+
+def _largest(parts: Sequence[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
+    return {
+        step: {
+            where: max(part[step][where] for part in parts if where in part.get(step, {}))
+            for where in sorted({where for part in parts for where in part.get(step, {})})
+        }
+        for step in parts[0]
+    }

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from tasks.step import Row, Samples, Step, StepConfig, Tools, Track, column, per_track
+from tasks.step import Row, Samples, Step, StepConfig, Tools, Track, column, on_gpu, per_track
 
 RATE_HZ = 16_000  # CREPE's
 FRAME_SAMPLES = 1024  # CREPE's; holds four periods of the lowest F0, pYIN asks for two
@@ -163,6 +163,6 @@ STEP = Step(
     ),
     run=per_track(pitch),
     upstream=("separate",),
-    resource="GPU",
+    resource=on_gpu,
     models=_models,
 )

@@ -69,6 +69,24 @@ TRACKS = pa.schema(
             "s",
         ),
         _field(
+            "transcript",
+            pa.list_(
+                pa.struct(
+                    [
+                        ("text", _TEXT),
+                        *_TIMED,
+                        ("average_log_probability", pa.float64()),
+                        ("no_speech_probability", pa.float64()),
+                        ("compression_ratio", pa.float64()),
+                        ("is_hallucination", pa.bool_()),
+                    ]
+                )
+            ),
+            "transcribe",
+            "What Whisper heard, whatever the lyrics come from",
+            "s",
+        ),
+        _field(
             "phonemes",
             pa.struct(
                 [
@@ -113,6 +131,7 @@ SEGMENTS = pa.schema(
         _field("breath_positions", _NUMBERS, "singing", "Times of audible breaths", "s"),
         _field("segment_lyrics", _TEXT, "lyrics", "Words sung in the segment"),
         _field("prompt", _TEXT, "prompts", "Description made from a template"),
+        _field("prompt_embedding", _vector(512), "clap_text", "CLAP of the prompt, unit length"),
         _field("prompt_enhanced", _TEXT, "enhance", "Description written by an LLM"),
     ]
 )

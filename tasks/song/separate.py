@@ -1,13 +1,17 @@
-"""Vocals of a song, by repetition and stereo position; no trained network."""
+"""Vocals of a song, by a trained network or, without one, by repetition and position."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from models.weights import sha256
 from tasks.step import (
+    Resource,
     Row,
     Samples,
     Step,
@@ -18,8 +22,18 @@ from tasks.step import (
     digest,
     per_track,
 )
+from tasks.weights import ModelError
 
 ENVELOPE_HOP_SECONDS = 0.1
+NETWORK_RATE_HZ = 44_100
+
+Separator = Literal[
+    "repet-centre", "htdemucs", "htdemucs_ft", "htdemucs_6s", "mdx_extra", "checkpoint"
+]
+
+
+class CheckpointError(ModelError):
+    """A user's own network that cannot be used; the message says why."""
 
 
 class SeparateConfig(StepConfig):
@@ -27,17 +41,31 @@ class SeparateConfig(StepConfig):
 
     Attributes
     ----------
-    method
+    separator
+        A registered model; ``checkpoint``, a network of the user's own; or
         ``repet-centre``: what repeats and what comes from the sides is accompaniment
         (see ``tasks/dsp/separation.py``). A mono track has no sides, and a solo voice
         or a track below 2.8 s nothing that repeats under it: then the other half of the
         method decides alone, and a solo voice in mono passes through a high-pass.
+    checkpoint_sha256
+        SHA-256 of the user's own network, in hexadecimal; where its file lies is known
+        to the tools.
     sample_rate_hz
-        Rate at which the track is separated and the vocals are stored.
+        Rate at which the track is separated and the vocals are stored; a network has one
+        of its own, all the registered ones 44.1 kHz.
     """
 
-    method: Literal["repet-centre"] = "repet-centre"
-    sample_rate_hz: int = Field(default=44_100, ge=8_000, le=192_000)
+    separator: Separator = "repet-centre"
+    checkpoint_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    sample_rate_hz: int = Field(default=NETWORK_RATE_HZ, ge=8_000, le=192_000)
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "SeparateConfig":
+        if (self.separator == "checkpoint") != (self.checkpoint_sha256 is not None):
+            raise ValueError("checkpoint_sha256 belongs to the separator checkpoint")
+        if _models(self) and self.sample_rate_hz != NETWORK_RATE_HZ:
+            raise ValueError(f"{self.separator} separates at {NETWORK_RATE_HZ} Hz only")
+        return self
 
 
 def separate(
@@ -45,29 +73,103 @@ def separate(
 ) -> Row:
     """Store a track's vocals as stereo FLAC beside the tables."""
     from tasks.audio import write_flac
-    from tasks.dsp.separation import separate_blocks
 
     rate_hz = config.sample_rate_hz
     hop = round(ENVELOPE_HOP_SECONDS * rate_hz)
     mix_rms, vocal_rms = RmsEnvelope(hop), RmsEnvelope(hop)
     # Nothing is kept whole: the mix is decoded while its vocals are written.
     mix = mix_rms.measuring(tools.mix_stereo_blocks(track, rate_hz))
-    vocals = vocal_rms.measuring(separate_blocks(mix, rate_hz))
-    path = vocals_path(track, config)
-    write_flac(tools.artifacts, path, vocals, rate_hz)
+    if config.separator == "repet-centre":
+        from tasks.dsp.separation import separate_blocks
+
+        blocks = separate_blocks(mix, rate_hz)
+    else:
+        blocks = _by_network(track, mix, config, tools)
+    path = vocals_path(track, config, _revisions(config, tools))
+    write_flac(tools.artifacts, path, vocal_rms.measuring(blocks), rate_hz)
     return {
         "vocals_path": path,
         "vocal_rms": vocal_rms.values(),
         "mix_rms": mix_rms.values(),
         "envelope_hop_seconds": hop / rate_hz,
-        "method": config.method,
+        "method": config.separator,
     }
 
 
-def vocals_path(track: Track, config: SeparateConfig) -> str:
-    """Name of a track's vocals: a digest of all that they depend on."""
-    made_by = digest(f"{STEP.version} {config.model_dump_json()}".encode())
+def vocals_path(track: Track, config: SeparateConfig, revisions: tuple[str, ...] = ()) -> str:
+    """Name of a track's vocals: a digest of all that they depend on.
+
+    Parameters
+    ----------
+    track, config
+        What was separated, and how.
+    revisions
+        Of the models that `config` uses.
+    """
+    made_by = digest(" ".join([str(STEP.version), config.model_dump_json(), *revisions]).encode())
     return f"{track.track_id}-{made_by[:8]}.flac"
+
+
+def _by_network(
+    track: Track, mix: Iterable[Samples], config: SeparateConfig, tools: Tools
+) -> Iterator[Samples]:
+    """Vocals of a track, shape ``(2, n)`` each, by a network of Demucs."""
+    from models.demucs import level
+
+    if config.checkpoint_sha256 is None:
+        adapter = tools.model(config.separator)
+    else:
+        adapter = _checkpoint(tools.checkpoint, config.checkpoint_sha256, tools.device)
+    rate_hz = config.sample_rate_hz
+    if adapter.sample_rate_hz != rate_hz:
+        raise CheckpointError(
+            f"The checkpoint separates at {adapter.sample_rate_hz} Hz, not at {rate_hz} Hz"
+        )
+    # The network wants the whole track's level: decoding twice costs less than keeping it.
+    mean, std = level(tools.mix_stereo_blocks(track, rate_hz))
+    stems = adapter.separate(mix, ["vocals"], mean=mean, std=std, batch_size=tools.batch_size)
+    for (vocals,) in stems:
+        yield vocals
+
+
+@cache
+def _checkpoint(path: str | None, sha256_hex: str, device: str) -> Any:
+    """Adapter of the user's own network, loaded once per worker process.
+
+    Raises
+    ------
+    CheckpointError
+        If it is missing, another one than the results would be named after, or no
+        network of Demucs that knows vocals.
+    """
+    from models.demucs import load_checkpoint
+
+    if path is None or not Path(path).is_file():
+        raise CheckpointError(f"The checkpoint {path} is not on this machine")
+    if sha256(Path(path)) != sha256_hex:
+        raise CheckpointError(f"The checkpoint {path} has changed since the run began")
+    try:
+        adapter = load_checkpoint(Path(path), device)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
+    if "vocals" not in adapter.sources:
+        raise CheckpointError(
+            f"The checkpoint {path} knows no vocals, only: {', '.join(adapter.sources)}"
+        )
+    return adapter
+
+
+def _models(config: SeparateConfig) -> tuple[str, ...]:
+    """Models that a configuration uses, of the registered ones."""
+    return () if config.separator in ("repet-centre", "checkpoint") else (config.separator,)
+
+
+def _resource(config: SeparateConfig) -> Resource:
+    return "CPU" if config.separator == "repet-centre" else "GPU"
+
+
+def _revisions(config: SeparateConfig, tools: Tools) -> tuple[str, ...]:
+    return tuple(tools.weights.revision(name) for name in _models(config))
 
 
 class RmsEnvelope:
@@ -127,4 +229,6 @@ STEP = Step(
     ),
     run=per_track(separate),
     upstream=("probe",),
+    resource=_resource,
+    models=_models,
 )

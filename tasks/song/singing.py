@@ -15,7 +15,7 @@ SMOOTHING_SECONDS = {"pyin": 0.058, "crepe-tiny": 0.043, "crepe-full": 0.038}
 Solved from the extent that remains of synthetic vibrato of 4 to 8 Hz and 0.5 semitones.
 """
 
-TRAINED_SEPARATORS = ("demucs", "htdemucs")
+TRAINED_SEPARATORS = ("htdemucs", "mdx_extra", "checkpoint")
 """How the names of methods begin whose vocals are clean enough to be sure of.
 
 After a separation without weights, breaths were found with an F-measure of 0.2 to 0.6 instead

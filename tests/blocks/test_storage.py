@@ -1,10 +1,14 @@
 import errno
 import os
+import shutil
 from pathlib import Path
+from typing import IO
+from urllib.request import Request, urlopen
 
+import numpy as np
 import pytest
 
-from blocks.storage import Storage, StorageError
+from blocks.storage import COPY_BYTES, Storage, StorageError
 
 
 def test_what_is_written_is_read_back_and_listed(tmp_path: Path):
@@ -79,6 +83,8 @@ def bucket(monkeypatch: pytest.MonkeyPatch):
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     host, port = server.get_host_and_port()
+    # Buckets of this process outlive their server.
+    urlopen(Request(f"http://{host}:{port}/moto-api/reset", method="POST")).close()
     for name, value in {
         "AWS_ENDPOINT_URL": f"http://{host}:{port}",
         "AWS_ACCESS_KEY_ID": "test",
@@ -108,3 +114,33 @@ def test_a_bucket_behaves_like_a_folder(bucket: str):
     assert not storage.exists("c.bin")
     with pytest.raises(FileNotFoundError):
         storage.read_bytes("c.bin")
+
+
+def test_large_objects_pass_in_pieces(bucket: str, monkeypatch: pytest.MonkeyPatch):
+    # Over several parts of a multipart upload, and several pieces of each copy.
+    content = np.random.default_rng(1).bytes(25_000_000)
+    pieces: list[int] = []
+    copy = shutil.copyfileobj
+
+    def spy(source: IO[bytes], sink: IO[bytes], length: int) -> None:
+        pieces.append(length)
+        copy(source, sink, length)
+
+    monkeypatch.setattr(shutil, "copyfileobj", spy)
+    storage = Storage(bucket)
+    with storage.writing("large.bin") as path:
+        path.write_bytes(content)
+    with storage.reading("large.bin") as path:
+        assert path.read_bytes() == content
+        local = path
+    assert pieces == [COPY_BYTES] * 2
+    assert not local.exists()
+
+
+def test_a_link_is_stored_as_what_it_leads_to(bucket: str, tmp_path: Path):
+    (tmp_path / "weights.bin").write_bytes(b"weights")
+    storage = Storage(bucket)
+    with storage.writing("copy.bin") as path:
+        path.symlink_to(tmp_path / "weights.bin")
+    assert storage.read_bytes("copy.bin") == b"weights"
+    assert (tmp_path / "weights.bin").read_bytes() == b"weights"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from examples.chat_server import Answer, ChatServer, chat_server, completion, failure
 from models.llm import ChatRequest, LlmError, LlmSettings, check_access, complete, spent_usd
 from models.llm_cache import Reply
-from tests.support.chat_server import Answer, ChatServer, chat_server, completion, failure
 
 KEY = "sk-test-0123456789abcdef"
 

@@ -13,7 +13,17 @@ from pydantic import ValidationError
 
 from blocks.storage import Storage
 from models import registry
-from tasks.step import Step, StepConfig, Tools, Track, TrackError, column, per_track
+from tasks.step import (
+    Recipe,
+    Step,
+    StepConfig,
+    Tools,
+    Track,
+    TrackError,
+    column,
+    per_track,
+)
+from tests.support.keys import key_of
 
 TOOLS = Tools(Storage("source"), Storage("artifacts"))
 
@@ -39,23 +49,26 @@ def make_step(**changes: Any) -> Step:
 
 
 TRACK = Track("abc", "a/song.wav", metadata={"artist": "Ana", "genre": "Folk"})
-UPSTREAM = {"separate": "k1", "lyrics": "k2"}
-KEY = make_step().key(TRACK, Config(), UPSTREAM)
+K1, K2, K3, K9 = (Recipe(digest, ("track_id",)) for digest in ("k1", "k2", "k3", "k9"))
+UPSTREAM = {"separate": K1, "lyrics": K2}
+
+
+KEY = key_of(make_step(), TRACK, Config(), UPSTREAM)
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        make_step(version=2).key(TRACK, Config(), UPSTREAM),
-        make_step(name="tone").key(TRACK, Config(), UPSTREAM),
-        make_step(models=lambda config: ("gruut",)).key(TRACK, Config(), UPSTREAM),
-        make_step().key(TRACK, Config(hop_seconds=0.02), UPSTREAM),
-        make_step().key(TRACK, Config(method="crepe"), UPSTREAM),
-        make_step().key(TRACK, Config(), UPSTREAM | {"separate": "k3"}),
-        make_step().key(TRACK, Config(), UPSTREAM | {"lyrics": "k3"}),
-        make_step().key(TRACK, Config(), {"separate": "k1"}),
-        make_step().key(Track("abd", "a/song.wav"), Config(), UPSTREAM),
-        make_step(identity=("track_id", "lyrics_digest")).key(TRACK, Config(), UPSTREAM),
+        key_of(make_step(version=2), TRACK, Config(), UPSTREAM),
+        key_of(make_step(name="tone"), TRACK, Config(), UPSTREAM),
+        key_of(make_step(models=lambda config: ("gruut",)), TRACK, Config(), UPSTREAM),
+        key_of(make_step(), TRACK, Config(hop_seconds=0.02), UPSTREAM),
+        key_of(make_step(), TRACK, Config(method="crepe"), UPSTREAM),
+        key_of(make_step(), TRACK, Config(), UPSTREAM | {"separate": K3}),
+        key_of(make_step(), TRACK, Config(), UPSTREAM | {"lyrics": K3}),
+        key_of(make_step(), TRACK, Config(), {"separate": K1}),
+        key_of(make_step(), Track("abd", "a/song.wav"), Config(), UPSTREAM),
+        key_of(make_step(identity=("track_id", "lyrics_digest")), TRACK, Config(), UPSTREAM),
     ],
     ids=[
         "version",
@@ -84,18 +97,18 @@ def test_a_key_changes_with_whatever_changes_the_result(other: str):
     ids=["path", "lyrics", "metadata"],
 )
 def test_a_key_does_not_change_with_what_the_step_does_not_depend_on(track: Track):
-    assert make_step().key(track, Config(), UPSTREAM) == KEY
+    assert key_of(make_step(), track, Config(), UPSTREAM) == KEY
 
 
 def test_a_key_ignores_upstream_steps_that_are_not_the_steps_own():
-    assert make_step().key(TRACK, Config(), UPSTREAM | {"features": "k9"}) == KEY
+    assert key_of(make_step(), TRACK, Config(), UPSTREAM | {"features": K9}) == KEY
 
 
 def test_a_step_that_depends_on_metadata_has_a_key_per_content_not_per_order():
     step = make_step(identity=("track_id", "metadata"))
 
     def key(metadata: Mapping[str, str]) -> str:
-        return step.key(Track("abc", "x", metadata=metadata), Config(), {})
+        return key_of(step, Track("abc", "x", metadata=metadata), Config(), {})
 
     assert key({"artist": "Ana", "genre": "Folk"}) == key({"genre": "Folk", "artist": "Ana"})
     assert key({"artist": "Ana"}) == key(MappingProxyType({"artist": "Ana"}))
@@ -106,10 +119,10 @@ def test_a_key_contains_the_revision_of_the_models(monkeypatch: pytest.MonkeyPat
     from dataclasses import replace
 
     step = make_step(models=lambda config: ("gruut",))
-    before = step.key(TRACK, Config(), UPSTREAM)
+    before = key_of(step, TRACK, Config(), UPSTREAM)
     newer = replace(registry.card("gruut"), revision="gruut-9.9.9")
     monkeypatch.setitem(registry.CARDS, "gruut", newer)
-    assert step.key(TRACK, Config(), UPSTREAM) != before
+    assert key_of(step, TRACK, Config(), UPSTREAM) != before
 
 
 @given(st.dictionaries(st.text(), st.text(), max_size=3), st.text(), st.randoms())
@@ -117,8 +130,8 @@ def test_keys_are_the_same_in_every_process(metadata, method, random):
     items = list(metadata.items())
     random.shuffle(items)
     step = make_step(identity=("track_id", "metadata"))
-    first = step.key(Track("a", "x", metadata=metadata), Config(method=method), UPSTREAM)
-    again = step.key(Track("a", "y", metadata=dict(items)), Config(method=method), UPSTREAM)
+    first = key_of(step, Track("a", "x", metadata=metadata), Config(method=method), UPSTREAM)
+    again = key_of(step, Track("a", "y", metadata=dict(items)), Config(method=method), UPSTREAM)
     assert first == again
 
 

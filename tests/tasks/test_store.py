@@ -10,7 +10,7 @@ import pytest
 
 from blocks.storage import Storage, StorageError
 from tasks.step import Row, Step, StepConfig, column, per_track
-from tasks.store import StepTable, identity, part_name
+from tasks.store import INDEX, NOTE_PARTS, Index, StepTable, identity, part_name
 
 STEP = Step(
     name="size",
@@ -74,26 +74,73 @@ def test_the_index_knows_every_row_of_every_part(table: StepTable):
     assert index["b"].error == "b is empty."
     assert index["a"].track_id == "aa"
     assert index["a"].seconds == 0.5
-    assert [entry.is_final for entry in index.values()] == [True, False, False]
-    assert set(table.index([second])) == {"c"}
-    assert table.index([]) == {}
+    assert index.final == {"a"}
+    assert index.entries(["c", "nonesuch", "a"]) == [index["c"], None, index["a"]]
+    with pytest.raises(KeyError):
+        index["nonesuch"]
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(["failed", "partial", "ok"])))
 def test_of_several_rows_with_one_key_the_best_counts(table: StepTable, order):
     parts = {status: table.write([row("a", status), row(status)]) for status in order}
-
-    entry = table.index([parts[status] for status in order])["a"]
+    entry = table.index()["a"]
     assert (entry.status, entry.part) == ("ok", parts["ok"])
-    entry = table.index([parts[status] for status in order if status != "ok"])["a"]
-    assert (entry.status, entry.part) == ("partial", parts["partial"])
+
+    growing = Index(table.rows_of(parts[order[0]]))
+    for status in order[1:]:
+        growing.add(table.rows_of(parts[status]))
+    assert growing["a"] == entry
+    assert growing.final == {"a", *order}
+
+
+def test_rows_tried_again_have_a_part_of_their_own(table: StepTable):
+    keys = ["a", "b"]
+    assert table.index().attempts(keys) == 0
+    first = table.write([row("a"), row("b", "failed")])
+    assert table.index().attempts(keys) == 1
+    assert table.index().attempts(["a"]) == 0
+    second = table.write([row("a"), row("b")], part_name(keys, 1))
+    assert first != second
+    assert table.index()["b"].status == "ok"
+    assert table.index().attempts(keys) == 2
+
+
+def test_many_parts_are_noted_in_one_file(table: StepTable, monkeypatch, tmp_path: Path):
+    parts = [table.write([row(f"k{at}"), row(f"f{at}", "failed")]) for at in range(NOTE_PARTS)]
+    before = dict(table.index())
+    assert (tmp_path / "size" / INDEX).exists()
+
+    read: list[str] = []
+    real = StepTable.rows_of
+    monkeypatch.setattr(
+        StepTable, "rows_of", lambda table, part: (read.append(part), real(table, part))[1]
+    )
+    assert dict(table.index()) == before
+    assert read == []
+    later = table.write([row("later")])
+    (tmp_path / "size" / parts[3]).unlink()
+    after = table.index()
+    assert read == [later]
+    assert dict(after) == {
+        **{key: entry for key, entry in before.items() if entry.part != parts[3]},
+        "later": after["later"],
+    }
+
+
+def test_a_damaged_note_is_made_anew(table: StepTable, tmp_path: Path):
+    for at in range(NOTE_PARTS):
+        table.write([row(f"k{at}")])
+    before = dict(table.index())
+    for content in (b"", b"PAR1 cut"):
+        (tmp_path / "size" / INDEX).write_bytes(content)
+        assert dict(table.index()) == before
 
 
 def test_a_part_is_named_after_its_keys_in_any_order(table: StepTable):
     name = table.write([row("a"), row("b")])
     assert name == part_name(["b", "a"]) == table.write([row("b"), row("a")])
     assert name != part_name(["a"])
-    assert list(table.index()) == ["b", "a"]
+    assert set(table.index()) == {"a", "b"}
 
 
 def test_rows_that_break_the_schema_leave_nothing(table: StepTable, tmp_path: Path):

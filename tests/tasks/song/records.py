@@ -42,6 +42,17 @@ def make_record(number: int = 0, *, segments: int = 2, **changes: Any) -> dict[s
         "lyrics_source": "lrc",
         "lyrics_lines": [{"text": "la la", "start_time": 0.5, "end_time": None}],
         "lyrics_words": [{"word": "la", "start_time": 0.5, "end_time": 0.75}],
+        "transcript": [
+            {
+                "text": "la la",
+                "start_time": 0.5,
+                "end_time": 1.0,
+                "average_log_probability": -0.25,
+                "no_speech_probability": 0.125,
+                "compression_ratio": 1.5,
+                "is_hallucination": False,
+            }
+        ],
         "phonemes": {
             "phonemes_ipa": "lɑː lɑː",
             "words": [{"word": "la", "phonemes": ["l", "ɑː"]}],
@@ -73,6 +84,7 @@ def make_segment(at: int = 0, **changes: Any) -> dict[str, Any]:
         "breath_positions": [1.5],
         "segment_lyrics": "la la",
         "prompt": "A song.",
+        "prompt_embedding": [at / 512 for at in range(512)],
         "prompt_enhanced": None,
         **changes,
     }
@@ -142,6 +154,26 @@ def make_rows(duration_seconds: float = 20.0) -> dict[str, Row]:
             "confidence": "low",
         },
         "voice": {"voice_embedding": [1 / 16] * 256, "voiced_seconds": 9.0},
+        "ecapa": {"ecapa_embedding": [1 / 14] * 192, "embedded_seconds": 9.0},
+        "clap": {"clap_embedding": [1 / 23] * 512, "clap_windows": 2},
+        "transcribe": {
+            "text": "one too\nthree",
+            "language": "en",
+            "language_probability": 0.9,
+            "model": "whisper-large-v3",
+            "segment_text": ["one too", "three"],
+            "segment_start_seconds": [1.1234567, half + 1],
+            "segment_end_seconds": [3.0, half + 2],
+            "segment_average_log_probability": [-0.123456789, -1.5],
+            "segment_no_speech_probability": [0.01, 0.7],
+            "segment_compression_ratio": [0.9, 0.8],
+            "segment_is_hallucination": [False, True],
+            "word_text": ["one", "too", "three"],
+            "word_start_seconds": [1.0, 2.0, half + 1],
+            "word_end_seconds": [2.0, 3.0, half + 2],
+            "word_probability": [0.9, 0.5, 0.1],
+            "word_segment": [0, 0, 1],
+        },
         "lyrics": {
             "text": "one two\nthree",
             "language": "en",
@@ -163,4 +195,5 @@ def make_rows(duration_seconds: float = 20.0) -> dict[str, Row]:
             "language": "en",
         },
         "prompts": {"prompt": ["A verse.", "A chorus."]},
+        "clap_text": {"prompt_embedding": [[1 / 23] * 512, [-1 / 23] * 512]},
     }

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from examples.chat_server import ChatServer, chat_server, completion, failure
 from models.llm import LlmSettings
 from tasks.song.enhance import MAX_PROMPTS_PER_REQUEST, STEP, EnhanceConfig, parse_reply
-from tasks.step import Row, Track, TrackError
-from tests.support.chat_server import ChatServer, chat_server, completion, failure
+from tasks.step import Recipe, Row, Track, TrackError
+from tests.support.keys import key_of
 
 KEY = "sk-test-0123456789abcdef"
 
@@ -118,11 +119,16 @@ def test_the_key_of_a_result_has_no_secret_and_no_address(
 ) -> None:
     track = Track("id", "a.mp3")
     monkeypatch.setenv("OPENAI_API_KEY", "one")
-    first = STEP.key(track, EnhanceConfig(), {"prompts": "p"})
+    first = key_of(STEP, track, EnhanceConfig(), {"prompts": Recipe("p", ("track_id",))})
     monkeypatch.setenv("OPENAI_API_KEY", "two")
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
-    assert STEP.key(track, EnhanceConfig(), {"prompts": "p"}) == first
-    assert STEP.key(track, EnhanceConfig(llm_model="gpt-4o"), {"prompts": "p"}) != first
+    assert key_of(STEP, track, EnhanceConfig(), {"prompts": Recipe("p", ("track_id",))}) == first
+    assert (
+        key_of(
+            STEP, track, EnhanceConfig(llm_model="gpt-4o"), {"prompts": Recipe("p", ("track_id",))}
+        )
+        != first
+    )
 
 
 def test_without_settings_it_is_a_bug() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from blocks.storage import Storage
 from tasks.song import lyrics
-from tasks.step import Tools, Track, TrackError, digest
+from tasks.step import Tools, Track, TrackError, digest, fingerprint
 
 SPANISH = "soy un fantasma que se asusta\nla tristeza es muy extraña\nel corazón está aquí"
 POLISH = "Wlazł kotek na płotek i mruga,\nładna to piosenka, nie długa"
@@ -196,10 +196,97 @@ def test_lyrics_without_times_belong_to_no_segment(read):
     assert lyrics.segment_lyrics(read(""), 0.0, 100.0) is None
 
 
+def transcript(*segments, language="en", hallucinations=()):
+    """Row of the transcribe step; each segment is a list of (word, start, end)."""
+    words = [(at, *word) for at, segment in enumerate(segments) for word in segment]
+    return {
+        "text": "\n".join("".join(word for word, *_ in segment) for segment in segments) or None,
+        "language": language if segments else None,
+        "model": "whisper-large-v3",
+        "segment_is_hallucination": [at in hallucinations for at in range(len(segments))],
+        "word_text": [text for _, text, _, _ in words],
+        "word_start_seconds": [start for _, _, start, _ in words],
+        "word_end_seconds": [end for _, _, _, end in words],
+        "word_segment": [at for at, *_ in words],
+    }
+
+
+SUNG = transcript(
+    [(" Hello,", 1.0, 1.5), (" it's", 1.5, 2.0), (" me.", 2.0, 2.5), (" I", 2.5, 2.6)],
+    [(" Thanks", 4.0, 4.5), (" for", 4.5, 5.0), (" watching!", 5.0, 5.5)],
+    [(" wonder", 6.0, 6.5), (" ♪", 6.5, 6.6), (" why", 8.0, 9.0)],
+    hallucinations=[1],
+)
+
+
+def sing(row, path=None, tools=None):
+    tools = tools or Tools(Storage(""), Storage(""))
+    track = Track("a" * 32, "song.mp3", path, "d")
+    [row] = lyrics.STEP.run([track], {"transcribe": [row]}, lyrics.LyricsConfig(), tools)
+    return pa.Table.from_pylist([row], schema=lyrics.STEP.columns).to_pylist()[0]
+
+
+def test_a_transcript_becomes_lyrics():
+    assert sing(SUNG) == {
+        "text": "Hello, it's me.\nI\nwonder ♪\nwhy",
+        "language": "en",
+        "source": "whisper-large-v3",
+        "line_text": ["Hello, it's me.", "I", "wonder ♪", "why"],
+        "line_start_seconds": [1.0, 2.5, 6.0, 8.0],
+        "line_end_seconds": [2.5, 2.6, 6.5, 9.0],
+        "word_text": ["Hello,", "it's", "me.", "I", "wonder", "why"],
+        "word_start_seconds": [1.0, 1.5, 2.0, 2.5, 6.0, 8.0],
+        "word_end_seconds": [1.5, 2.0, 2.5, 2.6, 6.5, 9.0],
+        "word_line": [0, 0, 0, 1, 2, 3],
+    }
+
+
+def test_a_transcript_without_spaces_is_given_none():
+    row = sing(transcript([("月", 1.0, 2.0), ("亮。", 2.0, 3.0), ("代", 3.0, 4.0)], language="zh"))
+    assert (row["text"], row["language"]) == ("月亮。\n代", "zh")
+    assert lyrics.segment_lyrics(row, 1.5, 9.0) == "亮。\n代"
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        transcript(),
+        transcript([(" ♪", 1.0, 2.0)]),
+        transcript([(" bye", 1, 2)], hallucinations=[0]),
+    ],
+)
+def test_an_empty_transcript_gives_nulls(row):
+    row = sing(row)
+    assert row["source"] == "whisper-large-v3"
+    assert {value for name, value in row.items() if name != "source"} == {None}
+
+
+def test_without_a_transcript_there_are_no_lyrics():
+    assert sing(None)["source"] == "none"
+
+
+def test_a_file_goes_before_the_transcript(tmp_path):
+    tools = Tools(Storage(str(tmp_path)), Storage(str(tmp_path)))
+    tools.source.write_bytes("song.txt", b"Hello it is me\nI was wondering")
+    row = sing(SUNG, "song.txt", tools)
+    assert (row["text"], row["source"]) == ("Hello it is me\nI was wondering", "txt")
+    assert row["word_start_seconds"] == [None] * 7
+
+
+def test_a_transcript_gives_times_where_the_lyrics_have_none(read):
+    assert lyrics.timed_lyrics(read("one\ntwo"), SUNG) == lyrics.as_lyrics(SUNG)
+    timed, silent, plain = read("[00:01]one"), read("[00:01]\n"), read("one\ntwo")
+    assert lyrics.timed_lyrics(timed, SUNG) is timed
+    assert lyrics.timed_lyrics(silent, SUNG) is silent
+    assert lyrics.timed_lyrics(plain, None) is plain
+    assert lyrics.timed_lyrics(plain, transcript()) is plain
+    assert lyrics.timed_lyrics(None, SUNG) is None
+
+
 def test_the_key_follows_the_lyrics_and_not_the_path():
-    config = lyrics.LyricsConfig()
+    recipe = lyrics.STEP.recipe(lyrics.LyricsConfig())
     keys = [
-        lyrics.STEP.key(Track("a", path, sidecar, content), config, {})
+        recipe.key(fingerprint(Track("a", path, sidecar, content), recipe.identity))
         for path, sidecar, content in [
             ("x.mp3", "x.lrc", "1"), ("y.mp3", "y.txt", "1"), ("x.mp3", "x.lrc", "2")
         ]

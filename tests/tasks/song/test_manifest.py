@@ -8,12 +8,15 @@ from tasks.plan import Stage, plan
 from tasks.song import manifest, schema
 from tasks.song.probe import ProbeConfig
 from tasks.step import Tools, Track
+from tasks.weights import Weights
 from tests.conftest import write_tone
+
+WEIGHTS = Weights("nowhere")
 
 
 def test_every_column_says_how_it_was_made():
     params = BuildDatasetParams(profile="offline")
-    columns = manifest.columns(params.stages())
+    columns = manifest.columns(params.stages(), WEIGHTS)
     assert [*columns] == [
         *(f"tracks.{name}" for name in schema.TRACKS.names),
         *(f"segments.{name}" for name in schema.SEGMENTS.names),
@@ -29,7 +32,7 @@ def test_every_column_says_how_it_was_made():
 
 
 def test_models_are_named_with_revision_and_licence():
-    columns = manifest.columns(BuildDatasetParams(profile="offline").stages())
+    columns = manifest.columns(BuildDatasetParams(profile="offline").stages(), WEIGHTS)
     [voice] = columns["tracks.voice_embedding"]["models"]
     card = registry.card("resemblyzer")
     assert voice == {
@@ -50,10 +53,18 @@ def test_columns_of_models_that_are_not_there_are_absent(monkeypatch):
     def absent(**options) -> set[str]:
         params = BuildDatasetParams(profile="offline", **options)
         return {
-            name for name, made in manifest.columns(params.stages()).items() if "absent" in made
+            name
+            for name, made in manifest.columns(params.stages(), WEIGHTS).items()
+            if "absent" in made
         }
 
-    offline = {"tracks.ecapa_embedding", "tracks.clap_embedding", "segments.prompt_enhanced"}
+    offline = {
+        "tracks.ecapa_embedding",
+        "tracks.clap_embedding",
+        "tracks.transcript",
+        "segments.prompt_embedding",
+        "segments.prompt_enhanced",
+    }
     assert absent() == offline
     minimal = absent(no_features=True)
     assert offline | {"tracks.tempo", "segments.f0_contour", "segments.prompt"} <= minimal

@@ -205,3 +205,38 @@ def test_words_and_lines_keep_their_times():
         {"text": "three", "start_time": 11.0, "end_time": None},
     ]
     assert record["lyrics_words"][2] == {"word": "three", "start_time": 11.0, "end_time": 12.0}
+
+
+def test_what_whisper_heard_is_kept_with_its_doubts():
+    record = merged(make_rows())
+    assert record["transcript"] == [
+        {
+            "text": "one too",
+            "start_time": 1.123,
+            "end_time": 3.0,
+            "average_log_probability": -0.123457,
+            "no_speech_probability": 0.01,
+            "compression_ratio": 0.9,
+            "is_hallucination": False,
+        },
+        {
+            "text": "three",
+            "start_time": 11.0,
+            "end_time": 12.0,
+            "average_log_probability": -1.5,
+            "no_speech_probability": 0.7,
+            "compression_ratio": 0.8,
+            "is_hallucination": True,
+        },
+    ]
+    assert record["lyrics"] == "one two\nthree", "a human's words go before"
+
+
+def test_embeddings_of_track_and_prompts_are_in_their_places():
+    record = merged(make_rows())
+    assert record["ecapa_embedding"] == [0.0714286] * 192
+    assert record["clap_embedding"] == [0.0434783] * 512
+    assert [segment["prompt_embedding"][0] for segment in record["segments"]] == [
+        0.0434783,
+        -0.0434783,
+    ]

@@ -91,6 +91,9 @@ def test_seconds_add_up_and_shards_are_named(full: Library, tmp_path: Path):
     assert content["seconds_by_step"]["merge"] == pytest.approx(
         sum(manifest["seconds_by_step"]["merge"] for manifest in manifests), abs=0.002
     )
+    assert content["peak_memory_mb_by_step"]["merge"]["process"] == max(
+        manifest["peak_memory_mb_by_step"]["merge"]["process"] for manifest in manifests
+    )
     assert [shard["json"] for shard in content["shards"]] == [str(shard.json) for shard in shards]
     assert [shard["vocals_dir"] for shard in content["shards"]] == ["vocals of s0", "vocals of s1"]
 

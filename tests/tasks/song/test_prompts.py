@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from tasks.song.prompts import STEP, PromptsConfig
-from tasks.step import Track
+from tasks.step import Recipe, Track
+from tests.support.keys import key_of
 
 LABELS = ["intro", "verse", "chorus", "bridge", "solo", "inst", "outro"]
 
@@ -142,9 +143,9 @@ def test_tags_from_tables_are_cleaned() -> None:
 
 
 def test_key_depends_on_metadata_but_not_on_the_path() -> None:
-    keys = {"features": "f", "sections": "s"}
+    keys = {name: Recipe(name, ("track_id",)) for name in ("features", "sections")}
     config = PromptsConfig()
     rock = Track("id", "a.mp3", metadata={"genre": "Rock"})
-    assert STEP.key(rock, config, keys) != STEP.key(Track("id", "a.mp3"), config, keys)
+    assert key_of(STEP, rock, config, keys) != key_of(STEP, Track("id", "a.mp3"), config, keys)
     moved = Track("id", "b/a.mp3", metadata={"genre": "Rock"})
-    assert STEP.key(rock, config, keys) == STEP.key(moved, config, keys)
+    assert key_of(STEP, rock, config, keys) == key_of(STEP, moved, config, keys)

@@ -1,11 +1,29 @@
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 import soundfile
+import torch
+from demucs.apply import apply_model
+from demucs.hdemucs import HDemucs
+from demucs.states import load_model
+from pydantic import ValidationError
 
 from blocks.storage import Storage
-from tasks.song.separate import STEP, RmsEnvelope, SeparateConfig, vocals_path
+from models.registry import card
+from models.tiny.demucs import TINY, make_network, package
+from models.tiny.write import write as write_model
+from models.weights import sha256
+from tasks.song.separate import (
+    STEP,
+    CheckpointError,
+    RmsEnvelope,
+    SeparateConfig,
+    vocals_path,
+)
 from tasks.step import Tools, Track
+from tasks.weights import Weights
 
 RATE = 44_100
 
@@ -30,8 +48,8 @@ def centre_and_left(seconds):
     return np.stack([centre + left, centre]).astype(np.float32)
 
 
-def run(tools, *tracks, rate_hz=RATE):
-    config = SeparateConfig(sample_rate_hz=rate_hz)
+def run(tools, *tracks, rate_hz=RATE, **config):
+    config = SeparateConfig(sample_rate_hz=rate_hz, **config)
     return STEP.run(tracks, {"probe": [None] * len(tracks)}, config, tools)
 
 
@@ -132,3 +150,138 @@ def test_an_unreadable_track_stores_nothing(tools, tmp_path):
     (error,) = run(tools, short)
     assert error.reason == "too-short"
     assert not tools.artifacts.files()
+
+
+@pytest.fixture(scope="module")
+def models_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    write_model(folder, "htdemucs")
+    return folder
+
+
+@pytest.fixture
+def network_tools(tools, models_dir):
+    return replace(tools, weights=Weights(str(models_dir)))
+
+
+def test_a_network_separates_as_the_library_does(network_tools, tmp_path, models_dir):
+    mix = centre_and_left(3.1)
+    track = write(network_tools, "song.wav", mix)
+    (row,) = run(network_tools, track, separator="htdemucs")
+    pa.Table.from_pylist([row], schema=STEP.columns)
+    assert row["method"] == "htdemucs"
+    stored, rate_hz = soundfile.read(tmp_path / "artifacts" / row["vocals_path"], dtype="float32")
+    assert (rate_hz, stored.shape) == (RATE, (mix.shape[1], 2))
+    assert len(row["vocal_rms"]) == len(row["mix_rms"]) == 31
+
+    (file,) = card("htdemucs").files
+    model = load_model(models_dir / "htdemucs" / file.name)
+    samples = torch.from_numpy(soundfile.read(tmp_path / "source" / "song.wav")[0].T).float()
+    reference = samples.mean(0)
+    mean, std = reference.mean(), reference.std() + 1e-8
+    separated = apply_model(model, ((samples - mean) / std)[None], shifts=0, overlap=0.25)
+    expected = (separated * std + mean)[0, model.sources.index("vocals")].T.numpy()
+    assert np.abs(stored - expected).max() < 2 / 2**15  # steps of 16 bits
+
+
+def test_a_network_takes_mono_silence_and_other_rates_alone_or_together(network_tools, tmp_path):
+    tracks = [
+        write(network_tools, "mono.wav", centre_and_left(2.2)[:1]),
+        write(network_tools, "silent.wav", np.zeros((2, RATE), np.float32)),
+        write(network_tools, "slow.wav", centre_and_left(1.0)[:, ::2], rate_hz=22_050),
+        Track(track_id="id", path="gone.wav"),
+    ]
+    *together, error = run(network_tools, *tracks, separator="htdemucs")
+    assert error.reason == "missing"
+    for row, seconds in zip(together, (2.2, 1.0, 1.0), strict=True):
+        path = tmp_path / "artifacts" / row["vocals_path"]
+        audio = path.read_bytes()
+        info = soundfile.info(path)
+        assert (info.samplerate, info.channels) == (RATE, 2)
+        assert info.duration == pytest.approx(seconds, abs=1e-3)
+        (alone,) = run(network_tools, tracks[together.index(row)], separator="htdemucs")
+        assert path.read_bytes() == audio
+        assert np.array_equal(alone["vocal_rms"], row["vocal_rms"])
+        assert np.isfinite(row["vocal_rms"]).all()
+    assert not np.any(together[1]["vocal_rms"])
+
+
+def test_an_unreadable_track_stores_nothing_by_a_network_either(network_tools):
+    track = write(network_tools, "short.wav", centre_and_left(0.02))
+    (error,) = run(network_tools, track, separator="htdemucs")
+    assert error.reason == "too-short"
+    assert not network_tools.artifacts.files()
+
+
+def test_the_name_follows_the_weights(network_tools, tmp_path):
+    track = write(network_tools, "song.wav", centre_and_left(0.3))
+    (row,) = run(network_tools, track, separator="htdemucs")
+    config = SeparateConfig(separator="htdemucs")
+    assert row["vocals_path"] == vocals_path(
+        track, config, (network_tools.weights.revision("htdemucs"),)
+    )
+    assert row["vocals_path"] != vocals_path(track, config, (card("htdemucs").revision,))
+
+
+def test_a_checkpoint_of_the_user_separates(tools, tmp_path):
+    sources = ("accompaniment", "vocals")
+    path = tmp_path / "mine.th"
+    torch.save(package(make_network(HDemucs, sources, 1, TINY[HDemucs])), path)
+    tools = replace(tools, checkpoint=str(path))
+    track = write(tools, "song.wav", centre_and_left(1.1))
+    (row,) = run(tools, track, separator="checkpoint", checkpoint_sha256=sha256(path))
+    assert row["method"] == "checkpoint"
+    assert soundfile.info(tmp_path / "artifacts" / row["vocals_path"]).frames == round(1.1 * RATE)
+
+    with pytest.raises(CheckpointError, match="has changed"):
+        run(tools, track, separator="checkpoint", checkpoint_sha256="0" * 64)
+    with pytest.raises(CheckpointError, match="not on this machine"):
+        run(
+            replace(tools, checkpoint=str(tmp_path / "gone.th")),
+            track,
+            separator="checkpoint",
+            checkpoint_sha256="0" * 64,
+        )
+
+
+@pytest.mark.parametrize(
+    ("sources", "arguments", "message"),
+    [
+        (("drums", "bass"), {}, "knows no vocals, only: drums, bass"),
+        (("drums", "vocals"), {"samplerate": 22_050}, "separates at 22050 Hz, not at 44100 Hz"),
+        (("drums", "vocals"), {"audio_channels": 1}, "for 1 channels"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_refused(tools, tmp_path, sources, arguments, message):
+    path = tmp_path / "mine.th"
+    network = HDemucs(list(sources), channels=4, dconv_comp=2, **arguments)
+    torch.save(package(network), path)
+    tools = replace(tools, checkpoint=str(path))
+    track = write(tools, "song.wav", centre_and_left(0.5))
+    with pytest.raises(CheckpointError, match=message):
+        run(tools, track, separator="checkpoint", checkpoint_sha256=sha256(path))
+    assert not tools.artifacts.files()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"separator": "checkpoint"},
+        {"separator": "htdemucs", "checkpoint_sha256": "0" * 64},
+        {"separator": "checkpoint", "checkpoint_sha256": "no digest"},
+        {"separator": "htdemucs", "sample_rate_hz": 22_050},
+        {"separator": "demucs"},
+    ],
+)
+def test_contradictions_are_refused(config):
+    with pytest.raises(ValidationError):
+        SeparateConfig(**config)
+
+
+def test_networks_belong_on_a_gpu():
+    checkpoint = SeparateConfig(separator="checkpoint", checkpoint_sha256="0" * 64)
+    trained = SeparateConfig(separator="mdx_extra")
+    assert STEP.resource(SeparateConfig()) == "CPU"
+    assert STEP.resource(trained) == STEP.resource(checkpoint) == "GPU"
+    assert STEP.models(SeparateConfig()) == STEP.models(checkpoint) == ()
+    assert STEP.models(trained) == ("mdx_extra",)

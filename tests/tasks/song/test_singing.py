@@ -55,7 +55,13 @@ def test_finds_vibrato_and_breath(tmp_path: Path, method: str):
 
 @pytest.mark.parametrize(
     ("separation", "confidence"),
-    [("repet-centre", "low"), ("demucs", "high"), ("htdemucs_ft", "high")],
+    [
+        ("repet-centre", "low"),
+        ("htdemucs", "high"),
+        ("htdemucs_ft", "high"),
+        ("mdx_extra", "high"),
+        ("checkpoint", "high"),
+    ],
 )
 def test_confidence_is_that_of_the_separation(tmp_path: Path, separation: str, confidence: str):
     assert run(vocals()[:8000], tmp_path, "pyin", separation)["confidence"] == confidence
@@ -63,7 +69,7 @@ def test_confidence_is_that_of_the_separation(tmp_path: Path, separation: str, c
 
 @pytest.mark.parametrize("seconds", [0.05, 1.0])
 def test_silence_has_neither(tmp_path: Path, seconds: float):
-    row = run(np.zeros(int(seconds * RATE_HZ)), tmp_path, "pyin", "demucs")
+    row = run(np.zeros(int(seconds * RATE_HZ)), tmp_path, "pyin", "htdemucs")
     assert row.pop("confidence") == "high"
     assert all(values == [] for values in row.values())
 

@@ -1,6 +1,13 @@
-"""A real HTTP server on 127.0.0.1 that speaks the chat completions API."""
+"""A stand-in for OpenAI's service: an HTTP server on 127.0.0.1 that speaks its chat API.
+
+``python -m examples.chat_server COMMAND ...`` runs a command with its address and a key in
+the environment. No language model answers: each description comes back with a word before it.
+"""
 
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -77,6 +84,7 @@ class ChatServer:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def answer(self, request: dict[str, Any], key: str) -> Answer:
+        """What to send to a request; notes the request, its key and how many run at once."""
         with self._lock:
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
@@ -92,6 +100,7 @@ class ChatServer:
 
 @contextmanager
 def chat_server() -> Iterator[ChatServer]:
+    """The server, for as long as the block lasts."""
     state = ChatServer()
 
     class Handler(BaseHTTPRequestHandler):
@@ -130,3 +139,14 @@ def chat_server() -> Iterator[ChatServer]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def main() -> int:
+    """Run the command on the command line; returns its exit status."""
+    with chat_server() as state:
+        environment = {"OPENAI_BASE_URL": state.address, "OPENAI_API_KEY": "stand-in"}
+        return subprocess.run(sys.argv[1:], env=os.environ | environment).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""Planning over 100,000 finished tracks of twelve steps.
+
+``python -m benchmarks.planning`` fills the step tables with made-up rows, as a build of that
+many songs would have left them, and plans the build again: nothing is to be done. The first
+plan reads every part and notes what they hold, the second reads the notes; the limit holds for
+the second. Whatever the clock counts is in this process.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.measure import Figure, report
+from blocks.storage import Storage
+from flows.build_dataset_params import BuildDatasetParams
+from tasks.plan import BATCH_TRACKS, Plan, Stage, plan
+from tasks.step import COMMON_COLUMNS, Tools, Track
+from tasks.store import part_name
+
+MOST_SECONDS = 5.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--tracks", type=int, default=100_000)
+    options = parser.parse_args()
+    stages = BuildDatasetParams(profile="offline", llm=False).stages()[-12:]
+    tracks = [
+        Track(f"{at:032x}", f"{at}.flac", metadata={"artist": str(at % 997)})
+        for at in range(options.tracks)
+    ]
+    with tempfile.TemporaryDirectory() as name:
+        tables = Storage(name)
+        parts = fill(stages, tracks, tables)
+        first, _ = timed(stages, tracks, tables)
+        again, made = timed(stages, tracks, tables)
+        if made.batches:
+            raise RuntimeError("a finished build has nothing to do")
+        more = [*tracks, Track("f" * 32, "new.flac")]
+        one, made = timed(stages, more, tables)
+        if made.pending.total() != len(stages):
+            raise RuntimeError("one new song costs one row per step")
+    return report(
+        [
+            Figure("tracks", len(tracks)),
+            Figure("steps", len(stages)),
+            Figure("parts", parts),
+            Figure("first plan: every part is read and noted", first, "s"),
+            Figure("plan from the notes", again, "s", at_most=MOST_SECONDS),
+            Figure("  with one new song", one, "s", at_most=MOST_SECONDS),
+        ]
+    )
+
+
+def timed(stages: list[Stage], tracks: list[Track], tables: Storage) -> tuple[float, Plan]:
+    tools = Tools(Storage("songs"), Storage("vocals"))
+    start = time.perf_counter()
+    made = plan(stages, tracks, tables, tools, run_id="planning", workers=8)
+    return time.perf_counter() - start, made
+
+
+def fill(stages: list[Stage], tracks: list[Track], tables: Storage) -> int:
+    """Write the parts that a build would have left; returns how many."""
+    empty = plan(stages, tracks[:0], tables, Tools(Storage(""), Storage("")), run_id="", workers=1)
+    tools = Tools(Storage("songs"), Storage("vocals"))
+    made = plan(stages, tracks, empty.tables, tools, run_id="fill", workers=8)
+    parts = 0
+    for stage in stages:
+        name = stage.step.name
+        folder = Path(tables.address, name)
+        folder.mkdir(exist_ok=True)
+        for start in range(0, len(tracks), BATCH_TRACKS):
+            keys = made.keys[name][start : start + BATCH_TRACKS]
+            rows = [
+                {"key": key, "track_id": track.track_id, "status": "ok", "seconds": 0.5}
+                for key, track in zip(keys, tracks[start:], strict=False)
+            ]
+            table = pa.Table.from_pylist(rows, schema=COMMON_COLUMNS)
+            pq.write_table(table, folder / part_name(keys), compression="zstd")
+            parts += 1
+    return parts
+
+
+if __name__ == "__main__":
+    sys.exit(main())

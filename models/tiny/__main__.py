@@ -1,0 +1,15 @@
+"""Write tiny models into a folder: ``python -m models.tiny DIR [NAME ...]``."""
+
+import argparse
+from pathlib import Path
+
+from models.registry import CARDS
+from models.tiny.write import write
+
+parser = argparse.ArgumentParser(prog="python -m models.tiny", description=__doc__)
+parser.add_argument("folder", type=Path, metavar="DIR", help="where to; a folder per model")
+parser.add_argument("names", nargs="*", metavar="NAME", help="models to write (default: all)")
+options = parser.parse_args()
+for name in options.names or [name for name, card in CARDS.items() if card.files]:
+    write(options.folder, name)
+    print(f"{options.folder / name}")

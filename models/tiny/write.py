@@ -1,0 +1,54 @@
+"""One tiny model into its folder, with its manifest."""
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+from models.registry import ModelCard, card
+from models.weights import MANIFEST, read_manifest, write_manifest
+
+LICENCE = "CC0-1.0"
+"""Of tiny models, whose parameters are random numbers."""
+
+Writer = Callable[[ModelCard, Path], None]
+
+_WRITERS = {
+    "separation": "models.tiny.demucs",
+    "transcription": "models.tiny.whisper",
+    "audio-text-embedding": "models.tiny.clap",
+    "voice-embedding": "models.tiny.ecapa",
+    "codec": "models.tiny.encodec",
+    "music-embedding": "models.tiny.music_encoders",
+}
+"""Module that writes the models of a task: its ``write(card, folder)`` makes the files."""
+
+
+def write(models_dir: Path, name: str) -> Path:
+    """Write the tiny model that stands for a registered one; returns its folder.
+
+    The folder is replaced. The revision in its manifest begins with ``tiny-`` and
+    depends on every byte of the files.
+
+    Raises
+    ------
+    FileExistsError
+        If weights that are no tiny ones lie there.
+    """
+    model_card = card(name)
+    folder = models_dir / name
+    manifest = read_manifest(folder)
+    if folder.exists() and (manifest is None or not manifest.revision.startswith("tiny-")):
+        raise FileExistsError(f"{folder} holds something else than a tiny model; it stays")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    writer: Writer = import_module(_WRITERS[model_card.task]).write
+    writer(model_card, folder)
+    written = write_manifest(folder, model_card, revision="", licence=LICENCE)
+    digest = hashlib.sha256()
+    for file, record in sorted(written.files.items()):
+        digest.update(f"{file} {record.sha256}\n".encode())
+    (folder / MANIFEST).unlink()
+    write_manifest(folder, model_card, revision=f"tiny-{digest.hexdigest()[:12]}", licence=LICENCE)
+    return folder

@@ -1,0 +1,187 @@
+"""Weights on disk: a folder per model, and in it a manifest of what was put there.
+
+The manifest is what makes a folder a model: whoever fetches or writes the files
+writes it last. It says which revision they are, so that rows computed with other
+weights never pass for rows of the pinned ones.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from models.registry import ModelCard, ModelFile
+
+MANIFEST = "songmill.json"
+"""Name of the manifest in a model's folder."""
+
+SEEN = ".songmill-verified"
+"""Name of the file that remembers which contents were found right."""
+
+_CHUNK_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """What a file has to be: its SHA-256 in hexadecimal and its size."""
+
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What lies in a model's folder.
+
+    Attributes
+    ----------
+    name
+        The model.
+    revision
+        Revision of what lies there: the pinned one, or that of a tiny model.
+    licence, source
+        As the card has them, for a model that was fetched.
+    files
+        Every file of the model, by its path in the folder.
+    """
+
+    name: str
+    revision: str
+    licence: str
+    source: str
+    files: Mapping[str, FileRecord]
+
+    def to_json(self) -> str:
+        """The manifest as it is stored."""
+        return json.dumps(asdict(self), indent=2, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "Manifest":
+        """The manifest that :meth:`to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            If it is something else.
+        """
+        try:
+            content: dict[str, Any] = json.loads(text)
+            files = {name: FileRecord(**record) for name, record in content.pop("files").items()}
+            manifest = cls(files=files, **content)
+            # Names become paths: what comes from a bucket must not lead out of a folder.
+            inside = all(_is_inside(name) for name in (manifest.name, manifest.revision, *files))
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"no manifest of a model: {error}") from error
+        if not inside or "/" in manifest.name + manifest.revision:
+            raise ValueError("no manifest of a model: its names lead out of its folder")
+        return manifest
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """Manifest of a folder; None if the folder or the manifest is missing or damaged."""
+    try:
+        return Manifest.from_json((folder / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def write_manifest(folder: Path, card: ModelCard, *, revision: str, licence: str) -> Manifest:
+    """Write down what lies in a folder; the last thing to do when one is filled."""
+    files = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        hidden = any(part.startswith(".") for part in name.split("/"))
+        if path.is_file() and name != MANIFEST and not hidden:
+            files[name] = FileRecord(sha256(path), path.stat().st_size)
+    manifest = Manifest(card.name, revision, licence, card.source, files)
+    (folder / MANIFEST).write_text(manifest.to_json())
+    return manifest
+
+
+def problems(folder: Path, card: ModelCard) -> list[str]:
+    """What is wrong with a model's files, a phrase each; none if all are right.
+
+    Contents that were found right are remembered by size and time of change, and
+    not read again until either differs.
+    """
+    manifest = read_manifest(folder)
+    if manifest is None:
+        return ["it is not there" if not folder.is_dir() else f"{MANIFEST} is missing or damaged"]
+    found = mismatches(manifest, card)
+    seen = _read_seen(folder)
+    fresh: dict[str, list[Any]] = {}
+    for name, record in manifest.files.items():
+        path = folder / name
+        if not path.is_file():
+            found.append(f"{name} is missing")
+            continue
+        status = path.stat()
+        stamp = [status.st_size, status.st_mtime_ns, record.sha256]
+        if status.st_size != record.size_bytes:
+            found.append(f"{name} has {status.st_size:,} bytes instead of {record.size_bytes:,}")
+        elif seen.get(name) != stamp and sha256(path) != record.sha256:
+            found.append(f"{name} is damaged")
+        else:
+            fresh[name] = stamp
+    if fresh != seen:
+        _write_seen(folder, fresh)
+    return sorted(set(found))
+
+
+def mismatches(manifest: Manifest, card: ModelCard) -> list[str]:
+    """What a manifest says that a model's card does not, a phrase each."""
+    if manifest.name != card.name:
+        return [f"its folder holds {manifest.name}"]
+    found = [f"{file.name} is missing" for file in card.files if file.name not in manifest.files]
+    if manifest.revision == card.revision:
+        found += [
+            f"{file.name} is not the published one"
+            for file in card.files
+            if file.name in manifest.files and not _is_published(file, manifest.files[file.name])
+        ]
+    return found
+
+
+def forget(folder: Path) -> None:
+    """Let the next :func:`problems` read every file again."""
+    (folder / SEEN).unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _is_inside(name: str) -> bool:
+    return "\\" not in name and not any(part in ("", ".", "..") for part in name.split("/"))
+
+
+def _is_published(file: ModelFile, record: FileRecord) -> bool:
+    return (file.sha256 is None or record.sha256.startswith(file.sha256)) and (
+        file.size_bytes is None or record.size_bytes == file.size_bytes
+    )
+
+
+def _read_seen(folder: Path) -> dict[str, list[Any]]:
+    try:
+        seen: dict[str, list[Any]] = json.loads((folder / SEEN).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return seen
+
+
+def _write_seen(folder: Path, seen: Mapping[str, list[Any]]) -> None:
+    # A folder of weights may be read-only: then its contents are read every time.
+    try:
+        temporary = folder / f"{SEEN}.{os.getpid()}"
+        temporary.write_text(json.dumps(seen))
+        os.replace(temporary, folder / SEEN)
+    except OSError:
+        pass

@@ -1,0 +1,267 @@
+import json
+import shutil
+import socket
+
+import numpy as np
+import pytest
+import torch
+
+from models import registry, trust
+from models.mert import MertAdapter
+from models.tiny.write import write
+
+RATE_HZ = 24_000
+TOLERANCE = 2e-5
+"""Of values around 1: the positional convolution is one of spectra."""
+
+NAMES = ["mert-v1-95m", "mert-v1-330m"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def code_copies(tmp_path_factory):
+    """transformers keeps its copies of models' code out of the user's home."""
+    place = str(tmp_path_factory.mktemp("code"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", place)
+        patch.syspath_prepend(place)
+        yield
+
+
+@pytest.fixture
+def _allowed(monkeypatch):
+    monkeypatch.setenv(trust.VARIABLE, ",".join(NAMES))
+
+
+@pytest.fixture(scope="module")
+def models_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    for name in NAMES:
+        write(folder, name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def adapters(models_dir):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", refuse)
+        patch.setenv(trust.VARIABLE, ",".join(NAMES))
+        return {name: registry.load(name, "cpu", models_dir / name) for name in NAMES}
+
+
+@pytest.fixture(params=NAMES)
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def adapter(adapters, name):
+    return adapters[name]
+
+
+@pytest.fixture
+def library(models_dir, name):
+    """``model(**processor(audio), output_hidden_states=True)``, as MERT's card documents it."""
+    from transformers import AutoModel, Wav2Vec2FeatureExtractor
+
+    folder = models_dir / name
+    model = AutoModel.from_pretrained(folder, trust_remote_code=True, local_files_only=True)
+    processor = Wav2Vec2FeatureExtractor.from_pretrained(folder, local_files_only=True)
+
+    def call(window):
+        inputs = processor(window, sampling_rate=processor.sampling_rate, return_tensors="pt")
+        with torch.no_grad():
+            output = model(**inputs, output_hidden_states=True)
+        # The last one as in transformers 4, for which MERT's code was written: 5 takes it
+        # before the larger model's last norm.
+        states = [*output.hidden_states[:-1], output.last_hidden_state]
+        return [state[0].numpy() for state in states]
+
+    return call
+
+
+def refuse(*_):
+    raise AssertionError("the network is touched")
+
+
+def music(seconds, seed=0):
+    """Chords that change every half second, with some noise and an offset."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
+    pitch_hz = rng.choice([220.0, 277.2, 329.6, 440.0], size=(3, int(2 * seconds) + 1))
+    phase = 2 * np.pi * np.cumsum(pitch_hz[:, (2 * time).astype(int)], axis=1) / RATE_HZ
+    signal = 0.1 * np.sin(phase).sum(axis=0) + 0.02 * rng.standard_normal(len(time)) + 0.03
+    return signal.astype(np.float32)
+
+
+def test_it_says_what_the_published_models_promise(adapter):
+    assert (adapter.sample_rate_hz, adapter.frame_rate_hz) == (24_000, 75.0)
+    assert (adapter.dimensions, adapter.layers, adapter.min_samples) == (16, 3, 400)
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2, 3, None])
+def test_equals_the_library(adapter, library, layer):
+    for seconds in (3.0, 1.234):
+        window = music(seconds)
+        (features,) = adapter.embed([window], layer=layer)
+        expected = library(window)[-1 if layer is None else layer]
+        assert features.shape == expected.shape
+        assert features.dtype == np.float32
+        assert np.abs(features - expected).max() < TOLERANCE
+        assert features.std() > 0.1
+
+
+def test_frames_per_window(adapter):
+    assert [len(features) for features in adapter.embed([music(1.0), music(5.0)])] == [74, 374]
+
+
+def test_different_music_has_different_features(adapter):
+    one, other = adapter.embed([music(2.0, seed=1), music(2.0, seed=2)])
+    assert np.abs(one - other).max() > 0.05
+
+
+def test_a_window_depends_on_nothing_else_in_the_batch(adapter):
+    window = music(2.0)
+    alone = next(adapter.embed([window], batch_size=1))
+    among = list(adapter.embed([music(2.0, 1), music(0.7), window, music(2.0, 2)], batch_size=4))
+    assert np.array_equal(alone, among[2])
+
+
+def test_windows_of_several_lengths_in_one_call_equal_the_library(adapter, library):
+    # What a GPU does with a batch, on the processor.
+    windows = [music(2.0), music(0.7, 1), music(2.0, 2), music(0.7, 3), music(0.3, 4)]
+    for features, window in zip(adapter._infer(windows, 3), windows, strict=True):
+        assert np.abs(features - library(window)[-1]).max() < TOLERANCE
+
+
+def test_normalised_windows_are_those_of_the_extractor(adapter, models_dir, name):
+    from transformers import Wav2Vec2FeatureExtractor
+
+    processor = Wav2Vec2FeatureExtractor.from_pretrained(models_dir / name)
+    # As published: of the two models, only the smaller wants windows of one level.
+    assert processor.do_normalize == (name == "mert-v1-95m")
+    for window in (music(1.0), np.zeros(1000, np.float32)):
+        expected = processor(window, sampling_rate=RATE_HZ, return_tensors="np").input_values[0]
+        assert np.array_equal(adapter._prepare(window), expected)
+
+
+def test_silence_is_finite(adapter):
+    (features,) = adapter.embed([np.zeros(RATE_HZ, np.float32)])
+    assert features.shape == (74, 16)
+    assert np.isfinite(features).all()
+
+
+def test_the_shortest_window(adapter, library):
+    window = music(1.0)[:400]
+    (features,) = adapter.embed([window])
+    assert np.abs(features - library(window)[-1]).max() < TOLERANCE
+    assert len(features) == 1
+    with pytest.raises(ValueError, match="at least 400"):
+        list(adapter.embed([window[:-1]]))
+
+
+def test_an_unknown_layer_is_refused_at_once(adapter):
+    with pytest.raises(ValueError, match="not among 0 to 3"):
+        adapter.embed([], layer=4)
+
+
+@pytest.mark.usefixtures("_allowed")
+def test_the_precision_of_a_gpu_keeps_the_features(adapter, models_dir, name):
+    from transformers import AutoModel
+
+    model = AutoModel.from_pretrained(models_dir / name, trust_remote_code=True)
+    rough = MertAdapter(
+        model, "cpu", sample_rate_hz=RATE_HZ, normalise=adapter._normalise, dtype=torch.bfloat16
+    )
+    exact_features = next(adapter.embed([music(2.0)]))
+    features = next(rough.embed([music(2.0)]))
+    assert features.dtype == np.float32
+    assert np.abs(features - exact_features).max() > 0
+    cosine = (features * exact_features).sum(1) / (
+        np.linalg.norm(features, axis=1) * np.linalg.norm(exact_features, axis=1)
+    )
+    assert cosine.min() > 0.99
+
+
+def test_code_that_hands_out_no_hidden_states(adapters, models_dir, tmp_path, monkeypatch):
+    """The published code calls the encoder by itself, which hands out none in transformers 5."""
+    folder = shutil.copytree(models_dir / "mert-v1-95m", tmp_path / "model")
+    with open(folder / "modeling_MERT.py", "a") as file:
+        file.write(
+            """
+    def forward(self, input_values, attention_mask=None, output_hidden_states=None):
+        hidden = self.feature_projection(self.feature_extractor(input_values).transpose(1, 2))
+        return self.encoder(hidden, output_hidden_states=output_hidden_states)
+"""
+        )
+    monkeypatch.setenv(trust.VARIABLE, "mert-v1-95m")
+    adapter = registry.load("mert-v1-95m", "cpu", folder)
+    assert adapter._model(torch.zeros(1, 1000), output_hidden_states=True).hidden_states is None
+    window = music(1.0)
+    for layer in (0, 2, None):
+        features = next(adapter.embed([window], layer=layer))
+        expected = next(adapters["mert-v1-95m"].embed([window], layer=layer))
+        assert np.array_equal(features, expected)
+
+
+@pytest.mark.parametrize("file", ["configuration_MERT.py", "modeling_MERT.py"])
+def test_nothing_of_the_code_runs_unless_it_is_allowed(models_dir, tmp_path, monkeypatch, file):
+    folder = shutil.copytree(models_dir / "mert-v1-95m", tmp_path / "model")
+    trace = tmp_path / "it-ran"
+    code = (folder / file).read_text()
+    (folder / file).write_text(f"{code}\nopen({str(trace)!r}, 'w').close()\n")
+    monkeypatch.setenv(trust.VARIABLE, "mert-v1-330m")
+    with pytest.raises(trust.UntrustedCodeError, match="--trust_code mert-v1-95m"):
+        registry.load("mert-v1-95m", "cpu", folder)
+    assert not trace.exists()
+    trust.allow(["mert-v1-95m"])
+    registry.load("mert-v1-95m", "cpu", folder)
+    assert trace.exists()
+
+
+@pytest.mark.usefixtures("_allowed")
+@pytest.mark.parametrize("place", ["owner/other--modeling_MERT.MERTModel", "other.MERTModel"])
+def test_code_of_another_place_is_refused(models_dir, tmp_path, place):
+    folder = shutil.copytree(models_dir / "mert-v1-95m", tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    config["auto_map"]["AutoModel"] = place
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="none of its files"):
+        registry.load("mert-v1-95m", "cpu", folder)
+
+
+@pytest.mark.usefixtures("_allowed")
+def test_a_missing_weight_is_not_left_random(models_dir, tmp_path):
+    folder = shutil.copytree(models_dir / "mert-v1-95m", tmp_path / "model")
+    weights = torch.load(folder / "pytorch_model.bin", weights_only=True)
+    del weights["encoder.layers.1.feed_forward.output_dense.weight"]
+    torch.save(weights, folder / "pytorch_model.bin")
+    with pytest.raises(ValueError, match=r"layers\.1\.feed_forward\.output_dense\.weight"):
+        registry.load("mert-v1-95m", "cpu", folder)
+
+
+@pytest.mark.usefixtures("_allowed")
+def test_weights_of_an_older_torch(adapters, models_dir, tmp_path):
+    """The published file has the two parts of the normalised weight under older names."""
+    folder = shutil.copytree(models_dir / "mert-v1-95m", tmp_path / "model")
+    weights = torch.load(folder / "pytorch_model.bin", weights_only=True)
+    place = "encoder.pos_conv_embed.conv."
+    for part, older in (("original0", "weight_g"), ("original1", "weight_v")):
+        weights[place + older] = weights.pop(f"{place}parametrizations.weight.{part}")
+    torch.save(weights, folder / "pytorch_model.bin")
+    window = music(1.0)
+    features = next(registry.load("mert-v1-95m", "cpu", folder).embed([window]))
+    assert np.array_equal(features, next(adapters["mert-v1-95m"].embed([window])))
+
+
+class _Pickled:
+    def __reduce__(self):
+        return (print, ("a pickle ran",))
+
+
+@pytest.mark.usefixtures("_allowed")
+def test_a_pickle_among_the_weights_is_not_run(models_dir, tmp_path, capfd):
+    folder = shutil.copytree(models_dir / "mert-v1-95m", tmp_path / "model")
+    torch.save({"encoder.layer_norm.weight": _Pickled()}, folder / "pytorch_model.bin")
+    with pytest.raises(Exception, match=r"[Ww]eights.only"):
+        registry.load("mert-v1-95m", "cpu", folder)
+    assert "a pickle ran" not in capfd.readouterr().out

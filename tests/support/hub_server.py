@@ -1,0 +1,298 @@
+"""Real HTTP servers on 127.0.0.1: a hub of models, the store of its large files, plain files.
+
+They speak what the Hugging Face hub speaks to ``huggingface_hub``: the record of a
+repository, files by revision behind redirects, digests in headers, ranges. They count
+what they send, and fail as they are told to.
+"""
+
+import hashlib
+import json
+import re
+import sys
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote, urlsplit
+
+TOKEN = "hf_test"
+
+
+def git_sha1(content: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+@dataclass
+class Repository:
+    """A repository of one commit.
+
+    Attributes
+    ----------
+    files
+        Contents by name.
+    large
+        Names of files that lie in the store of large files.
+    gated, private
+        Whether the token is needed for files, or even to know of it.
+    """
+
+    files: dict[str, bytes]
+    large: tuple[str, ...] = ()
+    gated: bool = False
+    private: bool = False
+
+    @property
+    def commit(self) -> str:
+        """Digest of the contents, as long as git's."""
+        digest = hashlib.sha1()
+        for name, content in sorted(self.files.items()):
+            digest.update(name.encode() + git_sha1(content).encode())
+        return digest.hexdigest()
+
+
+@dataclass
+class HubServer:
+    """State of the servers.
+
+    Attributes
+    ----------
+    repositories
+        By ``owner/name``.
+    plain
+        Files below :attr:`plain_address`, by path.
+    sent
+        Bytes of bodies that were sent, by the last part of the path.
+    requests
+        Method and path of every request.
+    authorized
+        Hosts and paths that were given a token.
+    cuts
+        Name -> after how many bytes to break off, answer by answer.
+    statuses
+        Errors to answer file requests with, first.
+    answers
+        What is sent instead of a file's content.
+    ignores_ranges
+        Whether ranges are not known.
+    stalls
+        Name -> after how many bytes to wait for :attr:`go_on`, and then to break off.
+    """
+
+    repositories: dict[str, Repository] = field(default_factory=dict)
+    plain: dict[str, bytes] = field(default_factory=dict)
+    sent: Counter[str] = field(default_factory=Counter)
+    requests: list[str] = field(default_factory=list)
+    authorized: list[str] = field(default_factory=list)
+    cuts: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    statuses: list[int] = field(default_factory=list)
+    answers: dict[str, bytes] = field(default_factory=dict)
+    ignores_ranges: bool = False
+    stalls: dict[str, int] = field(default_factory=dict)
+    stalled: threading.Event = field(default_factory=threading.Event)
+    go_on: threading.Event = field(default_factory=threading.Event)
+    address: str = ""
+    store_address: str = ""
+
+    @property
+    def plain_address(self) -> str:
+        return f"{self.address}/plain"
+
+    def large_files(self) -> dict[str, tuple[str, bytes]]:
+        """Name and content of the store's files, by SHA-256."""
+        return {
+            hashlib.sha256(repository.files[name]).hexdigest(): (name, repository.files[name])
+            for repository in self.repositories.values()
+            for name in repository.large
+        }
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    state: HubServer
+    is_store = False
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        path = unquote(urlsplit(self.path).path)
+        self.state.requests.append(f"{self.command} {path}")
+        if "Authorization" in self.headers:
+            self.state.authorized.append(f"{self.headers['Host']}{path}")
+        if self.is_store:
+            name, content = self.state.large_files()[path.removeprefix("/store/")]
+            self.file(name, content, {})
+        elif path.startswith("/plain/"):
+            self.plain(path.removeprefix("/plain/"))
+        elif found := re.fullmatch(r"/api/models/([^/]+/[^/]+)/revision/([^/]+)", path):
+            self.record(*found.groups())
+        elif found := re.fullmatch(r"/(?:api/resolve-cache/models/)?(\w[^/]*/[^/]+)/(.+)", path):
+            repository, rest = found.groups()
+            rest = rest.removeprefix("resolve/")
+            revision, _, name = rest.partition("/")
+            self.resolve(repository, revision, name, direct=path.startswith("/api/"))
+        else:
+            self.error(404, "EntryNotFound")
+
+    def plain(self, name: str) -> None:
+        if name in self.state.plain:
+            self.file(name, self.state.plain[name], {})
+        else:
+            self.error(404, None)
+
+    def record(self, name: str, revision: str) -> None:
+        repository = self.repository(name, revision)
+        if repository is None:
+            return
+        siblings = []
+        for path, content in repository.files.items():
+            entry = {"rfilename": path, "size": len(content), "blobId": git_sha1(content)}
+            if path in repository.large:
+                digest = hashlib.sha256(content).hexdigest()
+                entry |= {
+                    "blobId": git_sha1(f"pointer to {digest}".encode()),
+                    "lfs": {"sha256": digest, "size": len(content), "pointerSize": 134},
+                }
+            siblings.append(entry)
+        record = {"id": name, "modelId": name, "sha": repository.commit, "siblings": siblings}
+        body = json.dumps(record | {"private": False, "tags": [], "downloads": 0}).encode()
+        self.answer(200, body, {"Content-Type": "application/json"})
+
+    def resolve(self, name: str, revision: str, path: str, direct: bool) -> None:
+        repository = self.repository(name, revision)
+        if repository is None:
+            return
+        if repository.gated and not self.has_token():
+            self.error(401, "GatedRepo")
+            return
+        if path not in repository.files:
+            self.error(404, "EntryNotFound")
+            return
+        content = repository.files[path]
+        headers = {"X-Repo-Commit": repository.commit, "ETag": f'"{git_sha1(content)}"'}
+        if path in repository.large:
+            digest = hashlib.sha256(content).hexdigest()
+            headers |= {
+                "X-Linked-ETag": f'"{digest}"',
+                "X-Linked-Size": str(len(content)),
+                "Location": f"{self.state.store_address}/store/{digest}?signature=secret",
+            }
+            self.answer(302, b"", headers)
+        elif not direct:
+            place = f"/api/resolve-cache/models/{name}/{repository.commit}/{path}"
+            self.answer(307, b"", headers | {"Location": place})
+        else:
+            self.file(path, content, headers)
+
+    def repository(self, name: str, revision: str) -> Repository | None:
+        """A repository that may be read; None after an answer that it may not."""
+        repository = self.state.repositories.get(name)
+        if repository is None or (repository.private and not self.has_token()):
+            # Who is nobody is not told what there is.
+            self.error(404 if self.has_token() else 401, "RepoNotFound")
+            return None
+        if revision not in ("main", repository.commit):
+            self.error(404, "RevisionNotFound")
+            return None
+        return repository
+
+    def has_token(self) -> bool:
+        return self.headers["Authorization"] == f"Bearer {TOKEN}"
+
+    def file(self, name: str, content: bytes, headers: dict[str, str]) -> None:
+        """Send a file, or the range that was asked for."""
+        state = self.state
+        content = state.answers.get(name, content)
+        if self.command == "GET" and state.statuses:
+            self.error(state.statuses.pop(0), None)
+            return
+        status, start = 200, 0
+        if (range_ := self.headers["Range"]) and not state.ignores_ranges:
+            start = int(range_.removeprefix("bytes=").partition("-")[0])
+            if start >= len(content):
+                self.answer(416, b"", {"Content-Range": f"bytes */{len(content)}"})
+                return
+            status = 206
+            headers = headers | {
+                "Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"
+            }
+        self.send_response(status)
+        for key, value in headers.items():
+            self.send_header(key, value)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        if self.command == "GET":
+            self.body(name, content[start:])
+
+    def body(self, name: str, rest: bytes) -> None:
+        state = self.state
+        cut = state.cuts[name].pop(0) if state.cuts[name] else len(rest)
+        stall = state.stalls.get(name, len(rest))
+        for at in range(0, cut, 1000):
+            if at >= stall:
+                state.stalled.set()
+                state.go_on.wait()
+                self.close_connection = True
+                return
+            part = rest[at : min(at + 1000, cut)]
+            try:
+                self.wfile.write(part)
+            except (BrokenPipeError, ConnectionResetError):
+                self.close_connection = True
+                return
+            state.sent[name] += len(part)
+        if cut < len(rest):
+            self.close_connection = True
+
+    def error(self, status: int, code: str | None) -> None:
+        body = b"{}"
+        headers = {"X-Error-Code": code} if code else {}
+        self.answer(status, body, headers | {"Content-Type": "application/json"})
+
+    def answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for key, value in headers.items():
+            self.send_header(key, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        # Clients are killed, and leave in the middle.
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
+@contextmanager
+def hub_server() -> Iterator[HubServer]:
+    """The servers, running inside the block."""
+    state = HubServer()
+    hub_handler = type("Handler", (_Handler,), {"state": state})
+    store_handler = type("StoreHandler", (_Handler,), {"state": state, "is_store": True})
+    servers = [_Server(("127.0.0.1", 0), each) for each in (hub_handler, store_handler)]
+    state.address, state.store_address = (
+        f"http://127.0.0.1:{server.server_address[1]}" for server in servers
+    )
+    threads = []
+    for server in servers:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        threads.append(thread)
+    try:
+        yield state
+    finally:
+        state.go_on.set()
+        for server, thread in zip(servers, threads, strict=True):
+            server.shutdown()
+            server.server_close()
+            thread.join()

@@ -1,14 +1,21 @@
-"""Where tasks run: workers of this machine, or a scheduler that is already there."""
+"""Where tasks run: workers of this machine, or a cluster that is already there."""
 
 import os
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prefect.blocks.core import Block
+from pydantic import Field
+
 HOST = "127.0.0.1"
 RESOURCES = ("CPU", "GPU")
+CONNECT_SECONDS = 10
 
 # Steps are single-threaded and workers are many: threads of the numeric
 # libraries would only fight over the cores, and their number would show in the
@@ -29,6 +36,46 @@ class ClusterError(Exception):
     """A cluster that cannot run the work; the message is one sentence for people."""
 
 
+class DaskCluster(Block):
+    """A Dask cluster by name, so that its address stands in one place."""
+
+    _block_type_slug = "dask-cluster"
+
+    address: str = Field(description="Address of the scheduler, such as tcp://10.0.0.5:8786.")
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a run asks of the cluster that it is about to use.
+
+    Attributes
+    ----------
+    resources
+        Dask resources of its steps.
+    batches
+        Batches of tracks: more workers than that would have nothing to do.
+    preflight
+        Called on every worker; says what that one lacks.
+    """
+
+    resources: frozenset[str]
+    batches: int
+    preflight: Callable[[], list[str]]
+
+
+_NEEDS: ContextVar[Needs | None] = ContextVar("needs", default=None)
+
+
+@contextmanager
+def needing(needs: Needs) -> Iterator[None]:
+    """Let the cluster that is started or entered within the block know what it is for."""
+    token = _NEEDS.set(needs)
+    try:
+        yield
+    finally:
+        _NEEDS.reset(token)
+
+
 def task_runner() -> Any:
     """Task runner of every flow: Dask, on whatever cluster the flow's parameters ask for."""
     from prefect_dask import DaskTaskRunner
@@ -38,29 +85,73 @@ def task_runner() -> Any:
 
 @contextmanager
 def compute() -> Iterator[Any]:
-    """Cluster of the flow run that is under way.
+    """Cluster of the flow run that is under way, entered when its first task is submitted.
 
-    Reads ``scheduler``, ``workers`` and ``device`` from the flow's params. With
-    a scheduler's address it yields that, after making sure that every resource
-    has a worker, since a task whose resource nobody has waits for ever.
-    Otherwise it starts one process per worker here, and ends them with the run.
+    Reads ``cluster``, ``workers`` and ``device`` from the flow's params. With a
+    cluster's address or block it yields the address, after making sure that the
+    workers there can do the work. Otherwise it starts one process per worker
+    here, no more than there are batches, and ends them with the run.
 
     Raises
     ------
     ClusterError
-        If the scheduler does not answer, or lacks a resource.
+        If the cluster does not answer, or lacks something.
     """
     from prefect.context import FlowRunContext
 
     context = FlowRunContext.get()
     assert context is not None, "compute() is entered by a flow run"
     params = (context.parameters or {})["params"]
-    if params.scheduler:
-        _check(params.scheduler)
-        yield params.scheduler
+    needs = _NEEDS.get()
+    if params.cluster:
+        address = resolve(params.cluster)
+        check(address, needs)
+        yield address
         return
-    with local_cluster(default_workers(params.workers), gpus(params.device)) as cluster:
+    workers = default_workers(params.workers)
+    if needs is not None:
+        workers = max(1, min(workers, needs.batches))
+    with local_cluster(workers, gpus(params.device)) as cluster:
         yield cluster
+
+
+def resolve(cluster: str) -> str:
+    """Address of a cluster that is given by its address, or by the name of a saved block.
+
+    Raises
+    ------
+    ClusterError
+        If there is no such block.
+    """
+    if "://" in cluster:
+        return cluster
+    try:
+        block = DaskCluster.load(cluster, _sync=True)  # type: ignore[call-arg]
+    except ValueError as error:
+        raise ClusterError(
+            f"--cluster {cluster} is neither an address (tcp://host:8786) nor the name of a saved "
+            "dask-cluster block."
+        ) from error
+    assert isinstance(block, DaskCluster)
+    return block.address
+
+
+def size(cluster: str | None, workers: int | None) -> int:
+    """Number of workers to keep busy: as asked for, or all there are.
+
+    Raises
+    ------
+    ClusterError
+        If a cluster does not answer, or has no worker.
+    """
+    if workers or not cluster:
+        return default_workers(workers)
+    address = resolve(cluster)
+    with _connected(address) as client:
+        count = len(client.scheduler_info(n_workers=-1)["workers"])
+    if not count:
+        raise ClusterError(f"The cluster at {address} has no workers: start some.")
+    return count
 
 
 def default_workers(workers: int | None) -> int:
@@ -88,11 +179,13 @@ def gpus(device: str) -> int:
 def local_cluster(cpu_workers: int, gpu_workers: int) -> Any:
     """Cluster of single-threaded processes on this machine, on the loopback interface.
 
-    Without GPU workers, CPU workers carry both resources.
+    Without GPU workers, CPU workers carry both resources. The machine's memory is
+    divided evenly: a worker that takes more than its share is restarted.
     """
     import dask
     from distributed import Nanny, Scheduler
     from distributed.deploy.spec import SpecCluster
+    from distributed.system import MEMORY_LIMIT
 
     # Numeric libraries read these when they load, which is before a worker starts.
     dask.config.set({"distributed.nanny.pre-spawn-environ": THREAD_VARIABLES})
@@ -115,6 +208,7 @@ def local_cluster(cpu_workers: int, gpu_workers: int) -> Any:
                     "host": HOST,
                     "dashboard_address": f"{HOST}:0",
                     "resources": owned,
+                    "memory_limit": MEMORY_LIMIT // len(environments),
                     "preload": ["blocks.worker"],
                     "env": {"CUDA_VISIBLE_DEVICES": visible},
                 },
@@ -125,17 +219,52 @@ def local_cluster(cpu_workers: int, gpu_workers: int) -> Any:
     )
 
 
-def _check(address: str) -> None:
+def check(address: str, needs: Needs | None) -> None:
+    """Make sure that a cluster can do what a run needs, instead of waiting for ever.
+
+    Raises
+    ------
+    ClusterError
+        If the scheduler does not answer, a resource has no worker, or a worker lacks
+        something; the message names what and where.
+    """
+    with _connected(address) as client:
+        workers = client.scheduler_info(n_workers=-1)["workers"].values()
+        for resource in sorted(frozenset(RESOURCES) if needs is None else needs.resources):
+            if not any(worker["resources"].get(resource) for worker in workers):
+                raise ClusterError(
+                    f"No worker of the scheduler at {address} has the resource {resource}: "
+                    f'start one with --resources "{resource}=1".'
+                )
+        if needs is not None:
+            _ask_workers(client, address, needs)
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[Any]:
     from distributed import Client
 
     try:
-        with Client(address, timeout=10, set_as_default=False) as client:
-            workers = client.scheduler_info(n_workers=-1)["workers"].values()
+        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
         raise ClusterError(f"No Dask scheduler answers at {address}.") from error
-    for resource in RESOURCES:
-        if not any(worker["resources"].get(resource) for worker in workers):
-            raise ClusterError(
-                f"No worker of the scheduler at {address} has the resource {resource}: start "
-                f'one with --resources "{resource}=1".'
-            )
+    with client:
+        yield client
+
+
+def _ask_workers(client: Any, address: str, needs: Needs) -> None:
+    answers = client.run(needs.preflight, on_error="return")
+    lacking: Counter[str] = Counter()
+    example: dict[str, str] = {}
+    for worker, answer in answers.items():
+        # What cannot be asked cannot import the project, or an older one.
+        lacks = answer if isinstance(answer, list) else ["the project: it has to be installed"]
+        for what in lacks:
+            lacking[what] += 1
+            example.setdefault(what, worker)
+    if lacking:
+        said = "; ".join(
+            f"{count} of {len(answers)} ({example[what]}): {what}"
+            for what, count in lacking.most_common(5)
+        )
+        raise ClusterError(f"Workers of the cluster at {address} lack something: {said}.")

@@ -12,6 +12,7 @@ from prefect.runtime import flow_run
 from pydantic import ValidationError
 
 from blocks import cluster, server
+from blocks.cluster import Needs
 from blocks.storage import Storage, StorageError
 from flows import cli, pipeline, progress
 from flows.build_dataset_params import BuildDatasetParams
@@ -20,6 +21,7 @@ from flows.estimate import estimate
 from models.llm import LlmError, check_access
 from tasks import runs
 from tasks.plan import Plan, Stage, fetched_models, plan
+from tasks.preflight import Preflight, code_digest
 from tasks.runs import Runs
 from tasks.song import dataset, discover
 from tasks.song.assemble import assemble
@@ -46,8 +48,7 @@ def build_dataset(params: BuildDatasetParams) -> dict[str, Any]:
     run = history.start(params.run_name, str(flow_run.id), params.model_dump(mode="json"))
     try:
         with progress.shown(made.pending) as advance:
-            in_flight = 2 * cluster.default_workers(params.workers) + 1
-            pipeline.run(made, in_flight=in_flight, progress=advance)
+            pipeline.run(made, params.workers_wanted, needs(params, made), progress=advance)
         content = conclude(params, made, found)
     except (KeyboardInterrupt, TerminationSignal):
         history.finish(run, "interrupted")
@@ -152,9 +153,23 @@ def prepare(params: BuildDatasetParams) -> tuple[Plan, Discovery]:
         params.checkpoints.below("steps"),
         params.tools(),
         run_id=str(flow_run.id),
-        workers=cluster.default_workers(params.workers),
+        workers=params.workers_wanted,
     )
     return made, found
+
+
+def needs(params: BuildDatasetParams, made: Plan) -> Needs:
+    """What the plan asks of a cluster."""
+    tools = params.tools()
+    preflight = Preflight(
+        code_digest(),
+        readable=[tools.source],
+        writable=[tools.artifacts, made.tables],
+        weights=tools.weights,
+        models=fetched_models(made.stages),
+    )
+    resources = {stage.step.resource(stage.config) for stage in made.stages}
+    return Needs(frozenset(resources), len(made.batches), preflight)
 
 
 def survey(params: BuildDatasetParams) -> Discovery:
@@ -207,7 +222,7 @@ def _command(params: BuildDatasetParams) -> None:
         workers = cluster.default_workers(params.workers)
         try:
             tracks = survey(params).tracks
-            gpus = cluster.gpus(params.device)
+            gpus = params.gpus
             print(estimate(params.stages(), tracks, params.tools(), workers=workers, gpus=gpus))
         except ValueError as error:
             raise UsageError(f"{params.audio_dir}: {error}.") from error

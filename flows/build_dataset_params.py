@@ -5,10 +5,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, model_validator
-from tasks.song.clap import ClapConfig
-from tasks.song.clap_text import ClapTextConfig
-from tasks.song.ecapa import EcapaConfig
-from tasks.song.transcribe import TranscribeConfig
 
 from blocks import cluster
 from blocks.storage import Storage
@@ -17,8 +13,11 @@ from models.llm import LlmSettings
 from models.weights import sha256
 from tasks.plan import Stage
 from tasks.song import schema
+from tasks.song.clap import ClapConfig
+from tasks.song.clap_text import ClapTextConfig
 from tasks.song.dataset import Paths
 from tasks.song.discover import Shard, ShardBy
+from tasks.song.ecapa import EcapaConfig
 from tasks.song.enhance import EnhanceConfig
 from tasks.song.features import FeaturesConfig
 from tasks.song.lyrics import LyricsConfig
@@ -30,6 +29,7 @@ from tasks.song.prompts import PromptsConfig
 from tasks.song.sections import SectionsConfig
 from tasks.song.separate import SeparateConfig, Separator
 from tasks.song.singing import SingingConfig
+from tasks.song.transcribe import TranscribeConfig
 from tasks.song.voice import VoiceConfig
 from tasks.step import Tools
 from tasks.weights import Weights, default_address
@@ -132,7 +132,9 @@ class BuildDatasetParams(FlowParams):
         json_schema_extra=_COMPUTE,
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="Where models run.", json_schema_extra=_COMPUTE
+        "auto",
+        description="Where models run; of a --cluster, only cuda uses the GPUs.",
+        json_schema_extra=_COMPUTE,
     )
     separator: str | None = Field(
         None,
@@ -140,9 +142,10 @@ class BuildDatasetParams(FlowParams):
         "weights) or the path of a Demucs checkpoint (default: by the profile).",
         json_schema_extra=_COMPUTE,
     )
-    scheduler: str | None = Field(
+    cluster: str | None = Field(
         None,
-        description="Address of a running Dask scheduler to use instead of this machine.",
+        description="Dask cluster to use instead of this machine: address of its scheduler, or "
+        "name of a saved dask-cluster block.",
         json_schema_extra=_COMPUTE,
     )
     estimate_time: bool = Field(
@@ -248,6 +251,17 @@ class BuildDatasetParams(FlowParams):
         cache = self.llm_cache or self.paths.folder / "prompts.sqlite"
         return LlmSettings(cache, self.llm_concurrency, self.llm_budget_usd)
 
+    def workers_wanted(self) -> int:
+        """Workers to keep busy; another cluster is asked how many it has."""
+        return cluster.size(self.cluster, self.workers)
+
+    @property
+    def gpus(self) -> int:
+        """GPUs that the run uses; of another cluster all that is known is that it has some."""
+        if self.cluster:
+            return int(self.device == "cuda")
+        return cluster.gpus(self.device)
+
     @property
     def weights(self) -> Weights:
         """Where the weights of models lie."""
@@ -265,7 +279,7 @@ class BuildDatasetParams(FlowParams):
         return Tools(
             source=Storage(self.audio_dir),
             artifacts=self.vocals,
-            device="cuda" if cluster.gpus(self.device) else "cpu",
+            device="cuda" if self.gpus else "cpu",
             batch_size=self.batch_size,
             llm=self.llm_settings,
             weights=self.weights,
@@ -339,5 +353,5 @@ class BuildDatasetParams(FlowParams):
     def _pitch(self) -> PitchConfig:
         if self.pitch.method != "crepe" or self.pitch.crepe_model != "auto":
             return self.pitch
-        crepe = "full" if cluster.gpus(self.device) else "tiny"
+        crepe = "full" if self.gpus else "tiny"
         return self.pitch.model_copy(update={"crepe_model": crepe})

@@ -18,7 +18,7 @@ from blocks.storage import StorageError
 from flows import cli
 from flows.build_dataset_params import BuildDatasetParams
 from flows.cli import FlowParams, UsageError
-from models import registry
+from models import registry, trust
 from models.registry import CARDS, ModelCard
 from tasks import fetch, hub
 from tasks.fetch import Advance, Fetched, FetchError, State
@@ -168,8 +168,8 @@ def _pull(params: FetchModelsParams, names: Sequence[str]) -> None:
             failed[card.name] = [f"{error}."]
     if custom := [card.name for card in cards if card.custom_code and card.name not in failed]:
         print(
-            f"Code of their own comes with {', '.join(custom)}: it runs only where --trust_code "
-            "names the model."
+            f"Code of their own comes with {', '.join(custom)}: it runs only where "
+            f"{trust.VARIABLE} names the model."
         )
     if failed:
         raise FetchError(failed)

@@ -6,7 +6,7 @@ from typing import Any
 
 from prefect.futures import PrefectFuture
 
-from blocks.cluster import ClusterError
+from blocks.cluster import ClusterError, Needs, needing
 from tasks.audio import printable
 from tasks.batch import Job, Outcome, load_step, run_batch
 from tasks.plan import Plan
@@ -15,27 +15,42 @@ Progress = Callable[[str, int, int], None]
 """Called with a step's name, tracks done and tracks failed, as batches finish."""
 
 
-def run(plan: Plan, *, in_flight: int, progress: Progress) -> None:
+def run(plan: Plan, workers: Callable[[], int], needs: Needs, progress: Progress) -> None:
     """Submit the batches of a plan to the flow's task runner, and wait for them.
 
     A batch's whole chain is submitted before the next one, at a priority that
     falls with its number, so that batches finish one after the other; no more
-    than `in_flight` of them are under way.
+    than two per worker and one are under way.
+
+    Parameters
+    ----------
+    plan
+        What to do; nothing of the following is looked at if that is nothing.
+    workers
+        Number of workers to keep busy.
+    needs
+        What the plan asks of the cluster.
+    progress
+        Told of every batch of a step that is done.
 
     Raises
     ------
     ClusterError
-        If workers keep dying.
+        If the cluster lacks something, or workers keep dying.
     Exception
         Whatever a step raised that was not a TrackError.
     """
+    if not plan.batches:
+        return
+    in_flight = 2 * workers() + 1
     under_way: deque[list[tuple[Job, PrefectFuture[Any]]]] = deque()
-    for number, jobs in enumerate(plan.batches):
-        if len(under_way) >= in_flight:
+    with needing(needs):
+        for number, jobs in enumerate(plan.batches):
+            if len(under_way) >= in_flight:
+                _finish(plan, under_way.popleft(), progress)
+            under_way.append(_submit(number, jobs))
+        while under_way:
             _finish(plan, under_way.popleft(), progress)
-        under_way.append(_submit(number, jobs))
-    while under_way:
-        _finish(plan, under_way.popleft(), progress)
 
 
 def _submit(number: int, jobs: Sequence[Job]) -> list[tuple[Job, PrefectFuture[Any]]]:

@@ -58,7 +58,7 @@ def check(card: ModelCard) -> None:
     if card.custom_code and not is_allowed(card.name):
         raise UntrustedCodeError(
             f"{card.name} runs code that comes with its weights ({', '.join(code_files(card))}): "
-            f"read it and pass --trust_code {card.name} to allow it."
+            f"read it, and allow it by {VARIABLE}={card.name} in the environment."
         )
 
 

@@ -38,8 +38,9 @@ SNIFF_BYTES = 64
 MIN_SECONDS = 0.05
 """Less audio than this is taken for a file that could not be decoded."""
 
-CACHE_BYTES = 512 * 2**20
-"""Decoded audio that a worker process keeps, so that steps of one batch share it."""
+CACHE_BYTES = 192 * 2**20
+"""Decoded audio that a worker process keeps, so that steps of one batch share it: that of 32
+clips of 30 s. A batch of whole songs would need gigabytes, and is decoded once per step."""
 
 
 def sniff(head: bytes) -> str | None:

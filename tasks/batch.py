@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from typing import Any
 
@@ -99,7 +99,10 @@ def run(job: Job) -> Outcome:
     runnable = [at for at, result in enumerate(results) if result is None]
     if runnable:
         usable = {name: [_usable(rows[at]) for at in runnable] for name, rows in by_name.items()}
-        computed = step.run([job.tracks[at] for at in runnable], usable, job.config, job.tools)
+        # A worker without a GPU may run a model as well, if its step belongs on a CPU.
+        on_cpu = step.resource(job.config) == "CPU"
+        tools = replace(job.tools, device="cpu") if on_cpu else job.tools
+        computed = step.run([job.tracks[at] for at in runnable], usable, job.config, tools)
         if len(computed) != len(runnable):
             raise RuntimeError(
                 f"step {step.name} returned {len(computed)} rows for {len(runnable)} tracks"

@@ -6,7 +6,7 @@ among many costs one song.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from blocks.storage import Storage
@@ -129,7 +129,7 @@ def plan(
     tools: Tools,
     *,
     run_id: str,
-    workers: int,
+    workers: int | Callable[[], int],
 ) -> Plan:
     """Find out what is missing for the last stage's rows, and form batches of it.
 
@@ -146,16 +146,19 @@ def plan(
     run_id
         Identity of this run, which a retried flow run keeps.
     workers
-        Number of workers to keep busy.
+        Number of workers to keep busy; only asked for if there is something to do.
     """
     entries = {stage.step.name: StepTable(tables, stage.step).index() for stage in stages}
     keys = _keys(stages, tracks, tools)
     result = Plan(stages, tracks, keys, entries, tables, identity(tables), tools.weights)
     missing = _missing(stages, keys, entries, len(tracks))
     waiting = [at for at in range(len(tracks)) if any(flags[at] for flags in missing.values())]
+    if not waiting:
+        return result
     # As few batches as fit, and as many for one worker as for the other.
+    workers = workers() if callable(workers) else workers
     rounds = -(-len(waiting) // (BATCH_TRACKS * workers))
-    size = max(1, -(-len(waiting) // max(1, rounds * workers)))
+    size = -(-len(waiting) // (rounds * workers))
     for start in range(0, len(waiting), size):
         batch = waiting[start : start + size]
         result.batches.append(list(_jobs(result, batch, missing, tools, run_id)))

@@ -1,4 +1,6 @@
 import os
+from collections.abc import Callable, Iterator
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -6,8 +8,8 @@ import pytest
 from distributed import Client, LocalCluster
 from prefect.context import FlowRunContext
 
-from blocks import cluster
-from blocks.cluster import ClusterError
+from blocks import cluster, server
+from blocks.cluster import ClusterError, Needs
 
 
 def scheduler_with(*resources: str) -> Any:
@@ -23,17 +25,17 @@ def scheduler_with(*resources: str) -> Any:
     )
 
 
-def entered(**params: Any) -> Any:
-    """Cluster that a flow run with these parameters gets."""
-    values = {"scheduler": None, "workers": 1, "device": "cpu", **params}
+def entered(look: Callable[[Any], Any] = lambda found: found, **params: Any) -> Any:
+    """Look at the cluster that a flow run with these parameters gets."""
+    values = {"cluster": None, "workers": 1, "device": "cpu", **params}
     context = FlowRunContext.model_construct(parameters={"params": SimpleNamespace(**values)})
     with context, cluster.compute() as found:
-        return found
+        return look(found)
 
 
 def test_a_scheduler_without_a_needed_resource_is_one_clear_sentence():
     with scheduler_with("CPU") as running, pytest.raises(ClusterError) as raised:
-        entered(scheduler=running.scheduler_address)
+        entered(cluster=running.scheduler_address)
     message = str(raised.value)
     assert running.scheduler_address in message
     assert '--resources "GPU=1"' in message
@@ -44,13 +46,13 @@ def test_a_scheduler_without_a_needed_resource_is_one_clear_sentence():
 def test_a_scheduler_that_has_everything_is_used():
     with scheduler_with("CPU", "GPU") as running:
         address = running.scheduler_address
-        assert entered(scheduler=address) == address
+        assert entered(cluster=address) == address
 
 
-@pytest.mark.parametrize("address", ["nonsense", "http://127.0.0.1:9", "127.0.0.1:notaport"])
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:notaport", "http://127.0.0.1:9"])
 def test_an_address_that_is_none_is_one_clear_sentence(address: str):
     with pytest.raises(ClusterError, match=address):
-        entered(scheduler=address)
+        entered(cluster=address)
 
 
 def test_workers_of_this_machine_are_single_threaded_local_and_have_every_resource():
@@ -89,3 +91,68 @@ def test_a_gpu_that_is_not_there_is_said_so():
     if cluster.gpus("auto") == 0:
         with pytest.raises(ClusterError, match=r"no NVIDIA GPU"):
             cluster.gpus("cuda")
+
+
+@pytest.fixture(scope="module")
+def _own_server() -> Iterator[None]:
+    with server.running():
+        yield
+
+
+def needs(lacks: list[str], batches: int = 3, resources: tuple[str, ...] = ("CPU",)) -> Needs:
+    return Needs(frozenset(resources), batches, partial(list, lacks))
+
+
+def test_a_worker_that_lacks_something_is_told_of_before_any_work():
+    with (
+        scheduler_with("CPU") as running,
+        cluster.needing(needs(["no access to /songs"])),
+        pytest.raises(ClusterError) as raised,
+    ):
+        entered(cluster=running.scheduler_address)
+    message = str(raised.value)
+    assert "1 of 1 (tcp://127.0.0.1" in message
+    assert message.endswith("no access to /songs.")
+
+
+def test_only_the_resources_of_the_run_are_asked_for():
+    with scheduler_with("CPU") as running, cluster.needing(needs([])):
+        address = running.scheduler_address
+        assert entered(cluster=address) == address
+
+
+def test_a_worker_without_the_project_is_told_of():
+    def of_elsewhere() -> list[str]:
+        raise ModuleNotFoundError("No module named 'tasks'")
+
+    asked = Needs(frozenset({"CPU"}), 1, of_elsewhere)
+    with (
+        scheduler_with("CPU") as running,
+        cluster.needing(asked),
+        pytest.raises(ClusterError, match="the project"),
+    ):
+        entered(cluster=running.scheduler_address)
+
+
+def test_no_more_workers_start_than_there_are_batches():
+    def count(running: Any) -> int:
+        return len(running.worker_spec)
+
+    with cluster.needing(needs([], batches=1)):
+        assert entered(count, workers=4) == 1
+    assert entered(count, workers=2) == 2
+
+
+@pytest.mark.usefixtures("_own_server")
+def test_a_saved_block_names_a_cluster():
+    cluster.DaskCluster(address="tcp://127.0.0.1:8786").save("studio", overwrite=True)
+    assert cluster.resolve("studio") == "tcp://127.0.0.1:8786"
+    with pytest.raises(ClusterError, match="--cluster nowhere is neither an address"):
+        cluster.resolve("nowhere")
+
+
+def test_the_workers_of_a_cluster_are_counted():
+    with scheduler_with("CPU") as running:
+        assert cluster.size(running.scheduler_address, None) == 1
+        assert cluster.size(running.scheduler_address, 5) == 5
+    assert cluster.size(None, 3) == 3

@@ -165,7 +165,7 @@ def test_addresses_where_nobody_answers_are_one_sentence(folder: Path):
     assert done.status == 1
     assert nowhere in one_sentence(done)
 
-    done = build(folder / "songs", folder / "X.json", "--scheduler", "tcp://127.0.0.1:9")
+    done = build(folder / "songs", folder / "X.json", "--cluster", "tcp://127.0.0.1:9")
     assert done.status == 1
     assert "tcp://127.0.0.1:9" in one_sentence(done)
 

@@ -22,7 +22,7 @@ from tests.flows.conftest import (
 )
 
 STEPS = [stage.step.name for stage in BuildDatasetParams(profile="offline").stages()]
-NOWHERE = ("--scheduler", "tcp://127.0.0.1:9")
+NOWHERE = ("--cluster", "tcp://127.0.0.1:9")
 """A cluster that cannot be had: whoever succeeds with it needed none."""
 
 

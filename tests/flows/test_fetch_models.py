@@ -140,7 +140,7 @@ def interrupt_and_go_on(server: HubServer, toys: list[ModelCard], tmp_path: Path
     assert output.splitlines() == [
         f"toy: 100 kB fetched (revision {commit}, 400 kB)",
         "plain: 400 kB fetched (revision 0123abcd, 400 kB)",
-        "Code of their own comes with toy: it runs only where --trust_code names the model.",
+        "Code of their own comes with toy: it runs only where SONGMILL_TRUST_CODE names the model.",
     ]
     assert server.sent["model.bin"] == 100_000
     for name in ("toy", "plain"):

@@ -210,7 +210,7 @@ def test_nothing_of_the_code_runs_unless_it_is_allowed(models_dir, tmp_path, mon
     code = (folder / file).read_text()
     (folder / file).write_text(f"{code}\nopen({str(trace)!r}, 'w').close()\n")
     monkeypatch.setenv(trust.VARIABLE, "mert-v1-330m")
-    with pytest.raises(trust.UntrustedCodeError, match="--trust_code mert-v1-95m"):
+    with pytest.raises(trust.UntrustedCodeError, match="SONGMILL_TRUST_CODE=mert-v1-95m"):
         registry.load("mert-v1-95m", "cpu", folder)
     assert not trace.exists()
     trust.allow(["mert-v1-95m"])

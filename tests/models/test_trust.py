@@ -21,7 +21,7 @@ def test_code_is_refused_in_one_sentence():
     message = str(caught.value)
     assert "mert-v1-95m" in message
     assert "configuration_MERT.py, modeling_MERT.py" in message
-    assert "--trust_code mert-v1-95m" in message
+    assert "SONGMILL_TRUST_CODE=mert-v1-95m" in message
     assert "\n" not in message
 
 
@@ -30,7 +30,7 @@ def test_a_model_is_allowed_by_its_name_only():
     trust.check(MERT)
     assert trust.is_allowed("mert-v1-95m")
     assert not trust.is_allowed("mert-v1-330m")
-    with pytest.raises(trust.UntrustedCodeError, match="--trust_code mert-v1-330m"):
+    with pytest.raises(trust.UntrustedCodeError, match="SONGMILL_TRUST_CODE=mert-v1-330m"):
         trust.check(registry.card("mert-v1-330m"))
 
 

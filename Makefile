@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.songmill-ready
 TINY := htdemucs whisper-large-v3 clap-music-and-speech ecapa-voxceleb
 
-.PHONY: help demo demo-full gpu test lint format lock bench clean
+.PHONY: help demo demo-full cluster gpu test lint format lock bench clean
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,9 @@ demo-full: $(READY) ## The same with every model: tiny ones, and a stand-in for 
 		--audio_dir demo/full/songs --output demo/full/dataset.json --models_dir demo/models \
 		--metadata_mapping demo/full/songs/metadata.json
 	$(BIN)/python -m examples.columns demo/full/dataset
+
+cluster: $(READY) ## Run a whole cluster on this machine until Ctrl-C: server, workers, store
+	$(BIN)/python -m deployments.local
 
 gpu: $(READY) ## Add what Whisper needs on an NVIDIA GPU
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable ".[cuda]"
@@ -48,6 +51,9 @@ lock: $(VENV)/bin/uv ## Pin all dependencies anew, with hashes
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --upgrade --quiet \
 		--custom-compile-command "make lock" --output-file requirements.lock
+	echo "nvidia-cublas-cu12>=12.4" | $(BIN)/uv pip compile - --python-platform linux \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --quiet \
+		--output-file docker/cuda.lock
 
 clean: ## Remove what the demo and the tests leave behind
 	rm -rf demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

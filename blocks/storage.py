@@ -2,22 +2,21 @@
 
 import errno
 import os
-import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
-from urllib.parse import urlencode, urlsplit
+from typing import TYPE_CHECKING
 
-COPY_BYTES = 8 * 2**20
-"""How much of an object is in memory while it is copied."""
+from blocks.storage_error import StorageError
 
+if TYPE_CHECKING:
+    from blocks.s3 import Bucket
 
-class StorageError(Exception):
-    """A result that could not be stored; the message is one sentence for people."""
+PIECE_BYTES = 2**20
+"""How much of a local file is in memory while it is read in pieces."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +29,30 @@ class Storage:
     Parameters
     ----------
     address
-        Path of a folder, or ``s3://bucket/prefix``. Credentials and region of a
-        bucket come from the usual ``AWS_*`` variables; ``AWS_ENDPOINT_URL``
-        names a store other than Amazon's.
+        Path of a folder, or ``s3://bucket/prefix``, for which boto3 finds
+        credentials, region and endpoint: in ``AWS_*`` variables, a profile, or the
+        machine's role. ``s3://NAME@bucket/prefix`` takes them from the Prefect
+        block ``aws-credentials/NAME``.
+
+    Raises
+    ------
+    StorageError
+        If the address names no bucket, or holds a secret.
     """
 
     address: str
+
+    def __post_init__(self) -> None:
+        if self.is_local:
+            return
+        if ":" in self._host:
+            # It would end up in manifests, logs and the UI.
+            raise StorageError(
+                "The address of a bucket must not hold keys (s3://KEY:SECRET@...): give them by "
+                "AWS_* variables, a profile, or the name of a Prefect block (s3://NAME@bucket)."
+            )
+        if not self._host.rpartition("@")[2]:
+            raise StorageError(f"{self.address} names no bucket: s3://bucket/prefix does.")
 
     @property
     def is_local(self) -> bool:
@@ -56,9 +73,22 @@ class Storage:
         """
         if self.is_local:
             return self._local(path).read_bytes()
-        filesystem, key = self._remote(path)
-        with filesystem.open_input_stream(key) as stream:
-            return bytes(stream.read())
+        return b"".join(self.pieces(path))
+
+    def pieces(self, path: str) -> Iterator[bytes]:
+        """Content of one file, one piece after the other.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        """
+        if not self.is_local:
+            yield from self._bucket.pieces(self._key(path))
+            return
+        with open(self._local(path), "rb") as file:
+            while piece := file.read(PIECE_BYTES):
+                yield piece
 
     def write_bytes(self, path: str, data: bytes) -> None:
         """Store one file, whole or not at all.
@@ -66,27 +96,34 @@ class Storage:
         Raises
         ------
         StorageError
-            If the disk is full or the folder cannot be written.
+            If the disk is full, or the folder or bucket cannot be written.
         """
         if self.is_local:
             with self.writing(path) as temporary:
                 temporary.write_bytes(data)
             return
-        filesystem, key = self._remote(path)
-        with filesystem.open_output_stream(key) as stream:
-            stream.write(data)
+        self._bucket.put(self._key(path), data)
 
     @contextmanager
     def reading(self, path: str) -> Iterator[Path]:
-        """Local path of a file, for libraries that open files by name."""
+        """Local path of a file, for libraries that open files by name.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such object.
+        StorageError
+            If the disk is too full for a copy of it.
+        """
         if self.is_local:
             yield self._local(path)
             return
-        filesystem, key = self._remote(path)
-        with TemporaryDirectory(prefix="songmill-") as folder:
-            local = Path(folder) / Path(path).name
-            with filesystem.open_input_stream(key) as source, open(local, "wb") as target:
-                shutil.copyfileobj(source, target, COPY_BYTES)
+        with _temporary_copy(path) as local:
+            pieces = self.pieces(path)
+            first = next(pieces, b"")
+            with _explained(local), open(local, "wb") as target:
+                target.write(first)
+                target.writelines(pieces)
             yield local
 
     @contextmanager
@@ -98,31 +135,21 @@ class Storage:
         Raises
         ------
         StorageError
-            If the disk is full or the folder cannot be written.
+            If the disk is full, or the folder or bucket cannot be written.
         """
         if not self.is_local:
-            with TemporaryDirectory(prefix="songmill-") as folder:
-                local = Path(folder) / Path(path).name
+            with _temporary_copy(path) as local, _explained(local):
                 yield local
-                filesystem, key = self._remote(path)
-                try:
-                    with open(local, "rb") as source, filesystem.open_output_stream(key) as sink:
-                        shutil.copyfileobj(source, sink, COPY_BYTES)
-                except BaseException:
-                    # Closing the stream has stored what had arrived.
-                    with suppress(OSError):
-                        filesystem.delete_file(key)
-                    raise
+                self._bucket.upload(self._key(path), local)
             return
         target = self._local(path)
         # The suffix stays, since writers choose a format by it.
         temporary = target.with_name(f".{uuid.uuid4().hex}{target.suffix}")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            yield temporary
-            os.replace(temporary, target)
-        except OSError as error:
-            raise StorageError(_explain(target, error)) from error
+            with _explained(target):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                yield temporary
+                os.replace(temporary, target)
         finally:
             with suppress(OSError):
                 temporary.unlink()
@@ -136,25 +163,24 @@ class Storage:
             If they cannot.
         """
         probe = f".songmill-{uuid.uuid4().hex}"
-        self.write_bytes(probe, b"")
-        self.delete(probe)
+        if self.is_local:
+            self.write_bytes(probe, b"")
+            self.delete(probe)
+        else:
+            self._bucket.check_writable(self._key(probe))
 
     def exists(self, path: str) -> bool:
         """Whether a file is there."""
         if self.is_local:
             return self._local(path).is_file()
-        from pyarrow.fs import FileType
-
-        filesystem, key = self._remote(path)
-        return bool(filesystem.get_file_info(key).type == FileType.File)
+        return self._bucket.exists(self._key(path))
 
     def delete(self, path: str) -> None:
         """Remove one file; nothing happens if it is not there."""
         if self.is_local:
             self._local(path).unlink(missing_ok=True)
-        elif self.exists(path):
-            filesystem, key = self._remote(path)
-            filesystem.delete_file(key)
+        else:
+            self._bucket.delete(self._key(path))
 
     def files(self, path: str = "") -> list[str]:
         """Every file below `path`, relative to the address, sorted; none if it is not there.
@@ -163,42 +189,45 @@ class Storage:
         """
         if self.is_local:
             return sorted(_walk(Path(self.address), path))
-        return sorted(name for name, _ in self._entries(path))
+        return list(self.versions(path))
 
     def sizes(self, path: str = "") -> dict[str, int]:
         """Size in bytes of each of :meth:`files`."""
+        return {name: size for name, (size, _) in self.versions(path).items()}
+
+    def versions(self, path: str = "") -> dict[str, tuple[int, str]]:
+        """Size in bytes of each of :meth:`files`, and what changes when its content does.
+
+        The latter is the time of change of a file, the entity tag of an object.
+        """
         if self.is_local:
-            return {name: self._local(name).stat().st_size for name in self.files(path)}
-        return {name: entry.size for name, entry in self._entries(path)}
-
-    def _entries(self, path: str) -> Iterator[tuple[str, Any]]:
-        """Name and entry of every object below `path`."""
-        from pyarrow.fs import FileSelector, FileType
-
-        filesystem, key = self._remote(path)
-        selector = FileSelector(key, recursive=True, allow_not_found=True)
-        root_length = len(self._remote("")[1]) + 1
-        for entry in filesystem.get_file_info(selector):
-            if entry.type == FileType.File and not entry.base_name.startswith("."):
-                yield entry.path[root_length:], entry
+            statuses = ((name, self._local(name).stat()) for name in self.files(path))
+            return {name: (status.st_size, str(status.st_mtime_ns)) for name, status in statuses}
+        below = self._key(path and f"{path}/")
+        root_length = len(self._key(""))
+        return {
+            key[root_length:]: (size_bytes, tag)
+            for key, size_bytes, tag in sorted(self._bucket.objects(below))
+            if not key.endswith("/") and not _is_hidden(key[len(below) :])
+        }
 
     def _local(self, path: str) -> Path:
         return Path(self.address, path)
 
-    def _remote(self, path: str) -> tuple[Any, str]:
-        from pyarrow.fs import FileSystem
+    @property
+    def _host(self) -> str:
+        return self.address.removeprefix("s3://").partition("/")[0]
 
-        parts = urlsplit(self.address)
-        query = {}
-        if endpoint := os.environ.get("AWS_ENDPOINT_URL"):
-            query = {
-                "scheme": urlsplit(endpoint).scheme,
-                "endpoint_override": urlsplit(endpoint).netloc,
-            }
-        filesystem, key = FileSystem.from_uri(
-            f"s3://{parts.netloc}{parts.path.rstrip('/')}?{urlencode(query)}"
-        )
-        return filesystem, f"{key}/{path}".rstrip("/")
+    @property
+    def _bucket(self) -> "Bucket":
+        from blocks.s3 import Bucket
+
+        block, _, name = self._host.rpartition("@")
+        return Bucket(name, block)
+
+    def _key(self, path: str) -> str:
+        prefix = self.address.removeprefix("s3://").partition("/")[2].rstrip("/")
+        return f"{prefix}/{path}" if prefix else path
 
 
 def _walk(root: Path, path: str) -> Iterator[str]:
@@ -218,7 +247,29 @@ def _walk(root: Path, path: str) -> Iterator[str]:
                 yield os.path.join(folder, name)[prefix:]
 
 
-def _explain(target: Path, error: OSError) -> str:
+def _is_hidden(path: str) -> bool:
+    return any(part.startswith(".") for part in path.split("/"))
+
+
+@contextmanager
+def _temporary_copy(path: str) -> Iterator[Path]:
+    """Path for a copy of an object, under a name of bearable length and the same suffix."""
+    with TemporaryDirectory(prefix="songmill-") as folder:
+        yield Path(folder, f"content{Path(path).suffix}")
+
+
+@contextmanager
+def _explained(target: Path) -> Iterator[None]:
+    """What the system refuses inside the block as one sentence."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        raise StorageError(_sentence(target, error)) from error
+
+
+def _sentence(target: Path, error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return (
             f"No space is left to write {target}: free some and run the same command again; "

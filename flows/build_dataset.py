@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow
-from prefect.artifacts import create_markdown_artifact
 from prefect.exceptions import TerminationSignal
 from prefect.runtime import flow_run
 from pydantic import ValidationError
@@ -14,7 +13,7 @@ from pydantic import ValidationError
 from blocks import cluster, server
 from blocks.cluster import Needs
 from blocks.storage import Storage, StorageError
-from flows import cli, pipeline, progress
+from flows import artifacts, cli, pipeline, progress
 from flows.build_dataset_params import BuildDatasetParams
 from flows.cli import FailedTracksError, UsageError
 from flows.estimate import estimate
@@ -35,11 +34,20 @@ VOCALS_PLACE = "vocals-place"
 """File of a checkpoint folder that says where the vocals of its rows lie."""
 
 
-@flow(name="build-dataset", task_runner=cluster.task_runner())
+COMMAND_ONLY = ("list_runs", "merge", "merge_shards", "estimate_time")
+"""Options that ask for something else than a build."""
+
+
+@flow(name="build-dataset", flow_run_name="{params.title}", task_runner=cluster.task_runner())
 def build_dataset(params: BuildDatasetParams) -> dict[str, Any]:
     """Build a dataset, and return its manifest."""
+    if asked := [name for name in COMMAND_ONLY if getattr(params, name)]:
+        raise UsageError(
+            f"{asked[0]} is no build: python flows/build_dataset.py --{asked[0]} does it."
+        )
     made, found = prepare(params)
-    print(f"{len(found.tracks)} tracks; {made.pending.total()} results of steps to compute")
+    pending = made.pending
+    print(f"{len(found.tracks)} tracks; {pending.total()} results of steps to compute")
     history = Runs(params.checkpoints)
     for lost in history.lost():
         server.mark_crashed(lost.flow_run_id)
@@ -47,7 +55,7 @@ def build_dataset(params: BuildDatasetParams) -> dict[str, Any]:
         print(f"Run {lost.run_id} was interrupted; going on from what it finished.")
     run = history.start(params.run_name, str(flow_run.id), params.model_dump(mode="json"))
     try:
-        with progress.shown(made.pending) as advance:
+        with progress.shown(pending) as advance:
             pipeline.run(made, params.workers_wanted, needs(params, made), progress=advance)
         content = conclude(params, made, found)
     except (KeyboardInterrupt, TerminationSignal):
@@ -57,7 +65,7 @@ def build_dataset(params: BuildDatasetParams) -> dict[str, Any]:
         history.finish(run, "failed")
         raise
     history.finish(run, "completed", content["counts"])
-    create_markdown_artifact(_summary(params, content), key="dataset")
+    artifacts.publish(made, pending, params.paths, content, _summary(params, content))
     if params.on_error == "fail" and content["counts"]["failed"]:
         raise FailedTracksError(_said_of_failures(params, content))
     return content
@@ -230,7 +238,7 @@ def _command(params: BuildDatasetParams) -> None:
         print(_summary(params, conclude(params, *prepare(params))))
     else:
         with server.running():
-            content = build_dataset.with_options(flow_run_name=params.run_name)(params)
+            content = build_dataset(params)
         print(_summary(params, content))
 
 

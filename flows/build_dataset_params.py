@@ -222,6 +222,11 @@ class BuildDatasetParams(FlowParams):
         return self
 
     @property
+    def title(self) -> str:
+        """What the run is called in Prefect's UI."""
+        return self.run_name or f"{self.output.stem} from {self.audio_dir}"
+
+    @property
     def paths(self) -> Paths:
         """Where the dataset goes."""
         return Paths(self.output)

@@ -48,12 +48,12 @@ def run(plan: Plan, workers: Callable[[], int], needs: Needs, progress: Progress
         for number, jobs in enumerate(plan.batches):
             if len(under_way) >= in_flight:
                 _finish(plan, under_way.popleft(), progress)
-            under_way.append(_submit(number, jobs))
+            under_way.append(_submit(number, len(plan.batches), jobs))
         while under_way:
             _finish(plan, under_way.popleft(), progress)
 
 
-def _submit(number: int, jobs: Sequence[Job]) -> list[tuple[Job, PrefectFuture[Any]]]:
+def _submit(number: int, batches: int, jobs: Sequence[Job]) -> list[tuple[Job, PrefectFuture[Any]]]:
     import dask
 
     futures: dict[str, PrefectFuture[Any]] = {}
@@ -62,7 +62,7 @@ def _submit(number: int, jobs: Sequence[Job]) -> list[tuple[Job, PrefectFuture[A
         with dask.annotate(resources={step.resource(job.config): 1}, priority=-number):
             futures[job.step] = run_batch.with_options(name=step.name).submit(
                 job,
-                f"{step.name}-{number}",
+                f"{step.name}[{number + 1}/{batches}]",
                 return_state=False,
                 wait_for=[futures[module] for module in job.upstream if module in futures],
             )

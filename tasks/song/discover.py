@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -12,17 +12,24 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from blocks.storage import Storage
+from blocks.storage import Storage, StorageError
 from tasks import audio
 from tasks.audio import printable
 from tasks.step import Track, TrackError, digest
 
 ShardBy = Literal["hash", "alphabetical", "directory"]
 
-READ_BYTES = 2**20
 READ_THREADS = 4
 LYRICS_SUFFIXES = (".lrc", ".txt")
 DIGESTS = "digests.parquet"
+_DIGESTS_SCHEMA = pa.schema(
+    [
+        ("path", pa.binary()),  # a file's name need not be UTF-8
+        ("size_bytes", pa.int64()),
+        ("version", pa.string()),
+        ("digest", pa.string()),
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +116,17 @@ def discover(
     shard
         Take only this part of the files.
     """
+    # A listing of a bucket tells what each object is like; asking again would be billed.
+    versions = {} if source.is_local else source.versions()
+    names = source.files() if source.is_local else list(versions)
     # By what the dataset will call them, so that shards merge in the order of the whole.
-    paths = sorted(_foreign(source.files(), source, own), key=printable)
+    paths = sorted(_foreign(names, source, own), key=printable)
     sidecars = _sidecars(paths)
     candidates = _candidates(source, paths)
     if shard is not None:
         candidates = shard.select(candidates)
     candidates = candidates[:max_tracks]
-    digests = _Digests(source, checkpoints)
+    digests = _Digests(source, checkpoints, versions)
     lyrics = {path: sidecars.get(os.path.splitext(path)[0].lower()) for path in candidates}
     found = digests.of([*candidates, *(path for path in lyrics.values() if path)])
     digests.save()
@@ -149,7 +159,8 @@ def discover(
 def _foreign(paths: Sequence[str], source: Storage, own: Sequence[Storage]) -> list[str]:
     """Paths that lie in none of the places in `own`."""
     if not source.is_local:
-        prefixes = [place.address.removeprefix(f"{source.address}/") for place in own]
+        root = f"{source.address.rstrip('/')}/"
+        prefixes = [place.address.rstrip("/").removeprefix(root) for place in own]
     else:
         root = os.path.realpath(source.address)
         prefixes = [
@@ -197,24 +208,28 @@ def _sidecars(paths: Iterable[str]) -> dict[str, str]:
 
 
 class _Digests:
-    """Digests of files, remembered by path, size and time of change."""
+    """Digests of files, remembered by path and version.
 
-    def __init__(self, source: Storage, checkpoints: Storage | None) -> None:
+    Parameters
+    ----------
+    source
+        Where the files are.
+    checkpoints
+        Where to remember them; None for nowhere.
+    versions
+        Versions of the files, where they are known already.
+    """
+
+    def __init__(
+        self,
+        source: Storage,
+        checkpoints: Storage | None,
+        versions: Mapping[str, tuple[int, str]],
+    ) -> None:
         self._source = source
-        # An object in a bucket has no time of change to go by.
-        self._checkpoints = checkpoints if source.is_local else None
-        self._known: dict[tuple[str, int, int], str] = {}
-        if self._checkpoints and self._checkpoints.exists(DIGESTS):
-            with self._checkpoints.reading(DIGESTS) as path:
-                table = pq.ParquetFile(path).read().to_pydict()
-            names = (os.fsdecode(name) for name in table["path"])
-            self._known = dict(
-                zip(
-                    zip(names, table["size_bytes"], table["modified_ns"], strict=True),
-                    table["digest"],
-                    strict=True,
-                )
-            )
+        self._checkpoints = checkpoints
+        self._versions = versions
+        self._known = _read_digests(checkpoints) if checkpoints else {}
         self._before = len(self._known)
 
     def of(self, paths: Iterable[str]) -> dict[str, str | TrackError]:
@@ -227,41 +242,55 @@ class _Digests:
         """Remember what is known now, if it is more than before."""
         if not self._checkpoints or len(self._known) == self._before:
             return
-        keys = list(self._known)
-        table = pa.table(
-            {
-                # Bytes, since a file's name need not be UTF-8.
-                "path": pa.array([os.fsencode(key[0]) for key in keys], pa.binary()),
-                "size_bytes": [key[1] for key in keys],
-                "modified_ns": [key[2] for key in keys],
-                "digest": list(self._known.values()),
-            }
-        )
+        paths, sizes, versions = zip(*self._known, strict=True)
+        columns = [list(map(os.fsencode, paths)), sizes, versions, list(self._known.values())]
+        table = pa.Table.from_arrays(columns, schema=_DIGESTS_SCHEMA)
         with self._checkpoints.writing(DIGESTS) as target:
             pq.write_table(table, target)
 
     def _of(self, path: str) -> str | TrackError:
         name = printable(path)
         try:
-            if not self._source.is_local:
-                return digest(self._source.read_bytes(path))
-            local = Path(self._source.address, path)
-            status = os.stat(local)
-            if status.st_size == 0:
+            size_bytes, version = self._version(path)
+            if size_bytes == 0:
                 return TrackError("empty", f"{name} is an empty file.")
-            key = (path, status.st_size, status.st_mtime_ns)
+            key = (path, size_bytes, version)
             if key not in self._known:
-                self._known[key] = _digest_of_file(local)
+                self._known[key] = _digest_of_file(self._source, path)
             return self._known[key]
         except FileNotFoundError:
             return TrackError("missing", f"{name} is not there any more.")
         except OSError as error:
-            return TrackError("unreadable", f"{name} cannot be read: {error.strerror}.")
+            if isinstance(error, StorageError) and not isinstance(error, PermissionError):
+                # The store failed, and would fail for every file.
+                raise
+            reason = error.strerror or "access denied"
+            return TrackError("unreadable", f"{name} cannot be read: {reason}.")
+
+    def _version(self, path: str) -> tuple[int, str]:
+        if path in self._versions:
+            return self._versions[path]
+        status = os.stat(Path(self._source.address, path))
+        return status.st_size, str(status.st_mtime_ns)
 
 
-def _digest_of_file(path: Path) -> str:
+def _read_digests(checkpoints: Storage) -> dict[tuple[str, int, str], str]:
+    """Digest by path, size in bytes and version, as far as remembered."""
+    try:
+        with checkpoints.reading(DIGESTS) as path:
+            table = pq.ParquetFile(path).read()
+    except FileNotFoundError:
+        return {}
+    if not table.schema.equals(_DIGESTS_SCHEMA):
+        return {}
+    paths, sizes, versions, digests = (column.to_pylist() for column in table.columns)
+    return dict(
+        zip(zip(map(os.fsdecode, paths), sizes, versions, strict=True), digests, strict=True)
+    )
+
+
+def _digest_of_file(source: Storage, path: str) -> str:
     hashed = blake2b(digest_size=16)
-    with open(path, "rb") as file:
-        while block := file.read(READ_BYTES):
-            hashed.update(block)
+    for piece in source.pieces(path):
+        hashed.update(piece)
     return hashed.hexdigest()

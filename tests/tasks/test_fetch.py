@@ -355,6 +355,6 @@ def test_files_of_another_revision_leave_a_bucket(
 def test_a_bucket_that_is_not_there_is_one_sentence_before_any_transfer(
     server: HubServer, place: Weights
 ):
-    with pytest.raises(StorageError, match=r"s3://nowhere/x cannot be written \(.*\): choose"):
+    with pytest.raises(StorageError, match=r"There is no bucket nowhere at http"):
         store(Weights("s3://nowhere/x"))
     assert not server.sent

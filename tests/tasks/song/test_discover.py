@@ -5,15 +5,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocks.storage import Storage
+from blocks.storage import Storage, StorageError
 from tasks.song import discover as module
 from tasks.song.discover import Discovery, Shard, ShardBy, discover
 from tasks.step import digest
 from tests.conftest import write_tone
+from tests.support.s3_server import S3Server, bucket, store
+
+__all__ = ["bucket", "store"]
 
 SHARD_BY: tuple[ShardBy, ...] = get_args(ShardBy)
 
@@ -190,7 +194,9 @@ def test_unchanged_files_are_not_read_again(songs: Path, find, monkeypatch: pyte
     read: list[str] = []
     whole = module._digest_of_file
     monkeypatch.setattr(
-        module, "_digest_of_file", lambda path: read.append(path.name) or whole(path)
+        module,
+        "_digest_of_file",
+        lambda source, path: read.append(os.path.basename(path)) or whole(source, path),
     )
     (songs / "b.txt").write_text("la")
     first = find()
@@ -216,6 +222,74 @@ def test_digests_are_not_written_anew_when_nothing_is_new(tmp_path: Path, find):
     before = path.stat().st_mtime_ns, path.stat().st_ino
     find()
     assert (path.stat().st_mtime_ns, path.stat().st_ino) == before
+
+
+def test_digests_remembered_in_another_form_are_made_anew(tmp_path: Path, find):
+    first = find()
+    path = tmp_path / "checkpoints" / module.DIGESTS
+    pq.write_table(pq.read_table(path).rename_columns({"version": "modified_ns"}), path)
+    assert find() == first
+
+
+def test_a_bucket_is_listed_once_and_each_object_read_once(
+    tmp_path: Path, songs: Path, bucket: str, store: S3Server
+):
+    (songs / "b.lrc").write_text("[00:01.00]la")
+    (songs / "notes.md").write_text("no audio, and not looked into")
+    (songs / "empty.mp3").write_bytes(b"")
+    source = Storage(f"{bucket}/songs")
+    for name in Storage(str(songs)).files():
+        source.write_bytes(name, (songs / name).read_bytes())
+    checkpoints = Storage(f"{bucket}/songs/checkpoints")
+
+    def find() -> Discovery:
+        store.forget()
+        return discover(source, checkpoints, own=[checkpoints], metadata=lambda path: {})
+
+    found = find()
+    assert found == discover(Storage(str(songs)), None, metadata=lambda path: {})
+    # Three files, the digests that are not there yet, and those that are stored.
+    assert store.counts == {"LIST": 1, "GET": 4, "PUT": 1}
+
+    assert find() == found
+    assert store.counts == {"LIST": 1, "GET": 1}
+
+    write_tone(songs / "b.wav", 880)
+    source.write_bytes("b.wav", (songs / "b.wav").read_bytes())
+    changed = find()
+    assert store.counts == {"LIST": 1, "GET": 2, "PUT": 1}
+    assert changed.tracks[1].track_id == digest((songs / "b.wav").read_bytes())
+    assert changed.tracks[0] == found.tracks[0]
+
+
+def test_an_object_that_may_not_be_read_is_a_failure(bucket: str, store: S3Server):
+    Storage(bucket).write_bytes("a.wav", b"1")
+    store.breaks("GET", "status", status=403, code="AccessDenied")
+    [failure] = discover(Storage(bucket), None, metadata=lambda path: {}).failures
+    assert (failure.reason, failure.message) == (
+        "unreadable",
+        "a.wav cannot be read: access denied.",
+    )
+
+
+def test_a_store_that_fails_ends_the_search(
+    bucket: str, store: S3Server, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    Storage(bucket).write_bytes("a.wav", b"1")
+    store.breaks("GET", "status", status=500, code="InternalError")
+    with pytest.raises(StorageError, match="Bucket songs fails at GetObject"):
+        discover(Storage(bucket), None, metadata=lambda path: {})
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_what_this_program_wrote_into_a_bucket_is_no_source(bucket: str, slash: str):
+    source = Storage(f"{bucket}{slash}")
+    for name in ("a.wav", "vocals/v.wav", "vocals-of-mine/w.wav"):
+        source.write_bytes(name, name.encode())
+    own = [Storage(f"{bucket}/vocals{slash}")]
+    found = discover(source, None, own=own, metadata=lambda path: {})
+    assert [track.path for track in found.tracks] == ["a.wav", "vocals-of-mine/w.wav"]
 
 
 NAMES = st.text("ab/é☃\udce9", min_size=1, max_size=8)

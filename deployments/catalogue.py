@@ -1,0 +1,197 @@
+"""The deployments: what Prefect runs by name, with which parameters, where and when.
+
+A new deployment is one row of :data:`DEPLOYMENTS`; a test fails while a flow has none.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_type_hints
+
+from prefect import Flow
+
+from flows.build_dataset import build_dataset
+from flows.cli import FlowParams
+from flows.fetch_models import fetch_models
+
+TAG = "songmill"
+"""Tag of every deployment, and so of every run."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A work pool: runs that the same kind of machine takes.
+
+    Attributes
+    ----------
+    name, description
+        As Prefect shows them.
+    runs_at_once
+        Most runs under way, of all its deployments together; None for any number.
+    """
+
+    name: str
+    description: str
+    runs_at_once: int | None = None
+
+
+CPU = Pool("songmill-cpu", "Songmill's runs that need no GPU.")
+# A run takes every GPU of its machine: two would share their memory, and one fail for want of it.
+GPU = Pool("songmill-gpu", "Songmill's runs that occupy the GPUs of a machine.", runs_at_once=1)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When a deployment runs by itself.
+
+    Attributes
+    ----------
+    cron, timezone
+        Five fields of cron, and the IANA time zone they are meant in.
+    reads
+        Parameter that names the folder without which every run would fail.
+    """
+
+    cron: str
+    timezone: str
+    reads: str
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where a site's deployments read (a path or ``s3://bucket/prefix``) and write (a path)."""
+
+    audio_dir: str
+    output_dir: str
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A flow that can be run by name.
+
+    Attributes
+    ----------
+    flow
+        The flow. Its one parameter is called ``params``, and is a FlowParams.
+    name
+        Second half of the deployment's name, after the flow's.
+    pool
+        Whose workers run it.
+    description, tags
+        As Prefect shows them.
+    params
+        What differs from the flow's defaults. ``{audio_dir}`` and ``{output_dir}``
+        in texts stand for the site's folders.
+    schedule
+        When it runs by itself, if it does.
+    runs_at_once
+        Most runs of it under way. More than one would write to the same place.
+    """
+
+    flow: Flow[..., Any]
+    name: str
+    pool: Pool
+    description: str
+    tags: tuple[str, ...]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    schedule: Schedule | None = None
+    runs_at_once: int = 1
+
+    @property
+    def full_name(self) -> str:
+        """Name under which Prefect runs it."""
+        return f"{self.flow.name}/{self.name}"
+
+    @property
+    def all_tags(self) -> list[str]:
+        """Its tags, and the one that all deployments of the project have."""
+        return [TAG, *self.tags]
+
+    @property
+    def queue(self) -> str:
+        """Its own work queue of the pool, which counts its runs."""
+        return f"{self.flow.name}-{self.name}"
+
+    @property
+    def entrypoint(self) -> str:
+        """The flow as a module's attribute: found wherever the project is installed."""
+        return f"{self.flow.__module__}.{self.flow.fn.__name__}"
+
+    @property
+    def params_class(self) -> type[FlowParams]:
+        """Model of the flow's parameters."""
+        params_class: type[FlowParams] = get_type_hints(self.flow.fn)["params"]
+        return params_class
+
+    def parameters(self, folders: Folders, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Values of the flow's parameters where they differ from its defaults, as JSON.
+
+        Parameters
+        ----------
+        folders
+            The site's.
+        changes
+            Values that go before those of the row, nested as the model is.
+
+        Raises
+        ------
+        ValidationError
+            If they are none of the flow.
+        """
+        places = vars(folders)
+        row = {
+            name: value.format_map(places) if isinstance(value, str) else value
+            for name, value in self.params.items()
+        }
+        params = self.params_class.model_validate(_under(row, changes))
+        return params.model_dump(mode="json", exclude_defaults=True)
+
+
+def _under(row: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of `row`, overlaid at every depth by `changes`."""
+    both = dict(row)
+    for name, value in changes.items():
+        nested = isinstance(value, Mapping) and isinstance(both.get(name), Mapping)
+        both[name] = _under(both[name], value) if nested else value
+    return both
+
+
+DEPLOYMENTS = (
+    Deployment(
+        build_dataset,
+        "cpu",
+        CPU,
+        "Songs to a dataset with every model, on the cores of one machine. Slow with the full "
+        "profile: `profile: offline`, `pitch.method: pyin` and a smaller `transcribe.model` are "
+        "what to change first.",
+        tags=("dataset", "cpu"),
+        params={
+            "audio_dir": "{audio_dir}",
+            "output": "{output_dir}/songs-cpu.json",
+            "device": "cpu",
+        },
+    ),
+    Deployment(
+        build_dataset,
+        "gpu",
+        GPU,
+        "Songs to a dataset with every model, on the GPUs of one machine. Every night it adds "
+        "what is new in the folder: what was computed before stays.",
+        tags=("dataset", "gpu"),
+        params={
+            "audio_dir": "{audio_dir}",
+            "output": "{output_dir}/songs-gpu.json",
+            "device": "cuda",
+        },
+        schedule=Schedule("0 2 * * *", "UTC", reads="audio_dir"),
+    ),
+    Deployment(
+        fetch_models,
+        "default",
+        CPU,
+        "The weights of the models that build-dataset uses, to where its workers find them. "
+        "What is there already is not fetched again.",
+        tags=("models",),
+        params={"action": "pull"},
+    ),
+)
+"""Every deployment of the project."""

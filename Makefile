@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.songmill-ready
 TINY := htdemucs whisper-large-v3 clap-music-and-speech ecapa-voxceleb
 
-.PHONY: help demo demo-full cluster gpu test lint format lock bench clean
+.PHONY: help demo demo-full cluster gpu test test-cluster lint format lock bench clean
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,9 @@ gpu: $(READY) ## Add what Whisper needs on an NVIDIA GPU
 
 test: $(READY) ## Run the whole test suite
 	$(BIN)/python -m pytest
+
+test-cluster: $(READY) ## Strike the parts of a running cluster, one after the other
+	$(BIN)/python -m pytest tests/reliability -m cluster
 
 lint: $(READY) ## Check style, types and layers
 	$(BIN)/ruff check .

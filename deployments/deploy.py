@@ -32,8 +32,13 @@ from flows.cli import UsageError
 
 POOL_TYPE = "process"
 
-# Under a worker nobody reads the flow's standard output: Prefect's logs get what it prints.
-JOB_ENVIRONMENT = {"PREFECT_LOGGING_LOG_PRINTS": "true", "DASK_LOGGING__DISTRIBUTED": "error"}
+JOB_ENVIRONMENT = {
+    # Under a worker nobody reads the flow's standard output: Prefect's logs get what it prints.
+    "PREFECT_LOGGING_LOG_PRINTS": "true",
+    # The console is a pipe to the worker: if that is killed, writing there would end the run.
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "DASK_LOGGING__DISTRIBUTED": "error",
+}
 
 
 def register(request: Request) -> None:

@@ -73,13 +73,19 @@ def _finish(
     plan: Plan, batch: Sequence[tuple[Job, PrefectFuture[Any]]], progress: Progress
 ) -> None:
     from distributed import KilledWorker
+    from distributed.client import FutureCancelledError
 
     for job, future in batch:
         name = load_step(job.step).name
-        # Without waiting first, the state of a cache hit is missed.
-        future.wait()
         try:
+            # Without waiting first, the state of a cache hit is missed.
+            future.wait()
             outcome = Outcome(**future.result())
+        except FutureCancelledError as error:
+            raise ClusterError(
+                "The Dask scheduler was lost: start it and its workers again, then retry the run; "
+                "what is finished stays."
+            ) from error
         except KilledWorker as error:
             raise ClusterError(
                 f"Worker after worker died in step {name}, most likely for want of memory, on "

@@ -113,7 +113,11 @@ def test_a_killed_flow_process(build: Build, expected: dict[str, bytes]):
     states = [build.retry()]
     if states == ["Crashed"]:
         states.append(build.retry())
-    assert states[-1] == "Completed", states
+    history = [
+        (state.name, state.timestamp.isoformat(), state.message)
+        for state in build.client.read_flow_run_states(build.run_id)
+    ]
+    assert states[-1] == "Completed", history
     assert_whole(build, finished, expected)
 
 

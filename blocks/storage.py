@@ -182,6 +182,16 @@ class Storage:
         else:
             self._bucket.delete(self._key(path))
 
+    def check_listable(self) -> None:
+        """Make sure that a bucket is there and may be listed, by one LIST.
+
+        Raises
+        ------
+        StorageError
+            If it is not; a HEAD of an object could not tell a missing bucket from a missing one.
+        """
+        next(self._bucket.objects(self._key("")), None)
+
     def files(self, path: str = "") -> list[str]:
         """Every file below `path`, relative to the address, sorted; none if it is not there.
 

@@ -68,7 +68,7 @@ def _is_readable(place: Storage) -> bool:
     if place.is_local:
         return Path(place.address).is_dir()
     try:
-        place.exists("")
+        place.check_listable()
     except (StorageError, OSError):
         return False
     return True

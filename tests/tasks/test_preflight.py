@@ -4,6 +4,9 @@ from blocks.storage import Storage
 from models.tiny.write import write
 from tasks.preflight import Preflight, code_digest
 from tasks.weights import Weights
+from tests.support.s3_server import bucket
+
+__all__ = ["bucket"]
 
 
 def asked(tmp_path: Path, **changes) -> list[str]:
@@ -23,6 +26,12 @@ def test_a_worker_that_has_everything_lacks_nothing(tmp_path: Path):
     write(tmp_path / "models", "ecapa-voxceleb")
     assert asked(tmp_path, models=["ecapa-voxceleb"]) == []
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_bucket_that_is_not_there_is_said(bucket: str, tmp_path: Path):
+    assert asked(tmp_path, readable=[Storage(bucket)]) == []
+    lacks = asked(tmp_path, readable=[Storage("s3://nowhere/songs")])
+    assert lacks == ["no access to s3://nowhere/songs"]
 
 
 def test_everything_that_is_missing_is_said(tmp_path: Path):

@@ -26,7 +26,7 @@ from examples.songs import make_song, write_song
 from flows.build_dataset import prepare
 from flows.build_dataset_params import BuildDatasetParams, PitchConfig
 from tasks import batch
-from tasks.song.manifest import seconds as seconds_by_step
+from tasks.provenance import seconds as seconds_by_step
 
 LEAST_RATIO = 12.0
 MOST_SECONDS_PER_MINUTE = 2.5

@@ -1,26 +1,22 @@
 """build-dataset: songs in; features, lyrics, pitch, embeddings and prompts out."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from prefect import flow
-from prefect.exceptions import TerminationSignal
 from prefect.runtime import flow_run
 from pydantic import ValidationError
 
 from blocks import cluster, server
-from blocks.cluster import Needs
 from blocks.storage import Storage, StorageError
-from flows import artifacts, cli, pipeline, progress
+from flows import artifacts, carrying_out, cli
 from flows.build_dataset_params import BuildDatasetParams
 from flows.cli import FailedTracksError, UsageError
 from flows.estimate import estimate
 from models.llm import LlmError, check_access
 from tasks import runs
-from tasks.plan import Plan, Stage, fetched_models, plan
-from tasks.preflight import Preflight, code_digest
+from tasks.plan import Plan, plan
 from tasks.runs import Runs
 from tasks.song import dataset, discover
 from tasks.song.assemble import assemble
@@ -28,7 +24,6 @@ from tasks.song.dataset import Paths
 from tasks.song.discover import Discovery
 from tasks.song.merge_shards import ShardError, merge_shards
 from tasks.song.metadata import MetadataError, load_metadata
-from tasks.weights import WeightsError
 
 VOCALS_PLACE = "vocals-place"
 """File of a checkpoint folder that says where the vocals of its rows lie."""
@@ -48,24 +43,18 @@ def build_dataset(params: BuildDatasetParams) -> dict[str, Any]:
     made, found = prepare(params)
     pending = made.pending
     print(f"{len(found.tracks)} tracks; {pending.total()} results of steps to compute")
-    history = Runs(params.checkpoints)
-    for lost in history.lost():
-        server.mark_crashed(lost.flow_run_id)
-        history.finish(lost, "interrupted")
-        print(f"Run {lost.run_id} was interrupted; going on from what it finished.")
-    run = history.start(params.run_name, str(flow_run.id), params.model_dump(mode="json"))
-    try:
-        with progress.shown(pending) as advance:
-            pipeline.run(made, params.workers_wanted, needs(params, made), progress=advance)
+    with carrying_out.recorded(params.checkpoints, params) as counts:
+        carrying_out.carry_out(made, params.tools(), params)
         content = conclude(params, made, found)
-    except (KeyboardInterrupt, TerminationSignal):
-        history.finish(run, "interrupted")
-        raise
-    except BaseException:
-        history.finish(run, "failed")
-        raise
-    history.finish(run, "completed", content["counts"])
-    artifacts.publish(made, pending, params.paths, content, _summary(params, content))
+        counts.update(content["counts"])
+    artifacts.publish(
+        made,
+        pending,
+        audio_hours=artifacts.hours(params.paths.tables[0], "duration"),
+        failures=dataset.read_failures(params.paths),
+        report=params.paths.report,
+        summary=_summary(params, content),
+    )
     if params.on_error == "fail" and content["counts"]["failed"]:
         raise FailedTracksError(_said_of_failures(params, content))
     return content
@@ -98,7 +87,10 @@ def check(params: BuildDatasetParams) -> None:
             f"--output {params.output} would put its tables into {params.paths.folder}, where "
             "the songs are: choose another name."
         )
-    _check_weights(params, stages)
+    other = "--profile" if params.profile == "full" else "--separator"
+    carrying_out.check_weights(
+        params, stages, f", or do without them by adding `{other} offline` to this command"
+    )
     try:
         if not params.estimate_time:
             dataset.check_writable(params.paths)
@@ -110,20 +102,6 @@ def check(params: BuildDatasetParams) -> None:
             check_access(params.enhance.llm_model, params.llm_settings)
     except (StorageError, MetadataError, LlmError) as error:
         raise UsageError(str(error)) from error
-
-
-def _check_weights(params: BuildDatasetParams, stages: Sequence[Stage]) -> None:
-    """Make sure that the weights of all models are there, before any work."""
-    try:
-        params.weights.check(fetched_models(stages))
-    except WeightsError as error:
-        place = f" --models_dir {params.models_dir}" if params.models_dir else ""
-        other = "--profile" if params.profile == "full" else "--separator"
-        raise UsageError(
-            f"Models are missing or damaged in {params.weights.address}: {error}. Fetch them with "
-            f"`python flows/fetch_models.py pull --models {' '.join(error.models)}{place}`, or do "
-            f"without them by adding `{other} offline` to this command."
-        ) from error
 
 
 def _check_vocals(params: BuildDatasetParams) -> None:
@@ -164,20 +142,6 @@ def prepare(params: BuildDatasetParams) -> tuple[Plan, Discovery]:
         workers=params.workers_wanted,
     )
     return made, found
-
-
-def needs(params: BuildDatasetParams, made: Plan) -> Needs:
-    """What the plan asks of a cluster."""
-    tools = params.tools()
-    preflight = Preflight(
-        code_digest(),
-        readable=[tools.source],
-        writable=[tools.artifacts, made.tables],
-        weights=tools.weights,
-        models=fetched_models(made.stages),
-    )
-    resources = {stage.step.resource(stage.config) for stage in made.stages}
-    return Needs(frozenset(resources), len(made.batches), preflight)
 
 
 def survey(params: BuildDatasetParams) -> Discovery:

@@ -2,13 +2,12 @@
 
 import os
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import ClassVar, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from blocks import cluster
 from blocks.storage import Storage
-from flows.cli import FlowParams
+from flows.compute_params import CHECKPOINTS, COMPUTE, FILES, ComputeParams, Group
 from models.llm import LlmSettings
 from models.weights import sha256
 from tasks.plan import Stage
@@ -32,20 +31,15 @@ from tasks.song.singing import SingingConfig
 from tasks.song.transcribe import TranscribeConfig
 from tasks.song.voice import VoiceConfig
 from tasks.step import Tools
-from tasks.weights import Weights, default_address
 
-Group = dict[str, Any]
-_FILES: Group = {"group": "Input and output"}
 _METADATA: Group = {"group": "Metadata"}
-_COMPUTE: Group = {"group": "Processing"}
-_CHECKPOINTS: Group = {"group": "Checkpoints and runs"}
 _SHARDS: Group = {"group": "Sharding over machines"}
 _LLM: Group = {"group": "Prompts by an LLM (with OPENAI_API_KEY in the environment)"}
 
 SEPARATOR_ALIASES = {"demucs": "htdemucs", "offline": "repet-centre"}
 
 
-class BuildDatasetParams(FlowParams):
+class BuildDatasetParams(ComputeParams):
     """Build a training dataset from a folder of songs.
 
     Finds audio below --audio_dir by content, runs every step on it, and writes
@@ -64,34 +58,23 @@ class BuildDatasetParams(FlowParams):
 """
 
     audio_dir: str | None = Field(
-        None, description="Folder (or s3://bucket/prefix) with the songs.", json_schema_extra=_FILES
+        None, description="Folder (or s3://bucket/prefix) with the songs.", json_schema_extra=FILES
     )
     output: Path = Field(
         Path("dataset.json"),
         description="JSON file to write; the tables go into the folder of the same name beside it.",
-        json_schema_extra=_FILES,
+        json_schema_extra=FILES,
     )
     vocals_output_dir: str | None = Field(
         None,
         description="Folder for the separated vocals, FLAC (default: vocals/ in --checkpoint_dir, "
         "or beside the tables).",
-        json_schema_extra=_FILES,
+        json_schema_extra=FILES,
     )
     profile: Literal["full", "offline"] = Field(
         "full",
         description="offline needs no download: columns of models that would are left null.",
-        json_schema_extra=_FILES,
-    )
-    on_error: Literal["continue", "fail"] = Field(
-        "continue",
-        description="What failed tracks do to the exit status: nothing, or make it 1.",
-        json_schema_extra=_FILES,
-    )
-    models_dir: str | None = Field(
-        None,
-        description="Folder (or s3://bucket/prefix) of the models' weights (default: "
-        "$SONGMILL_MODELS_DIR, or the user's cache).",
-        json_schema_extra=_FILES,
+        json_schema_extra=FILES,
     )
     tracks_csv: Path | None = Field(
         None,
@@ -107,72 +90,46 @@ class BuildDatasetParams(FlowParams):
         json_schema_extra=_METADATA,
     )
     max_tracks: int | None = Field(
-        None, ge=1, description="Take only the first so many files.", json_schema_extra=_COMPUTE
+        None, ge=1, description="Take only the first so many files.", json_schema_extra=COMPUTE
     )
     steps: list[str] | None = Field(
         None,
         description="Only these steps or columns, and what they need (default: all).",
-        json_schema_extra=_COMPUTE,
+        json_schema_extra=COMPUTE,
     )
     no_features: bool = Field(
         False,
         description="Minimal extraction: what a file's header and its lyrics file say.",
-        json_schema_extra=_COMPUTE,
-    )
-    workers: int | None = Field(
-        None,
-        ge=1,
-        description="Worker processes (default: all cores, two spared from five on).",
-        json_schema_extra=_COMPUTE,
-    )
-    batch_size: int | None = Field(
-        None,
-        ge=1,
-        description="Items that a model on a GPU takes at once (default: each model's own).",
-        json_schema_extra=_COMPUTE,
-    )
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto",
-        description="Where models run; of a --cluster, only cuda uses the GPUs.",
-        json_schema_extra=_COMPUTE,
+        json_schema_extra=COMPUTE,
     )
     separator: str | None = Field(
         None,
         description="demucs (htdemucs), htdemucs_ft, htdemucs_6s, mdx_extra, offline (without "
         "weights) or the path of a Demucs checkpoint (default: by the profile).",
-        json_schema_extra=_COMPUTE,
-    )
-    cluster: str | None = Field(
-        None,
-        description="Dask cluster to use instead of this machine: address of its scheduler, or "
-        "name of a saved dask-cluster block.",
-        json_schema_extra=_COMPUTE,
+        json_schema_extra=COMPUTE,
     )
     estimate_time: bool = Field(
         False,
         description="Measure a few tracks here, and say how long all of them would take.",
-        json_schema_extra=_COMPUTE,
+        json_schema_extra=COMPUTE,
     )
     checkpoint_dir: str | None = Field(
         None,
         description="Folder of finished results (default: checkpoints/ beside the tables).",
-        json_schema_extra=_CHECKPOINTS,
-    )
-    run_name: str | None = Field(
-        None, description="Name of the run.", json_schema_extra=_CHECKPOINTS
+        json_schema_extra=CHECKPOINTS,
     )
     resume_run_id: str | None = Field(
         None,
         description="Run to go on with: its options apply where none are given.",
-        json_schema_extra=_CHECKPOINTS,
+        json_schema_extra=CHECKPOINTS,
     )
     list_runs: bool = Field(
-        False, description="Show the runs and end.", json_schema_extra=_CHECKPOINTS
+        False, description="Show the runs and end.", json_schema_extra=CHECKPOINTS
     )
     merge: bool = Field(
         False,
         description="Write the dataset of what is finished, without computing anything.",
-        json_schema_extra=_CHECKPOINTS,
+        json_schema_extra=CHECKPOINTS,
     )
     shard_index: int | None = Field(
         None,
@@ -255,22 +212,6 @@ class BuildDatasetParams(FlowParams):
         # SQLite locks files, which buckets and network shares cannot: beside the output.
         cache = self.llm_cache or self.paths.folder / "prompts.sqlite"
         return LlmSettings(cache, self.llm_concurrency, self.llm_budget_usd)
-
-    def workers_wanted(self) -> int:
-        """Workers to keep busy; another cluster is asked how many it has."""
-        return cluster.size(self.cluster, self.workers)
-
-    @property
-    def gpus(self) -> int:
-        """GPUs that the run uses; of another cluster all that is known is that it has some."""
-        if self.cluster:
-            return int(self.device == "cuda")
-        return cluster.gpus(self.device)
-
-    @property
-    def weights(self) -> Weights:
-        """Where the weights of models lie."""
-        return Weights(self.models_dir or default_address())
 
     @property
     def checkpoint(self) -> str | None:

@@ -186,7 +186,10 @@ class _Flag:
 def _flags(
     model: type[BaseModel], path: tuple[str, ...] = (), group: str = "Options"
 ) -> Iterator[_Flag]:
-    for name, field in model.model_fields.items():
+    # What a flow adds comes before what all flows have.
+    inherited = [name for name in model.model_fields if name not in model.__annotations__]
+    for name in (*[each for each in model.model_fields if each not in inherited], *inherited):
+        field = model.model_fields[name]
         extra = _extra(field)
         at = (*path, name)
         nested = field.annotation

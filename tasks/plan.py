@@ -130,6 +130,7 @@ def plan(
     *,
     run_id: str,
     workers: int | Callable[[], int],
+    batch_tracks: int = BATCH_TRACKS,
 ) -> Plan:
     """Find out what is missing for the last stage's rows, and form batches of it.
 
@@ -147,6 +148,8 @@ def plan(
         Identity of this run, which a retried flow run keeps.
     workers
         Number of workers to keep busy; only asked for if there is something to do.
+    batch_tracks
+        Tracks of a task run at most: fewer where each takes minutes.
     """
     entries = {stage.step.name: StepTable(tables, stage.step).index() for stage in stages}
     keys = _keys(stages, tracks, tools)
@@ -157,7 +160,7 @@ def plan(
         return result
     # As few batches as fit, and as many for one worker as for the other.
     workers = workers() if callable(workers) else workers
-    rounds = -(-len(waiting) // (BATCH_TRACKS * workers))
+    rounds = -(-len(waiting) // (batch_tracks * workers))
     size = -(-len(waiting) // (rounds * workers))
     for start in range(0, len(waiting), size):
         batch = waiting[start : start + size]

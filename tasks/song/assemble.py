@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from tasks import provenance
 from tasks.audio import printable
 from tasks.plan import Plan
 from tasks.song import dataset, manifest, report, schema
@@ -71,8 +72,8 @@ def assemble(
             _shown(audio_dir, path): _shown(audio_dir, original)
             for path, original in sorted(found.duplicates.items())
         },
-        "seconds_by_step": manifest.seconds(plan),
-        "peak_memory_mb_by_step": manifest.peak_memory_mb(plan),
+        "seconds_by_step": provenance.seconds(plan),
+        "peak_memory_mb_by_step": provenance.peak_memory_mb(plan),
         "columns": manifest.columns(plan.stages, plan.weights),
         "fingerprint": fingerprint,
     }

@@ -1,12 +1,11 @@
-"""What a dataset says of itself: how each column was made, and what it took."""
+"""What a dataset says of itself: how each column was made."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from models import registry
-from tasks.plan import Plan, Stage
+from tasks import provenance
+from tasks.plan import Stage
 from tasks.song import schema
-from tasks.store import Entry
 from tasks.weights import Weights
 
 FORMAT_VERSION = 1
@@ -25,7 +24,7 @@ def columns(stages: Sequence[Stage], weights: Weights) -> dict[str, dict[str, An
     weights
         Where its models lie: they say themselves which revision they are.
     """
-    by_step = {stage.step.name: _provenance(stage, weights) for stage in stages}
+    by_step = {stage.step.name: provenance.made_by(stage, weights) for stage in stages}
     described: dict[str, dict[str, Any]] = {}
     for table, fields in (("tracks", schema.TRACKS), ("segments", schema.SEGMENTS)):
         for field in fields:
@@ -36,55 +35,3 @@ def columns(stages: Sequence[Stage], weights: Weights) -> dict[str, dict[str, An
                 made = made | {"absent": True}
             described[f"{table}.{field.name}"] = metadata | made
     return described
-
-
-def seconds(plan: Plan) -> dict[str, float]:
-    """CPU seconds that each step took for the tracks of the dataset, in this run or before."""
-    return {
-        stage.step.name: round(sum(entry.seconds for entry in _entries(plan, stage)), 3)
-        for stage in plan.stages
-    }
-
-
-def peak_memory_mb(plan: Plan) -> dict[str, dict[str, float]]:
-    """Most memory that a batch of each step took: of its process, and of the GPU if it used one."""
-    peaks = {}
-    for stage in plan.stages:
-        rows = _entries(plan, stage)
-        process = [row.peak_memory_mb for row in rows if row.peak_memory_mb]
-        gpu = [row.peak_gpu_memory_mb for row in rows if row.peak_gpu_memory_mb]
-        peaks[stage.step.name] = {
-            where: round(max(values), 1)
-            for where, values in (("process", process), ("gpu", gpu))
-            if values
-        }
-    return peaks
-
-
-def _entries(plan: Plan, stage: Stage) -> list[Entry]:
-    """What is known of a step's rows, one for each of the plan's keys that has one."""
-    name = stage.step.name
-    entries = plan.entries[name].entries([*set(plan.keys[name])])
-    return [entry for entry in entries if entry is not None]
-
-
-def _provenance(stage: Stage, weights: Weights) -> dict[str, Any]:
-    step = stage.step
-    return {
-        "step": step.name,
-        "step_version": step.version,
-        "config": stage.config.model_dump(mode="json"),
-        "models": [_model(name, weights) for name in step.models(stage.config)],
-    }
-
-
-def _model(name: str, weights: Weights) -> dict[str, str]:
-    card = registry.card(name)
-    present = weights.manifest(name) if card.files else None
-    return {
-        "name": card.name,
-        "library": card.library,
-        "revision": present.revision if present else card.revision,
-        "licence": present.licence if present else card.licence,
-        "source": card.source,
-    }

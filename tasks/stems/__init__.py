@@ -1,0 +1,1 @@
+"""The steps that turn archives of stems into tokenised stem-continuation pairs."""

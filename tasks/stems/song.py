@@ -1,0 +1,109 @@
+"""A song as a set of stems: as it was found, and as it was prepared."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tasks.track import Track
+
+
+@dataclass(frozen=True, slots=True)
+class StemFile:
+    """A stem as it was found.
+
+    Attributes
+    ----------
+    name
+        What the source calls it: a file's name without its suffix, or what a layout's own
+        metadata says.
+    path
+        Where it lies: below the source, or within the song's archive.
+    instrument
+        The instrument, where the layout itself tells; else None, and the name has to.
+    stream
+        Which audio stream of the file it is; containers with several hold a stem in each.
+    """
+
+    name: str
+    path: str
+    instrument: str | None = None
+    stream: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Song(Track):
+    """A song whose stems were found below a source.
+
+    ``track_id`` is the digest of the archive's bytes, or of the stems' digests and names;
+    ``path`` is the archive or the folder.
+
+    Attributes
+    ----------
+    artist, title
+        Whose song it is; an artist that nobody names is the song itself.
+    layout
+        Name of the layout that it was found in.
+    archive
+        Whether `path` is an archive that has still to be opened; `stems` is empty then.
+    stems
+        The stems there are, in the order of their names.
+    group
+        What the layout knows to belong together beyond the artist, e.g. renderings of one
+        score; such songs go into one split. Empty if it knows nothing.
+    """
+
+    artist: str = ""
+    title: str = ""
+    layout: str = ""
+    archive: bool = False
+    stems: Sequence[StemFile] = ()
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedStem:
+    """A stem as it was prepared.
+
+    Attributes
+    ----------
+    stem_id
+        Digest of the bytes it was found with; its identity.
+    name, instrument
+        What the source calls it, and what it is.
+    path
+        Ogg Opus file below the prepared folder.
+    seconds
+        Its length.
+    """
+
+    stem_id: str
+    name: str
+    instrument: str
+    path: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedSong(Track):
+    """A song that was prepared.
+
+    ``track_id`` is the digest of its stems' identities; ``path`` is what it was made of.
+
+    Attributes
+    ----------
+    artist, title
+        Whose song it is.
+    stems
+        Its stems, in the order of their identities: none silent, each with an instrument.
+    group
+        What must stay in one split: songs of one artist, and copies of one recording.
+    """
+
+    artist: str = ""
+    title: str = ""
+    stems: Sequence[PreparedStem] = ()
+    group: str = ""
+
+    @property
+    def instruments(self) -> list[tuple[str, str]]:
+        """Identity and instrument of each stem: what assortments depend on."""
+        return [(stem.stem_id, stem.instrument) for stem in self.stems]

@@ -12,6 +12,8 @@ from prefect import Flow
 from flows.build_dataset import build_dataset
 from flows.cli import FlowParams
 from flows.fetch_models import fetch_models
+from flows.prepare_stems import prepare_stems
+from flows.stems import stems
 
 TAG = "songmill"
 """Tag of every deployment, and so of every run."""
@@ -62,6 +64,7 @@ class Folders:
 
     audio_dir: str
     output_dir: str
+    stems_dir: str = "data/stems"
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,8 @@ class Deployment:
     description, tags
         As Prefect shows them.
     params
-        What differs from the flow's defaults. ``{audio_dir}`` and ``{output_dir}``
-        in texts stand for the site's folders.
+        What differs from the flow's defaults. ``{audio_dir}``, ``{stems_dir}`` and
+        ``{output_dir}`` in texts stand for the site's folders.
     schedule
         When it runs by itself, if it does.
     runs_at_once
@@ -183,6 +186,32 @@ DEPLOYMENTS = (
             "device": "cuda",
         },
         schedule=Schedule("0 2 * * *", "UTC", reads="audio_dir"),
+    ),
+    Deployment(
+        prepare_stems,
+        "cpu",
+        CPU,
+        "Archives and folders of stems to Ogg Opus, and a table of what they are: what the "
+        "datasets of stems are made from. Songs that were prepared before stay.",
+        tags=("stems", "cpu"),
+        params={"source": "{stems_dir}", "output": "{output_dir}/stems/prepared", "device": "cpu"},
+    ),
+    *(
+        Deployment(
+            stems,
+            instrument,
+            GPU,
+            f"Prepared stems to tokenised pairs of stem continuation with {instrument} as the "
+            "target, on the GPUs of one machine. `encode` chooses codec and chunks.",
+            tags=("stems", "gpu"),
+            params={
+                "instrument": instrument,
+                "prepared": "{output_dir}/stems/prepared",
+                "output": f"{{output_dir}}/stems/{instrument}",
+                "device": "cuda",
+            },
+        )
+        for instrument in ("guitar", "drum", "bass", "vocals", "piano")
     ),
     Deployment(
         fetch_models,

@@ -26,7 +26,7 @@ def publish(
     *,
     audio_hours: float,
     failures: Sequence[dict[str, Any]],
-    report: Path,
+    report: Path | None,
     summary: str,
 ) -> None:
     """Publish the artifacts of a run that has ended.
@@ -42,7 +42,7 @@ def publish(
     failures
         What failed, a row each.
     report
-        Page to look at.
+        Page to look at, if there is one.
     summary
         What became of the run, in Markdown.
     """
@@ -50,7 +50,8 @@ def publish(
     create_table_artifact(steps(made, pending, audio_hours), key="steps")
     if failures:
         create_table_artifact(list(failures[:MOST_FAILURES]), key="failures")
-    create_link_artifact(report.resolve().as_uri(), link_text="Report", key="report")
+    if report is not None:
+        create_link_artifact(report.resolve().as_uri(), link_text="Report", key="report")
 
 
 def steps(made: Plan, pending: Mapping[str, int], audio_hours: float) -> list[dict[str, Any]]:

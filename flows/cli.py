@@ -162,6 +162,8 @@ class _Flag:
     def help(self) -> str:
         parts = [self.field.description or ""]
         default = self.field.get_default(call_default_factory=True, validated_data={})
+        if isinstance(default, tuple):
+            default = " ".join(map(str, default)) or None
         if not self.field.is_required() and not (default is None or isinstance(default, bool)):
             unit = f" {self.extra['unit']}" if "unit" in self.extra else ""
             parts.append(f"(default: {default}{unit})")
@@ -171,15 +173,15 @@ class _Flag:
 
     @property
     def metavar(self) -> str:
+        inner = get_args(self.types[0])[0] if self.is_list else self.types[0]
         choices = [
             str(choice)
-            for each in self.types
+            for each in ((inner,) if self.is_list else self.types)
             if get_origin(each) is Literal
             for choice in get_args(each)
         ]
         if choices:
             return "{" + ",".join(choices) + "}"
-        inner = get_args(self.types[0])[0] if self.is_list else self.types[0]
         return {int: "N", float: "X"}.get(inner, self.path[-1].rsplit("_", 1)[-1].upper())
 
 

@@ -1,4 +1,4 @@
-"""The only place that opens or writes audio.
+"""The only place that opens or writes audio; audio_writers.py does the writing.
 
 Files are told apart by content, never by extension. libsndfile reads first: it
 is the fastest decoder measured (50 ms of CPU per minute of MP3, PyAV 84) and
@@ -11,25 +11,44 @@ import os
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from blocks.storage import Storage, StorageError
+from blocks.storage import Storage
+from tasks.audio_writers import write_flac, write_opus
 from tasks.decoders import (
-    BLOCK_FRAMES,
     READERS,
     AudioInfo,
     DecodeError,
     FfmpegReader,
+    NoSuchStreamError,
     Reader,
     SndfileReader,
 )
 from tasks.track import Samples, TrackError
 
-EXTENSIONS = frozenset({".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac", ".mp4"})
+__all__ = [
+    "CACHE_BYTES",
+    "EXTENSIONS",
+    "MIN_SECONDS",
+    "SNIFF_BYTES",
+    "AudioInfo",
+    "load",
+    "printable",
+    "probe",
+    "resampled",
+    "sniff",
+    "stream",
+    "to_channels",
+    "write_flac",
+    "write_opus",
+]
+
+EXTENSIONS = frozenset(
+    {".wav", ".aif", ".aiff", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac", ".mp4"}
+)
 """Names that promise audio: such a file is reported when its content is not."""
 
 SNIFF_BYTES = 64
@@ -53,6 +72,8 @@ def sniff(head: bytes) -> str | None:
     """
     if head[:4] in (b"RIFF", b"RF64", b"RIFX") and head[8:12] == b"WAVE":
         return "wav"
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        return "aiff"
     if head[:4] == b"fLaC":
         return "flac"
     if head[:4] == b"OggS":
@@ -71,22 +92,36 @@ def sniff(head: bytes) -> str | None:
     return None
 
 
-def probe(storage: Storage, path: str) -> AudioInfo:
+def probe(storage: Storage, path: str, *, audio_stream: int = 0) -> AudioInfo:
     """What the header of a file says.
+
+    Parameters
+    ----------
+    storage, path
+        Which file.
+    audio_stream
+        Which of its audio streams, where a container holds several.
 
     Raises
     ------
     TrackError
-        ``"missing"``, ``"empty"``, ``"not-audio"`` or ``"undecodable"``.
+        ``"missing"``, ``"empty"``, ``"not-audio"``, ``"undecodable"`` or ``"missing-stream"``.
     """
-    with _opened(storage, path) as reader:
+    with _opened(storage, path, audio_stream) as reader:
         return reader.info
 
 
 def stream(
-    storage: Storage, path: str, *, rate_hz: int, channels: Literal[1, 2]
+    storage: Storage,
+    path: str,
+    *,
+    rate_hz: int,
+    channels: Literal[1, 2],
+    audio_stream: int = 0,
 ) -> Iterator[Samples]:
     """Decode a file at a rate, as mono or stereo, block by block.
+
+    Of several audio streams, those that were not asked for are not decoded.
 
     Yields
     ------
@@ -100,7 +135,7 @@ def stream(
         ``MIN_SECONDS`` of audio.
     """
     count = 0
-    with _opened(storage, path) as reader:
+    with _opened(storage, path, audio_stream) as reader:
         blocks = (np.ascontiguousarray(to_channels(block, channels)) for block in reader.blocks())
         for block in _resampled(blocks, reader.info.sample_rate_hz, rate_hz, channels):
             count += len(block)
@@ -111,7 +146,14 @@ def stream(
         )
 
 
-def load(storage: Storage, path: str, *, rate_hz: int, channels: Literal[1, 2]) -> Samples:
+def load(
+    storage: Storage,
+    path: str,
+    *,
+    rate_hz: int,
+    channels: Literal[1, 2],
+    audio_stream: int = 0,
+) -> Samples:
     """Decode a whole file at a rate, as mono or stereo.
 
     The result is kept in a cache bounded by ``CACHE_BYTES`` and shared by the
@@ -127,52 +169,25 @@ def load(storage: Storage, path: str, *, rate_hz: int, channels: Literal[1, 2]) 
     TrackError
         As :func:`stream`.
     """
-    key = (storage.address, path, _stamp(storage, path), rate_hz, channels)
+    key = (storage.address, path, _stamp(storage, path), rate_hz, channels, audio_stream)
     samples = _CACHE.get(key)
     if samples is None:
-        samples = _joined(stream(storage, path, rate_hz=rate_hz, channels=channels), channels)
+        blocks = stream(
+            storage, path, rate_hz=rate_hz, channels=channels, audio_stream=audio_stream
+        )
+        samples = _joined(blocks, channels)
         samples.setflags(write=False)
         _CACHE.put(key, samples)
     return samples
 
 
-def write_flac(
-    storage: Storage, path: str, samples: Samples | Iterable[Samples], rate_hz: int
-) -> None:
-    """Store a signal as 16-bit FLAC, whole or not at all.
-
-    Parameters
-    ----------
-    storage, path
-        Where to.
-    samples
-        Shape ``(channels, samples)``, or such blocks one after the other; what exceeds
-        [-1, 1] is clipped. Nothing is stored if the blocks end in an exception.
-    rate_hz
-        Sample rate.
-    """
-    import soundfile
-
-    blocks = iter((samples,) if isinstance(samples, np.ndarray) else samples)
-    first = next(blocks, None)
-    if first is None:
-        raise ValueError("a signal has at least one block")
-    try:
-        with (
-            storage.writing(path) as target,
-            soundfile.SoundFile(
-                target, "w", rate_hz, len(first), subtype="PCM_16", format="FLAC"
-            ) as file,
-        ):
-            for block in chain((first,), blocks):
-                for start in range(0, block.shape[1], BLOCK_FRAMES):
-                    file.write(np.clip(block[:, start : start + BLOCK_FRAMES].T, -1.0, 1.0))
-    except soundfile.SoundFileError as error:
-        # libsndfile does not pass on why the system refused a write.
-        raise StorageError(
-            f"{storage.address}/{path} could not be written; is there space left? What is "
-            "finished stays."
-        ) from error
+def resampled(
+    blocks: Iterable[Samples], source_rate_hz: int, rate_hz: int, channels: int
+) -> Iterator[Samples]:
+    """Blocks of a signal, shape ``(channels, n)`` each, at another rate."""
+    frames = (np.ascontiguousarray(block.T) for block in blocks)
+    for block in _resampled(frames, source_rate_hz, rate_hz, channels):
+        yield block.T
 
 
 def to_channels(block: Samples, channels: Literal[1, 2]) -> Samples:
@@ -269,7 +284,7 @@ def _joined(blocks: Iterable[Samples], channels: int) -> Samples:
 
 
 @contextmanager
-def _opened(storage: Storage, path: str) -> Iterator[Reader]:
+def _opened(storage: Storage, path: str, audio_stream: int) -> Iterator[Reader]:
     """Reader of a file by the first decoder that gets audio out of it."""
     try:
         with storage.reading(path) as local, open(local, "rb") as file:
@@ -283,7 +298,13 @@ def _opened(storage: Storage, path: str) -> Iterator[Reader]:
             for reader_class in READERS.get(container, (SndfileReader, FfmpegReader)):
                 file.seek(0)
                 try:
-                    reader = reader_class(file)
+                    reader = reader_class(file, audio_stream)
+                except NoSuchStreamError as error:
+                    raise TrackError(
+                        "missing-stream",
+                        f"{printable(path)} has no audio stream {audio_stream} counted from 0: "
+                        f"it has {error.audio_streams}.",
+                    ) from error
                 except DecodeError as error:
                     reasons.append(str(error))
                     continue

@@ -34,12 +34,20 @@ class DecodeError(Exception):
     """A decoder that gets nothing out of a file."""
 
 
+class NoSuchStreamError(DecodeError):
+    """A container that holds fewer audio streams than asked for."""
+
+    def __init__(self, audio_streams: int) -> None:
+        super().__init__(f"{audio_streams} audio streams")
+        self.audio_streams = audio_streams
+
+
 class Reader(Protocol):
     """An open file: what it says it is, and its audio in blocks of (frames, channels)."""
 
     info: AudioInfo
 
-    def __init__(self, file: BinaryIO) -> None: ...
+    def __init__(self, file: BinaryIO, audio_stream: int) -> None: ...
 
     def blocks(self) -> Iterator[Samples]:
         """Audio in order, up to its end or to where it is damaged beyond reading."""
@@ -94,9 +102,11 @@ _MUTED_STDERR = _MutedStderr()
 class SndfileReader(Reader):
     """libsndfile, through soundfile."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, audio_stream: int) -> None:
         import soundfile
 
+        if audio_stream:
+            raise DecodeError("libsndfile: reads the first stream only")
         self._error = soundfile.SoundFileError
         try:
             # A descriptor, not a name: libsndfile then reads on its own, without
@@ -139,7 +149,7 @@ class SndfileReader(Reader):
 class FfmpegReader(Reader):
     """FFmpeg, through PyAV, which carries its own."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, audio_stream: int) -> None:
         import av
 
         av.logging.set_level(av.logging.PANIC)
@@ -148,10 +158,11 @@ class FfmpegReader(Reader):
         except (av.FFmpegError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise DecodeError(f"ffmpeg: {reason}") from error
-        if not self._container.streams.audio:
+        streams = self._container.streams.audio
+        if audio_stream >= len(streams):
             self.close()
-            raise DecodeError("ffmpeg: no audio stream")
-        self._stream = self._container.streams.audio[0]
+            raise NoSuchStreamError(len(streams)) if streams else DecodeError("ffmpeg: no audio")
+        self._stream = streams[audio_stream]
         context = self._stream.codec_context
         self._decoded = self._decode()
         self._first = next(self._decoded, None)

@@ -2,43 +2,21 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from blocks.storage import Storage, StorageError
+from blocks.storage import Storage
 from tasks import audio
 from tasks.audio import printable
+from tasks.digests import READ_THREADS, Digests, FileFailure, outside
 from tasks.step import Track, TrackError, digest
 
 ShardBy = Literal["hash", "alphabetical", "directory"]
 
-READ_THREADS = 4
 LYRICS_SUFFIXES = (".lrc", ".txt")
-DIGESTS = "digests.parquet"
-_DIGESTS_SCHEMA = pa.schema(
-    [
-        ("path", pa.binary()),  # a file's name need not be UTF-8
-        ("size_bytes", pa.int64()),
-        ("version", pa.string()),
-        ("digest", pa.string()),
-    ]
-)
-
-
-@dataclass(frozen=True, slots=True)
-class FileFailure:
-    """A file that was expected to be a song and is not."""
-
-    path: str
-    reason: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +98,13 @@ def discover(
     versions = {} if source.is_local else source.versions()
     names = source.files() if source.is_local else list(versions)
     # By what the dataset will call them, so that shards merge in the order of the whole.
-    paths = sorted(_foreign(names, source, own), key=printable)
+    paths = sorted(outside(names, source, own), key=printable)
     sidecars = _sidecars(paths)
     candidates = _candidates(source, paths)
     if shard is not None:
         candidates = shard.select(candidates)
     candidates = candidates[:max_tracks]
-    digests = _Digests(source, checkpoints, versions)
+    digests = Digests(source, checkpoints, versions)
     lyrics = {path: sidecars.get(os.path.splitext(path)[0].lower()) for path in candidates}
     found = digests.of([*candidates, *(path for path in lyrics.values() if path)])
     digests.save()
@@ -154,22 +132,6 @@ def discover(
                 )
             )
     return result
-
-
-def _foreign(paths: Sequence[str], source: Storage, own: Sequence[Storage]) -> list[str]:
-    """Paths that lie in none of the places in `own`."""
-    if not source.is_local:
-        root = f"{source.address.rstrip('/')}/"
-        prefixes = [place.address.rstrip("/").removeprefix(root) for place in own]
-    else:
-        root = os.path.realpath(source.address)
-        prefixes = [
-            os.path.relpath(os.path.realpath(place.address), root)
-            for place in own
-            if place.is_local
-        ]
-    inside = tuple(f"{prefix}/" for prefix in prefixes)
-    return [path for path in paths if not path.startswith(inside)]
 
 
 def _candidates(source: Storage, paths: Sequence[str]) -> list[str]:
@@ -205,92 +167,3 @@ def _sidecars(paths: Iterable[str]) -> dict[str, str]:
         stem: next(by_suffix[suffix] for suffix in LYRICS_SUFFIXES if suffix in by_suffix)
         for stem, by_suffix in found.items()
     }
-
-
-class _Digests:
-    """Digests of files, remembered by path and version.
-
-    Parameters
-    ----------
-    source
-        Where the files are.
-    checkpoints
-        Where to remember them; None for nowhere.
-    versions
-        Versions of the files, where they are known already.
-    """
-
-    def __init__(
-        self,
-        source: Storage,
-        checkpoints: Storage | None,
-        versions: Mapping[str, tuple[int, str]],
-    ) -> None:
-        self._source = source
-        self._checkpoints = checkpoints
-        self._versions = versions
-        self._known = _read_digests(checkpoints) if checkpoints else {}
-        self._before = len(self._known)
-
-    def of(self, paths: Iterable[str]) -> dict[str, str | TrackError]:
-        """Digest of each file, or why there is none."""
-        wanted = list(paths)
-        with ThreadPoolExecutor(READ_THREADS) as pool:
-            return dict(zip(wanted, pool.map(self._of, wanted), strict=True))
-
-    def save(self) -> None:
-        """Remember what is known now, if it is more than before."""
-        if not self._checkpoints or len(self._known) == self._before:
-            return
-        paths, sizes, versions = zip(*self._known, strict=True)
-        columns = [list(map(os.fsencode, paths)), sizes, versions, list(self._known.values())]
-        table = pa.Table.from_arrays(columns, schema=_DIGESTS_SCHEMA)
-        with self._checkpoints.writing(DIGESTS) as target:
-            pq.write_table(table, target)
-
-    def _of(self, path: str) -> str | TrackError:
-        name = printable(path)
-        try:
-            size_bytes, version = self._version(path)
-            if size_bytes == 0:
-                return TrackError("empty", f"{name} is an empty file.")
-            key = (path, size_bytes, version)
-            if key not in self._known:
-                self._known[key] = _digest_of_file(self._source, path)
-            return self._known[key]
-        except FileNotFoundError:
-            return TrackError("missing", f"{name} is not there any more.")
-        except OSError as error:
-            if isinstance(error, StorageError) and not isinstance(error, PermissionError):
-                # The store failed, and would fail for every file.
-                raise
-            reason = error.strerror or "access denied"
-            return TrackError("unreadable", f"{name} cannot be read: {reason}.")
-
-    def _version(self, path: str) -> tuple[int, str]:
-        if path in self._versions:
-            return self._versions[path]
-        status = os.stat(Path(self._source.address, path))
-        return status.st_size, str(status.st_mtime_ns)
-
-
-def _read_digests(checkpoints: Storage) -> dict[tuple[str, int, str], str]:
-    """Digest by path, size in bytes and version, as far as remembered."""
-    try:
-        with checkpoints.reading(DIGESTS) as path:
-            table = pq.ParquetFile(path).read()
-    except FileNotFoundError:
-        return {}
-    if not table.schema.equals(_DIGESTS_SCHEMA):
-        return {}
-    paths, sizes, versions, digests = (column.to_pylist() for column in table.columns)
-    return dict(
-        zip(zip(map(os.fsdecode, paths), sizes, versions, strict=True), digests, strict=True)
-    )
-
-
-def _digest_of_file(source: Storage, path: str) -> str:
-    hashed = blake2b(digest_size=16)
-    for piece in source.pieces(path):
-        hashed.update(piece)
-    return hashed.hexdigest()

@@ -58,6 +58,11 @@ class Song(Track):
     stems: Sequence[StemFile] = ()
     group: str = ""
 
+    @property
+    def labels(self) -> list[tuple[str, str | None, int]]:
+        """Name, instrument and stream of each stem: what its digest does not tell."""
+        return [(stem.name, stem.instrument, stem.stream) for stem in self.stems]
+
 
 @dataclass(frozen=True, slots=True)
 class PreparedStem:

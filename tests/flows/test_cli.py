@@ -11,10 +11,21 @@ from flows import cli
 from flows.build_dataset_params import BuildDatasetParams
 from flows.cli import FlowParams
 from flows.fetch_models import FetchModelsParams
+from flows.prepare_stems_params import PrepareStemsParams
+from flows.stems_params import StemsParams
 from tasks.step import StepConfig
 
-PARAMS: list[type[FlowParams]] = [BuildDatasetParams, FetchModelsParams]
-REQUIRED = {FetchModelsParams: ["list"]}
+PARAMS: list[type[FlowParams]] = [
+    BuildDatasetParams,
+    FetchModelsParams,
+    PrepareStemsParams,
+    StemsParams,
+]
+REQUIRED = {
+    FetchModelsParams: ["list"],
+    PrepareStemsParams: ["multitracks"],
+    StemsParams: ["guitar"],
+}
 """Arguments without which a command does not start."""
 """The params model of every flow."""
 
@@ -186,7 +197,7 @@ def schema_of(schema: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
 def choices(annotation: Any) -> set[Any]:
     if get_origin(annotation) is Literal:
         return set(get_args(annotation))
-    if get_origin(annotation) in (Union, UnionType):
+    if get_origin(annotation) in (Union, UnionType, tuple):
         return set().union(*map(choices, get_args(annotation)))
     return set()
 
@@ -201,6 +212,8 @@ def value_for(field: Any) -> tuple[str, Any] | None:
     """Another valid value than the default, as it is typed and as it arrives."""
     if field.default is False or field.default is True:
         return None
+    if field.examples:
+        return str(field.examples[0]), field.examples[0]
     options = sorted(map(str, choices(field.annotation) - {field.default}))
     if options:
         return options[0], options[0]
@@ -231,7 +244,7 @@ def test_command_line_prefects_schema_and_defaults_agree(params: type[FlowParams
         flag = f"--no_{name}" if field.default is True else f"--{name}"
         assert re.search(rf" {re.escape(flag)}( |$)", text), f"{flag} is not in the help"
         described = schema_of(schema, path)
-        assert described["default"] == value_at(defaults, path)
+        assert described["default"] == value_at(defaults, path), path
         assert field.description, flag
         assert described["description"] == field.description
         # The help wraps at hyphens, too.
@@ -241,14 +254,20 @@ def test_command_line_prefects_schema_and_defaults_agree(params: type[FlowParams
         if "unit" in extra:
             shown = text.split(f" {flag} ")[1].split(" --")[0]
             assert extra["unit"] in shown, flag
-        if field.default not in (None, False, True):
-            assert f"(default: {field.default}" in text, flag
+        if field.default not in (None, False, True, ()):
+            default = field.default if isinstance(field.default, tuple) else (field.default,)
+            assert f"(default: {' '.join(map(str, default))}" in text, flag
 
 
 @pytest.mark.parametrize("params", PARAMS)
 def test_every_flag_sets_its_field_and_no_other(params: type[FlowParams]):
     before = json.loads(least(params).model_dump_json())
-    tied = {"shard_index": ["--total_shards", "20000"], "total_shards": ["--shard_index", "0"]}
+    # Options that are only valid together.
+    tied = {
+        ("shard_index",): ["--total_shards", "20000"],
+        ("total_shards",): ["--shard_index", "0"],
+        ("distort", "max_snr_db"): ["--distort.min_snr_db", "0.5"],
+    }
     for path, field in leaves(params):
         if field.is_required():
             continue
@@ -259,14 +278,15 @@ def test_every_flag_sets_its_field_and_no_other(params: type[FlowParams]):
             argv, expected = [flag], not field.default
         else:
             argv, expected = [f"--{name}", pair[0]], pair[1]
-        companions = tied.get(path[0], [])
+        companions = tied.get(path, [])
         arguments = [*REQUIRED.get(params, []), *argv, *companions]
         values = json.loads(cli.parse(params, arguments).model_dump_json())
         found = value_at(values, path)
         assert found == expected or found == [expected], name
         others = dict(leaves_of(values))
         changed = {key for key, value in leaves_of(before) if others[key] != value}
-        assert changed - {("shard_index",), ("total_shards",)} <= {path}, name
+        beside = {tuple(flag.removeprefix("--").split(".")) for flag in companions[:1]}
+        assert changed - beside <= {path}, name
 
 
 def leaves_of(values: Any, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:

@@ -51,6 +51,7 @@ def dominant_hz(samples: np.ndarray, rate_hz: int) -> float:
     [
         ("a.wav", "wav"),
         ("a.flac", "flac"),
+        ("a.aiff", "aiff"),
         ("a.mp3", "mp3"),
         ("a.ogg", "ogg"),
         ("a.opus", "opus"),

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blocks.storage import Storage, StorageError
+from tasks import digests
 from tasks.song import discover as module
 from tasks.song.discover import Discovery, Shard, ShardBy, discover
 from tasks.step import digest
@@ -192,9 +193,9 @@ def test_the_first_files_only(songs: Path, find):
 
 def test_unchanged_files_are_not_read_again(songs: Path, find, monkeypatch: pytest.MonkeyPatch):
     read: list[str] = []
-    whole = module._digest_of_file
+    whole = digests._digest_of_file
     monkeypatch.setattr(
-        module,
+        digests,
         "_digest_of_file",
         lambda source, path: read.append(os.path.basename(path)) or whole(source, path),
     )
@@ -218,7 +219,7 @@ def test_unchanged_files_are_not_read_again(songs: Path, find, monkeypatch: pyte
 
 def test_digests_are_not_written_anew_when_nothing_is_new(tmp_path: Path, find):
     find()
-    path = tmp_path / "checkpoints" / module.DIGESTS
+    path = tmp_path / "checkpoints" / digests.DIGESTS
     before = path.stat().st_mtime_ns, path.stat().st_ino
     find()
     assert (path.stat().st_mtime_ns, path.stat().st_ino) == before
@@ -226,7 +227,7 @@ def test_digests_are_not_written_anew_when_nothing_is_new(tmp_path: Path, find):
 
 def test_digests_remembered_in_another_form_are_made_anew(tmp_path: Path, find):
     first = find()
-    path = tmp_path / "checkpoints" / module.DIGESTS
+    path = tmp_path / "checkpoints" / digests.DIGESTS
     pq.write_table(pq.read_table(path).rename_columns({"version": "modified_ns"}), path)
     assert find() == first
 

@@ -1,0 +1,161 @@
+"""prepare-stems: archives of stems in; Ogg Opus and a table of stems out."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from blocks import cluster, server
+from blocks.storage import Storage, StorageError
+from flows import artifacts, carrying_out, cli
+from flows.cli import FailedTracksError, UsageError
+from flows.prepare_stems_params import PREPARED, PrepareStemsParams
+from tasks.plan import plan
+from tasks.stems import catalogue
+from tasks.stems.discover import Discovery, discover
+from tasks.step import Row
+
+BATCH_SONGS = 4
+"""Songs of a task run: each is some ten files and minutes of work, beside which the overhead
+of a task run is nothing."""
+
+
+@flow(name="prepare-stems", flow_run_name="{params.title}", task_runner=cluster.task_runner())
+def prepare_stems(params: PrepareStemsParams) -> dict[str, Any]:
+    """Prepare stems, and return counts of what there is."""
+    check(params)
+    found = survey(params)
+    made = plan(
+        params.stages(),
+        found.songs,
+        params.checkpoints.below("steps"),
+        params.tools(),
+        run_id=str(flow_run.id),
+        workers=params.workers_wanted,
+        batch_tracks=BATCH_SONGS,
+    )
+    pending = made.pending
+    print(f"{len(found.songs)} songs; {pending.total()} results of steps to compute")
+    with carrying_out.recorded(params.checkpoints, params) as counts:
+        carrying_out.carry_out(made, params.tools(), params)
+        stems, failures = catalogue.write(made, found, params.prepared)
+        if params.delete_source:
+            _delete(params, found, stems, failures)
+        counts.update(count(stems, failures))
+    summary = describe(params, stems, failures)
+    hours = sum(row["duration_seconds"] for row in stems) / 3600
+    artifacts.publish(
+        made, pending, audio_hours=hours, failures=failures, report=None, summary=summary
+    )
+    print(summary)
+    if params.on_error == "fail" and counts["failed"]:
+        raise FailedTracksError(f"{counts['failed']} files failed: {_failures(params)}")
+    return counts
+
+
+def check(params: PrepareStemsParams) -> None:
+    """Find what is wrong with a request before any work.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be done; one sentence says why and what to do.
+    """
+    source = Storage(params.source)
+    if source.is_local and not Path(params.source).is_dir():
+        raise UsageError(f"{params.source} is not a folder: SOURCE names one with songs.")
+    try:
+        for place in (params.prepared, params.checkpoints):
+            place.check_writable()
+    except StorageError as error:
+        raise UsageError(str(error)) from error
+
+
+def survey(params: PrepareStemsParams) -> Discovery:
+    """The songs there are.
+
+    Raises
+    ------
+    UsageError
+        If there are none, nor files that were meant to be some.
+    """
+    found = discover(
+        Storage(params.source),
+        params.checkpoints,
+        own=[params.prepared, params.checkpoints],
+        max_songs=params.max_songs,
+    )
+    if not found.songs and not found.failures:
+        raise UsageError(
+            f"{params.source} holds no stems: <artist>/<song>.zip and folders with an audio file "
+            "per stem are what is looked for."
+        )
+    return found
+
+
+def count(stems: Sequence[Row], failures: Sequence[Row]) -> dict[str, int]:
+    """Songs and stems of use, and files that failed."""
+    useful = [row for row in stems if catalogue.is_of_use(row)]
+    return {
+        "tracks": len({row["song_id"] for row in useful}),
+        "stems": len(useful),
+        "failed": len({row["file_path"] for row in failures if not row["in_dataset"]}),
+    }
+
+
+def describe(params: PrepareStemsParams, stems: Sequence[Row], failures: Sequence[Row]) -> str:
+    """What became of a run, for the terminal and for Prefect's UI."""
+    counts = count(stems, failures)
+    by_instrument = Counter(row["instrument"] for row in stems if catalogue.is_of_use(row))
+    said = ", ".join(f"{number} {name}" for name, number in by_instrument.most_common())
+    lines = [
+        f"{counts['tracks']} songs with {counts['stems']} stems ({said}): "
+        f"{params.output}/{catalogue.MANIFEST}"
+    ]
+    if failures:
+        reasons = Counter(row["reason"] for row in failures)
+        said = ", ".join(f"{reason} {number}" for reason, number in sorted(reasons.items()))
+        lines.append(f"{len(failures)} remarks ({said}): {_failures(params)}")
+    if by_instrument:
+        most = by_instrument.most_common(1)[0][0]
+        place = "" if params.output == PREPARED else f" --prepared {params.output}"
+        lines.append(f"Next: python flows/stems.py {most}{place}")
+    return "\n".join(lines)
+
+
+def _failures(params: PrepareStemsParams) -> str:
+    return f"{params.output}/{catalogue.FAILURES}"
+
+
+def _delete(
+    params: PrepareStemsParams, found: Discovery, stems: Sequence[Row], failures: Sequence[Row]
+) -> None:
+    """Delete the sources of songs of which nothing failed, and note it."""
+    troubled = {row["track_id"] for row in failures if not row["in_dataset"]}
+    prepared = {row["source_id"] for row in stems}
+    whole = [song for song in found.songs if song.track_id in prepared - troubled]
+    source = Storage(params.source)
+    # Noted first: if the deletion is interrupted, the table still knows all songs.
+    catalogue.mark_deleted(params.prepared, {song.track_id for song in whole})
+    for song in whole:
+        for path in [song.path] if song.archive else {stem.path for stem in song.stems}:
+            source.delete(path)
+
+
+def main() -> None:
+    """Prepare stems."""
+    params = cli.parse(PrepareStemsParams)
+    cli.run(lambda: _command(params))
+
+
+def _command(params: PrepareStemsParams) -> None:
+    check(params)
+    with server.running():
+        prepare_stems(params)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Which stems of a song accompany the target: up to eight choices for each stem of it."""
+
+from collections.abc import Mapping
+from math import comb
+from typing import Any
+
+import pyarrow as pa
+from pydantic import Field
+
+from tasks.audio import printable
+from tasks.stems.instruments import BASIC, Instrument
+from tasks.stems.seeding import generator
+from tasks.stems.song import PreparedSong, PreparedStem
+from tasks.step import Row, Step, StepConfig, Tools, column, per_track
+from tasks.track import Track, TrackError
+
+ASSORTMENT = pa.struct(
+    [
+        ("target", pa.string()),
+        ("companions", pa.list_(pa.string())),
+        ("kind", pa.string()),
+    ]
+)
+
+
+class Assortments(StepConfig):
+    """Which stems accompany the target."""
+
+    basic: int = Field(
+        4, ge=0, description="Assortments with one companion: guitar, drum, bass, perc or piano."
+    )
+    random: int = Field(4, ge=0, description="Further assortments, of any companions.")
+    max_companions: int = Field(3, ge=1, description="Most companions of the target.")
+    seed: int = Field(42, description="Changes which are chosen.")
+
+
+class AssortConfig(StepConfig):
+    """Target and choice of companions."""
+
+    instrument: Instrument
+    choice: Assortments = Assortments()
+
+
+def assort(
+    track: Track, upstream: Mapping[str, Row | None], config: AssortConfig, tools: Tools
+) -> Row:
+    """Choose companions for each of a song's stems that is the target.
+
+    A stem never accompanies itself, nor a copy of itself: stems are told apart by their bytes.
+    """
+    assert isinstance(track, PreparedSong)
+    targets = [stem for stem in track.stems if stem.instrument == config.instrument]
+    assortments = [each for stem in targets for each in _of(stem, track, config)]
+    if not assortments:
+        raise TrackError(
+            "no-companions",
+            f"{printable(track.path)} holds nothing that could accompany its {config.instrument}.",
+        )
+    return {"assortments": assortments}
+
+
+def _of(target: PreparedStem, song: PreparedSong, config: AssortConfig) -> list[dict[str, Any]]:
+    """The assortments of one target, in the order in which they are drawn."""
+    choice = config.choice
+    rng = generator("assort", choice.seed, song.track_id, target.stem_id)
+    others = [stem for stem in song.stems if stem.stem_id != target.stem_id]
+    basic = [stem for stem in others if stem.instrument in BASIC]
+    chosen = [(basic[at].stem_id,) for at in rng.permutation(len(basic))[: choice.basic]]
+    kinds = ["basic"] * len(chosen)
+    # As likely few companions as many: drawn by size, then by stems.
+    ids = [stem.stem_id for stem in others]
+    largest = min(choice.max_companions, len(ids))
+    possible = sum(comb(len(ids), size) for size in range(1, largest + 1))
+    wanted = min(len(chosen) + choice.random, possible)
+    while len(chosen) < wanted:
+        size = int(rng.integers(1, largest + 1))
+        companions = tuple(ids[at] for at in sorted(rng.permutation(len(ids))[:size]))
+        if companions not in chosen:
+            chosen.append(companions)
+            kinds.append("random")
+    return [
+        {"target": target.stem_id, "companions": list(companions), "kind": kind}
+        for companions, kind in zip(chosen, kinds, strict=True)
+    ]
+
+
+STEP = Step(
+    name="assort",
+    version=1,
+    config=AssortConfig,
+    columns=pa.schema(
+        [column("assortments", pa.list_(ASSORTMENT), "Targets and companions, by identity")]
+    ),
+    run=per_track(assort),
+    identity=("track_id", "instruments"),
+)

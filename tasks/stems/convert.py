@@ -1,0 +1,251 @@
+"""Stems of a song, out of an archive or a folder, as Ogg Opus, with what is measured on the way.
+
+Each stem is decoded once: its levels, its share of the mix that the song is known by, and
+the encoder take the same blocks.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+import pyarrow as pa
+from pydantic import Field
+
+from blocks.storage import Storage
+from tasks import audio
+from tasks.audio import printable
+from tasks.audio_writers import write_opus
+from tasks.stems import unzip
+from tasks.stems.fingerprint import MixFingerprint
+from tasks.stems.instruments import is_mixture
+from tasks.stems.levels import LevelMeter
+from tasks.stems.song import Song, StemFile
+from tasks.step import Row, Step, StepConfig, Tools, column, digest, per_track
+from tasks.track import Track, TrackError
+
+OPUS_RATE_HZ = 48_000
+"""Rate at which Opus works, whatever goes in."""
+
+PROBLEM = pa.struct([("path", pa.string()), ("reason", pa.string()), ("message", pa.string())])
+"""Something in a song that is wrong, and no reason to leave out the rest of it."""
+
+STEM = pa.struct(
+    [
+        ("stem_id", pa.string()),
+        ("name", pa.string()),
+        ("instrument", pa.string()),
+        ("source", pa.string()),
+        ("path", pa.string()),
+        ("duration_seconds", pa.float64()),
+        ("source_rate_hz", pa.int32()),
+        ("source_channels", pa.int32()),
+        ("peak_dbfs", pa.float64()),
+        ("clipped_samples", pa.int64()),
+        ("active_fraction", pa.float64()),
+        ("loudness_lufs", pa.float64()),
+    ]
+)
+"""A stem that was stored; ``instrument`` is what the layout says, null if it says nothing."""
+
+
+class ConvertConfig(StepConfig):
+    """How stems are stored."""
+
+    bitrate_kbps: int = Field(
+        160,
+        ge=32,
+        le=320,
+        description="Bit rate of the stored stems, Ogg Opus.",
+        json_schema_extra={"unit": "kb/s"},
+    )
+    max_minutes: float = Field(
+        20.0,
+        gt=0,
+        description="Longer stems are refused: later steps hold a whole stem in memory.",
+        json_schema_extra={"unit": "min"},
+    )
+    max_file_gb: float = Field(
+        4.0, gt=0, description="Largest file that is unpacked.", json_schema_extra={"unit": "GB"}
+    )
+    max_archive_gb: float = Field(
+        16.0,
+        gt=0,
+        description="Archives that unpack to more are refused.",
+        json_schema_extra={"unit": "GB"},
+    )
+
+    @property
+    def limits(self) -> unzip.Limits:
+        """What archives may unpack to."""
+        return unzip.Limits(
+            member_bytes=round(self.max_file_gb * 1e9), total_bytes=round(self.max_archive_gb * 1e9)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Readable:
+    """A stem as a file that can be opened."""
+
+    stem: StemFile
+    storage: Storage
+    path: str
+
+
+def convert(
+    track: Track, upstream: Mapping[str, Row | None], config: ConvertConfig, tools: Tools
+) -> Row:
+    """Store the stems of a song as Ogg Opus, and measure them.
+
+    What is wrong with one stem is a problem of its song; the others go on. Mixtures are
+    left out.
+    """
+    assert isinstance(track, Song)
+    stems: dict[str, Row] = {}
+    problems: list[Row] = []
+    mix = MixFingerprint(OPUS_RATE_HZ)
+    for found in _readable(track, config, tools, problems):
+        try:
+            stem_id = _identity(found)
+            if stem_id in stems:
+                raise TrackError(
+                    "duplicate-stem",
+                    f"{printable(found.stem.path)} is a copy of {stems[stem_id]['source']}.",
+                )
+            stems[stem_id] = _converted(found, stem_id, config, tools, mix)
+        except TrackError as error:
+            problems.append(problem(found.stem.path, error))
+    if not stems:
+        said = problems[0]["message"] if problems else "There is none but mixtures."
+        raise TrackError("no-stems", f"{printable(track.path)} holds no readable stem. {said}")
+    return {
+        "stems": sorted(stems.values(), key=lambda stem: (stem["name"], stem["stem_id"])),
+        "problems": problems,
+        "fingerprint": mix.words().astype("<u4").tobytes(),
+    }
+
+
+def problem(path: str, error: TrackError) -> Row:
+    """A problem of a song, as it is stored."""
+    return {"path": printable(path), "reason": error.reason, "message": error.message}
+
+
+def _readable(
+    song: Song, config: ConvertConfig, tools: Tools, problems: list[Row]
+) -> Iterator[_Readable]:
+    """The stems of a song one after the other, each unpacked only while it is looked at."""
+    if not song.archive:
+        for stem in song.stems:
+            if not is_mixture(stem.name):
+                yield _Readable(stem, tools.source, stem.path)
+        return
+    with ExitStack() as stack:
+        try:
+            archive = stack.enter_context(tools.source.reading(song.path))
+        except FileNotFoundError as error:
+            raise TrackError("missing", f"{printable(song.path)} is not there any more.") from error
+        members, wrong = unzip.members(archive, config.limits)
+        problems += [problem(each.path, TrackError(each.reason, each.message)) for each in wrong]
+        for member in members:
+            if is_mixture(member.name):
+                continue
+            stem = StemFile(member.name, member.path)
+            with TemporaryDirectory(prefix="songmill-") as folder:
+                try:
+                    unzip.extract(archive, member, Path(folder, "stem"), config.limits)
+                except TrackError as error:
+                    problems.append(problem(member.path, error))
+                    continue
+                yield _Readable(stem, Storage(folder), "stem")
+
+
+def _converted(
+    found: _Readable, stem_id: str, config: ConvertConfig, tools: Tools, mix: MixFingerprint
+) -> Row:
+    """A stem, stored and measured.
+
+    Raises
+    ------
+    TrackError
+        If it cannot be decoded, or is too long; named as the song names it.
+    """
+    stem = found.stem
+    try:
+        info = audio.probe(found.storage, found.path, audio_stream=stem.stream)
+        if info.duration_seconds > 60 * config.max_minutes:
+            raise TrackError(
+                "too-long",
+                f"{printable(stem.path)} is {info.duration_seconds / 60:.0f} minutes long: "
+                "--convert.max_minutes allows more.",
+            )
+        channels: Literal[1, 2] = 1 if info.channels == 1 else 2
+        path = f"audio/{stem_id}-{_made_by(config)}.opus"
+        rate_hz = info.sample_rate_hz
+        # Measured as found: resampling rounds the corners of what was clipped.
+        meter = LevelMeter(rate_hz, channels)
+        blocks = meter.measuring(
+            audio.stream(
+                found.storage,
+                found.path,
+                rate_hz=rate_hz,
+                channels=channels,
+                audio_stream=stem.stream,
+            )
+        )
+        with mix.adding() as adding:
+            resampled = audio.resampled(blocks, rate_hz, OPUS_RATE_HZ, channels)
+            write_opus(
+                tools.artifacts, path, adding(resampled), bitrate_kbps=config.bitrate_kbps
+            )
+    except TrackError as error:
+        # An unpacked file has a name of its own, which says nothing to people.
+        said = error.message.replace(printable(found.path), printable(stem.path), 1)
+        raise TrackError(error.reason, said) from error
+    return {
+        "stem_id": stem_id,
+        "name": printable(stem.name),
+        "instrument": stem.instrument,
+        "source": printable(stem.path),
+        "path": path,
+        "duration_seconds": meter.seconds,
+        "source_rate_hz": info.sample_rate_hz,
+        "source_channels": info.channels,
+        "peak_dbfs": meter.peak_dbfs,
+        "clipped_samples": meter.clipped_samples,
+        "active_fraction": meter.active_fraction,
+        "loudness_lufs": meter.loudness_lufs,
+    }
+
+
+def _identity(found: _Readable) -> str:
+    """Digest of a stem's bytes, and of its place among the streams of its file."""
+    hashed = blake2b(digest_size=16)
+    for piece in found.storage.pieces(found.path):
+        hashed.update(piece)
+    if not found.stem.stream:
+        return hashed.hexdigest()
+    return digest(f"{hashed.hexdigest()} {found.stem.stream}".encode())
+
+
+def _made_by(config: ConvertConfig) -> str:
+    """What the name of a stored stem says of how it was made."""
+    return digest(f"{STEP.version} {config.bitrate_kbps}".encode())[:8]
+
+
+STEP = Step(
+    name="convert",
+    version=1,
+    config=ConvertConfig,
+    columns=pa.schema(
+        [
+            column("stems", pa.list_(STEM), "Stems that were stored, with their levels"),
+            column("problems", pa.list_(PROBLEM), "What else the song holds, and why it is not"),
+            column("fingerprint", pa.binary(), "Words of the mix of all stems, uint32"),
+        ]
+    ),
+    run=per_track(convert),
+    identity=("track_id", "labels"),
+)

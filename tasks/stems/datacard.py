@@ -1,0 +1,131 @@
+"""The card of a dataset of pairs: ``README.md``, as the Hugging Face hub shows it."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from tasks.stems import schema
+from tasks.stems.summary import Summary
+
+MAX_ARTISTS = 30
+
+SIZES = ("n<1K", *(f"{low}<n<{high}" for low, high in (
+    ("1K", "10K"), ("10K", "100K"), ("100K", "1M"), ("1M", "10M"), ("10M", "100M"),
+    ("100M", "1B"), ("1B", "10B"),
+)))  # fmt: skip
+"""Categories of sizes that the hub knows, by powers of ten from 1,000 on."""
+
+
+def render(summary: Summary, manifest: Mapping[str, Any], *, instrument: str, tars: bool) -> str:
+    """The card, as Markdown with YAML before it.
+
+    Parameters
+    ----------
+    summary
+        Of the dataset's rows.
+    manifest
+        Content of ``manifest.json``: its ``steps``, ``counts`` and ``split_seed``, where they
+        are there.
+    instrument
+        What the targets are.
+    tars
+        Whether there are tar files for WebDataset.
+    """
+    import yaml
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        # Markdown, not HTML: what comes from outside is escaped by `text` instead.
+        autoescape=False,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["text"] = escaped
+    steps = manifest.get("steps", ())
+    chunks = sum(split.chunks for split in summary.splits.values())
+    card = environment.get_template("datacard.md.j2").render(
+        front_matter=yaml.safe_dump(
+            _front_matter(summary, instrument, chunks), sort_keys=False, allow_unicode=True
+        ),
+        instrument=instrument,
+        encoding=summary.encoding,
+        tokens=summary.encoding.tokens,
+        seconds=summary.encoding.chunk_samples / summary.encoding.sample_rate_hz,
+        splits=summary.splits,
+        kinds=summary.kinds,
+        artists=_artists(summary),
+        max_artists=MAX_ARTISTS,
+        instruments=_by_split(summary, "instruments"),
+        columns=[
+            (
+                field.name,
+                _type(field.type),
+                field.metadata[b"description"].decode(),
+                field.metadata.get(b"unit", b"").decode(),
+            )
+            for field in schema.dataset(summary.encoding)
+        ],
+        steps=steps,
+        models=[model for step in steps for model in step.get("models") or ()],
+        counts=manifest.get("counts", {}),
+        split_seed=manifest.get("split_seed"),
+        tars=tars,
+    )
+    return card.encode("utf-8", "replace").decode("utf-8")
+
+
+def escaped(value: object) -> str:
+    """Text that Markdown, in a table too, shows as it is: no markup, no HTML, one line."""
+    line = " ".join(re.sub(r"[\x00-\x1f\x7f]", " ", str(value)).split())
+    # Any ASCII punctuation may stand behind a backslash (CommonMark 0.31, 2.4).
+    return re.sub(r"([\\`*_{}\[\]()<>#+!|&~$@:])", r"\\\1", line)
+
+
+def _front_matter(summary: Summary, instrument: str, chunks: int) -> dict[str, Any]:
+    """What the hub reads; empty splits are left out, since its viewer takes them for damaged."""
+    return {
+        "pretty_name": f"Stem continuation: {instrument}",
+        "license": "other",
+        "license_name": "as-the-recordings",
+        "task_categories": ["audio-to-audio"],
+        "tags": ["audio", "music", "stems", "encodec"],
+        "size_categories": [SIZES[max(0, min(len(str(chunks)) - 3, len(SIZES) - 1))]],
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [
+                    {"split": name, "path": f"{name}-*.parquet"}
+                    for name, split in summary.splits.items()
+                    if split.chunks
+                ],
+            }
+        ],
+    }
+
+
+def _artists(summary: Summary) -> list[tuple[str, str, int]]:
+    """Artist, split and pairs, the most frequent first."""
+    rows = [
+        (artist, name, pairs)
+        for name, split in summary.splits.items()
+        for artist, pairs in split.artists.items()
+    ]
+    return sorted(rows, key=lambda row: (-row[2], row[0], row[1]))
+
+
+def _by_split(summary: Summary, counter: str) -> dict[str, list[int]]:
+    """From a name to its count in each split, in the order of the names."""
+    counts = [getattr(split, counter) for split in summary.splits.values()]
+    names = sorted({name for count in counts for name in count})
+    return {name: [count[name] for count in counts] for name in names}
+
+
+def _type(type_: pa.DataType) -> str:
+    """A column's type in few words."""
+    name = str(type_).replace("item: ", "").replace("fixed_size_list", "list")
+    return name.replace("double", "float64").replace("float>", "float32>")

@@ -1,0 +1,128 @@
+"""Which songs with stems a source holds, in whatever layouts, each known by its content."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from blocks.storage import Storage
+from tasks.audio import printable
+from tasks.digests import Digests, FileFailure, outside
+from tasks.stems.layouts import LAYOUTS
+from tasks.stems.layouts.layout import ROOT
+from tasks.stems.song import Song
+from tasks.step import digest
+from tasks.track import TrackError
+
+MIN_STEMS = 2
+"""A target and something to play along with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """What a source holds.
+
+    Attributes
+    ----------
+    songs
+        One per distinct content, in the order of their paths.
+    duplicates
+        Path of a further copy -> path of the song that it is a copy of.
+    failures
+        Files and folders that cannot be used, in the order of their paths.
+    """
+
+    songs: list[Song]
+    duplicates: dict[str, str]
+    failures: list[FileFailure]
+
+
+def discover(
+    source: Storage,
+    checkpoints: Storage | None,
+    *,
+    own: Sequence[Storage] = (),
+    max_songs: int | None = None,
+) -> Discovery:
+    """Find the songs below `source`.
+
+    Parameters
+    ----------
+    source
+        Folder or bucket to look through, recursively; it may itself be one song.
+    checkpoints
+        Where the digests of files are remembered, so that an unchanged file is not read
+        again; None to remember nothing.
+    own
+        Places that this program writes to: what lies there is no source.
+    max_songs
+        Stop after so many songs.
+    """
+    # A listing of a bucket tells what each object is like; asking again would be billed.
+    versions = {} if source.is_local else source.versions()
+    names = source.files() if source.is_local else list(versions)
+    candidates, failures = _candidates(source, sorted(outside(names, source, own), key=printable))
+    candidates = candidates[:max_songs]
+    digests = Digests(source, checkpoints, versions)
+    found = digests.of({path: None for song in candidates for path in _files(song)})
+    digests.save()
+
+    result = Discovery([], {}, failures)
+    first: dict[str, str] = {}
+    for candidate in candidates:
+        song = _identified(candidate, found, failures)
+        if song is None:
+            continue
+        if song.track_id in first:
+            result.duplicates[song.path] = first[song.track_id]
+        else:
+            first[song.track_id] = song.path
+            result.songs.append(song)
+    failures.sort(key=lambda failure: printable(failure.path))
+    return result
+
+
+def _candidates(source: Storage, paths: Sequence[str]) -> tuple[list[Song], list[FileFailure]]:
+    """What the layouts recognise; each gets what those before it have left."""
+    songs: list[Song] = []
+    failures: list[FileFailure] = []
+    for name, find in LAYOUTS.items():
+        claim = find(source, paths)
+        songs += [replace(song, layout=name) for song in claim.songs]
+        failures += claim.failures
+        paths = [path for path in paths if path not in claim.paths]
+    return sorted(songs, key=lambda song: printable(song.path)), failures
+
+
+def _files(song: Song) -> list[str]:
+    """The files that a song is made of: one, or one per stem."""
+    return [song.path] if song.archive else list({stem.path: None for stem in song.stems})
+
+
+def _identified(
+    song: Song, digests: Mapping[str, str | TrackError], failures: list[FileFailure]
+) -> Song | None:
+    """The song of those stems that can be read; adds to `failures` what cannot."""
+    bad: set[str] = set()
+    for path in _files(song):
+        if isinstance(error := digests[path], TrackError):
+            bad.add(path)
+            failures.append(FileFailure(path, error.reason, error.message))
+    if song.path in bad:
+        return None
+    if song.archive:
+        return replace(song, track_id=str(digests[song.path]))
+    stems = sorted(
+        (stem for stem in song.stems if stem.path not in bad),
+        key=lambda stem: (stem.name, stem.path, stem.stream),
+    )
+    if len(stems) < MIN_STEMS:
+        name = "The source" if song.path == ROOT else printable(song.path)
+        message = f"{name} holds {'one' if stems else 'no'} usable stem; a song takes two."
+        failures.append(FileFailure(song.path, "too-few-stems", message))
+        return None
+    if _files(song) == [song.path]:
+        track_id = str(digests[song.path])
+    else:
+        content = sorted((stem.name, str(digests[stem.path])) for stem in stems)
+        track_id = digest(json.dumps(content).encode())
+    return replace(song, track_id=track_id, stems=stems)

@@ -1,0 +1,133 @@
+"""What instrument each stem of a song is, and which stems are of use."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Self
+
+import pyarrow as pa
+from pydantic import Field, model_validator
+
+from tasks.audio import printable
+from tasks.stems.convert import PROBLEM, STEM
+from tasks.stems.instruments import instrument_of, with_synonyms
+from tasks.step import Row, Step, StepConfig, Tools, column, per_track
+from tasks.track import Track, TrackError
+
+LENGTH_TOLERANCE_SECONDS = 0.1
+"""Stems of one session may differ by the padding of a lossy encoder, some 50 ms at most."""
+
+IDENTIFIED = pa.struct([*STEM, ("silent", pa.bool_())])
+
+
+class IdentifyConfig(StepConfig):
+    """What stems are."""
+
+    synonyms: tuple[str, ...] = Field(
+        (),
+        description="More names of instruments, such as guitar=tele.",
+        examples=["guitar=tele"],
+    )
+    min_active_fraction: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="A stem is silent when less of it is within 60 dB of its peak.",
+    )
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        with_synonyms(self.extra)
+        return self
+
+    @property
+    def extra(self) -> dict[str, list[str]]:
+        """Further names by instrument.
+
+        Raises
+        ------
+        ValueError
+            If one is not written as ``instrument=name``.
+        """
+        names: dict[str, list[str]] = {}
+        for synonym in self.synonyms:
+            instrument, equals, name = synonym.partition("=")
+            if not equals:
+                raise ValueError(f'"{synonym}" is not of the form guitar=tele')
+            names.setdefault(instrument, []).append(name)
+        return names
+
+
+def identify(
+    track: Track, upstream: Mapping[str, Row | None], config: IdentifyConfig, tools: Tools
+) -> Row:
+    """Tell the instrument of each stem by its layout or its name, and which are silent."""
+    converted = upstream["convert"]
+    assert converted is not None
+    table = with_synonyms(config.extra)
+    problems = [*converted["problems"], *_differences(converted["stems"])]
+    stems = []
+    for stem in converted["stems"]:
+        source, instrument = (
+            stem["source"],
+            stem["instrument"] or instrument_of(stem["name"], table),
+        )
+        silent = stem["peak_dbfs"] is None or stem["active_fraction"] < config.min_active_fraction
+        if instrument is None:
+            hint = "--identify.synonyms can teach its name"
+            problems.append(
+                _problem(source, "unknown-instrument", f"{source} is named after none: {hint}.")
+            )
+        elif silent:
+            problems.append(
+                _problem(source, "silent-stem", f"{source} is silent for most of its length.")
+            )
+        stems.append({**stem, "instrument": instrument, "silent": silent})
+    if not any(stem["instrument"] for stem in stems):
+        raise TrackError(
+            "no-known-instrument",
+            f"No stem of {printable(track.path)} is named after an instrument "
+            f"({', '.join(stem['name'] for stem in stems)}): --identify.synonyms can teach names.",
+        )
+    return {"stems": stems, "problems": problems}
+
+
+def _differences(stems: Sequence[Row]) -> Iterator[Row]:
+    """Problems of stems that are not of one session's format; they are used all the same."""
+    longest = max(stem["duration_seconds"] for stem in stems)
+    rates = Counter(stem["source_rate_hz"] for stem in stems)
+    usual_rate_hz = max(rates, key=lambda rate: (rates[rate], rate))
+    for stem in stems:
+        source, length = stem["source"], stem["duration_seconds"]
+        if longest - length > LENGTH_TOLERANCE_SECONDS:
+            yield _problem(
+                source,
+                "shorter-stem",
+                f"{source} is {longest - length:.1f} s shorter than the longest stem of its song; "
+                "it is followed by silence.",
+            )
+        if stem["source_rate_hz"] != usual_rate_hz:
+            yield _problem(
+                source,
+                "other-sample-rate",
+                f"{source} is at {stem['source_rate_hz']} Hz, others of its song at "
+                f"{usual_rate_hz} Hz; all are resampled to one rate.",
+            )
+
+
+def _problem(path: str, reason: str, message: str) -> Row:
+    return {"path": path, "reason": reason, "message": message}
+
+
+STEP = Step(
+    name="identify",
+    version=1,
+    config=IdentifyConfig,
+    columns=pa.schema(
+        [
+            column("stems", pa.list_(IDENTIFIED), "Stems with instruments; null if unknown"),
+            column("problems", pa.list_(PROBLEM), "What else the song holds, or what is odd in it"),
+        ]
+    ),
+    run=per_track(identify),
+    upstream=("convert",),
+)

@@ -1,0 +1,55 @@
+"""Stored stems to the signals of a pair."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from blocks.storage import Storage
+from tasks import audio
+from tasks.track import Samples, TrackError
+
+
+def mixture(
+    artifacts: Storage, paths: Sequence[str], *, rate_hz: int, channels: int, samples: int
+) -> Samples:
+    """Sum of stored signals of one length, shape ``(channels, samples)``.
+
+    Raises
+    ------
+    TrackError
+        ``"artifact-missing"`` if one of them is gone or damaged.
+    """
+    mix = np.zeros((channels, samples), np.float32)
+    for path in paths:
+        start = 0
+        try:
+            for block in audio.stream(
+                artifacts, path, rate_hz=rate_hz, channels=1 if channels == 1 else 2
+            ):
+                mix[:, start : start + block.shape[1]] += block
+                start += block.shape[1]
+        except TrackError as error:
+            raise lost(artifacts, path) from error
+        if start != samples:
+            raise lost(artifacts, path)
+    return mix
+
+
+def lost(artifacts: Storage, path: str) -> TrackError:
+    """Error of a stored signal that was finished once, and is not there as it was."""
+    return TrackError(
+        "artifact-missing",
+        f"{path} is gone from {artifacts.address}, or damaged: remove the checkpoints there, and "
+        "all is computed again.",
+    )
+
+
+def from_db(gain_db: float) -> np.float32:
+    """Factor of a gain."""
+    return np.float32(10 ** (gain_db / 20))
+
+
+def peak_dbfs(signal: Samples) -> float:
+    """Level of the largest sample, full scale being 0 dB; minus infinity for silence."""
+    peak = max(float(signal.max()), -float(signal.min()))
+    return 20 * float(np.log10(peak)) if peak else -np.inf

@@ -1,0 +1,278 @@
+"""One self-contained page that shows, and lets hear, what is in a dataset of pairs."""
+
+import base64
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from blocks.storage import Storage
+from tasks import audio
+from tasks.song import charts
+from tasks.stems.chunks import cut
+from tasks.stems.schema import Codes, Encoding, Signal
+from tasks.stems.summary import Example, Summary
+from tasks.track import Samples, TrackError
+
+MAX_FAILURES = 50
+CLIP_SECONDS = 10.0
+
+Decode = Callable[[Codes, Samples | None, int], Samples]
+"""From codes ``(codebooks, frames)``, their scales and the number of samples to audio."""
+
+Original = Callable[[Mapping[str, Any], Signal], Samples | None]
+"""From a row of the dataset and the name of a signal to what was encoded, if it is still there."""
+
+LABELS: Mapping[Signal, str] = {
+    "all_without": "context without the target",
+    "all": "context with the target",
+    "stem": "target",
+}
+
+
+def render(
+    summary: Summary,
+    failures: Sequence[Mapping[str, Any]],
+    manifest: Mapping[str, Any],
+    *,
+    decode: Decode | None = None,
+    original: Original | None = None,
+) -> str:
+    """The page, as HTML.
+
+    Parameters
+    ----------
+    summary
+        Of the dataset's rows.
+    failures
+        Rows of ``failures.jsonl``: ``file_path``, ``step``, ``reason``, ``message``.
+    manifest
+        Content of ``manifest.json``; ``name``, ``created_at``, ``counts``,
+        ``seconds_by_step`` and ``steps`` are shown where they are there.
+    decode
+        The codec's decoder; without it, there is nothing to listen to.
+    original
+        What the examples were encoded from.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    here = Path(__file__).parent
+    environment = Environment(
+        loader=FileSystemLoader([here, here.parent / "song"]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("report.html.j2").render(
+        name=manifest.get("name"),
+        created_at=manifest.get("created_at"),
+        encoding=summary.encoding,
+        facts=_facts(summary, manifest),
+        splits=[
+            (name, split, f"{split.seconds / 3600:,.2f}") for name, split in summary.splits.items()
+        ],
+        charts=_charts(summary),
+        lists=[
+            ("Distortions of the contexts", "pairs", _ranked(summary.distortions)),
+            ("Target instruments", "pairs", _ranked(_total(summary, "instruments"))),
+        ],
+        examples=_examples(summary, decode, original),
+        counts=_left_out(manifest.get("counts", {})),
+        reasons=_ranked(Counter(str(failure.get("reason")) for failure in failures)),
+        failures=failures[:MAX_FAILURES],
+        failure_count=len(failures),
+        steps=_steps(manifest),
+    )
+    # Names of files may hold what UTF-8 cannot.
+    return page.encode("utf-8", "replace").decode("utf-8")
+
+
+def stored_signal(
+    artifacts: Storage,
+    pair: Mapping[str, Any],
+    row: Mapping[str, Any],
+    signal: Signal,
+    encoding: Encoding,
+) -> Samples | None:
+    """What a signal of a chunk was encoded from; None if it is not stored any more.
+
+    Parameters
+    ----------
+    artifacts
+        Where the audio of the pairs lies.
+    pair
+        The pair, as `distort` recorded it.
+    row
+        The chunk's row of the dataset.
+    signal
+        Which of its signals.
+    encoding
+        How the dataset was encoded.
+
+    Returns
+    -------
+    Samples or None
+        Shape ``(channels, samples)``.
+    """
+    blocks = audio.stream(
+        artifacts,
+        pair[f"{signal}_path"],
+        rate_hz=encoding.sample_rate_hz,
+        channels=1 if encoding.channels == 1 else 2,
+    )
+    gain = 10 ** (pair["gain_db"] / 20) if signal == "stem" else 1.0
+    try:
+        for index, window in enumerate(cut(blocks, encoding.chunk_samples)):
+            if index == row["chunk"]:
+                return np.float32(gain) * window[:, : row["samples"]]
+    except TrackError:
+        return None
+    return None
+
+
+def mp3(signal: Samples, sample_rate_hz: int) -> bytes:
+    """The first CLIP_SECONDS of a signal as a file that all browsers play.
+
+    Parameters
+    ----------
+    signal
+        Shape ``(channels, samples)``; what exceeds [-1, 1] is clipped.
+    sample_rate_hz
+        Of the signal.
+    """
+    import soundfile
+
+    file = io.BytesIO()
+    clip = np.clip(signal[:, : round(CLIP_SECONDS * sample_rate_hz)].T, -1.0, 1.0)
+    soundfile.write(file, clip, sample_rate_hz, format="MP3")
+    return file.getvalue()
+
+
+def _facts(summary: Summary, manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The figures at the top of the page: (value, what it is)."""
+    splits = summary.splits.values()
+    hours = sum(split.seconds for split in splits) / 3600
+    return [
+        (f"{sum(split.chunks for split in splits):,}", "chunks"),
+        (f"{sum(split.pairs for split in splits):,}", "pairs"),
+        (
+            f"{hours:,.1f}" if hours >= 1 else f"{hours * 60:.1f}",
+            "hours" if hours >= 1 else "minutes",
+        ),
+        (f"{len(set().union(*(split.songs for split in splits))):,}", "songs"),
+        (f"{len(_total(summary, 'artists')):,}", "artists"),
+        (f"{manifest.get('counts', {}).get('failed', 0):,}", "songs with failures"),
+    ]
+
+
+def _total(summary: Summary, name: str) -> Counter[str]:
+    """A count of all splits together."""
+    total: Counter[str] = Counter()
+    for split in summary.splits.values():
+        total.update(getattr(split, name))
+    return total
+
+
+def _charts(summary: Summary) -> list[tuple[str, str]]:
+    """Title and drawing of each distribution; an empty drawing for no values."""
+    drawn = (
+        ("Pitch", summary.pitches_semitones, "shift of the pitch, per pair", "semitones", 0.25),
+        ("Tempo", summary.tempos, "tempo over the original's, per pair", "", 0.02),
+        ("Target", summary.active_fractions, "share in which it sounds, per chunk", "", 0.05),
+    )
+    return [
+        (title, charts.histogram(values, label=label, unit=unit, step=step) if values else "")
+        for title, values, label, unit, step in drawn
+    ]
+
+
+def _examples(
+    summary: Summary, decode: Decode | None, original: Original | None
+) -> list[dict[str, Any]]:
+    """What is written beside each example, and its signals from codes and before."""
+    if decode is None:
+        return []
+    return [
+        {
+            "row": example.row,
+            "split": example.split,
+            "start": charts.clock(example.row["start_seconds"]),
+            "distortions": ", ".join(map(_described, json.loads(example.row["distortions"]))),
+            "clips": [
+                (
+                    LABELS[signal],
+                    _embedded(_decoded(example, signal, decode), summary.encoding),
+                    _embedded(original and original(example.row, signal), summary.encoding),
+                )
+                for signal in LABELS
+                if signal in example.codes
+            ],
+        }
+        for example in summary.examples
+    ]
+
+
+def _decoded(example: Example, signal: Signal, decode: Decode) -> Samples:
+    scales = example.row[f"scales_{signal}"]
+    return decode(
+        example.codes[signal],
+        None if scales is None else np.array(scales, np.float32),
+        example.row["samples"],
+    )
+
+
+def _embedded(signal: Samples | None, encoding: Encoding) -> str:
+    """Address of an audio element that is the audio itself; empty for none."""
+    if signal is None:
+        return ""
+    data = mp3(signal, encoding.sample_rate_hz)
+    return f"data:audio/mpeg;base64,{base64.b64encode(data).decode()}"
+
+
+def _described(distortion: Mapping[str, Any]) -> str:
+    """`noise (snr_db 24.1)`."""
+    values = [
+        f"{name} {value:.4g}"
+        for name, value in distortion.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
+    name = str(distortion["name"]).replace("_", " ")
+    return f"{name} ({', '.join(values)})" if values else name
+
+
+def _left_out(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """What the dataset lacks on purpose, in words."""
+    words = {
+        "dropped_silent_chunks": "chunks in which the target is silent",
+        "dropped_short_chunks": "ends of pairs that are too short for a chunk",
+        "silent_pairs": "pairs whose target is silent from start to end",
+    }
+    return [(text, counts[name]) for name, text in words.items() if name in counts]
+
+
+def _ranked(counter: Counter[str]) -> list[tuple[str, int, float]]:
+    """Names with counts and shares of the largest, the most frequent first."""
+    ranked = sorted(counter.items(), key=lambda item: (-item[1], item[0]))
+    return [(name, count, 100 * count / ranked[0][1]) for name, count in ranked]
+
+
+def _steps(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Per step of the run: its models, settings and time."""
+    seconds = manifest.get("seconds_by_step", {})
+    longest = max(seconds.values(), default=0.0) or 1.0
+    return [
+        {
+            "name": step["step"],
+            "version": step.get("step_version"),
+            "config": step.get("config") or {},
+            "models": step.get("models") or [],
+            "seconds": f"{seconds[step['step']]:,.1f}" if step["step"] in seconds else "",
+            "share": 100 * seconds.get(step["step"], 0.0) / longest,
+        }
+        for step in manifest.get("steps", ())
+    ]

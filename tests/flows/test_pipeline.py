@@ -1,0 +1,97 @@
+"""Running a plan on real workers of this machine, with a step of its own: this module is one."""
+
+import gc
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from prefect import flow
+
+from blocks import server
+from blocks.cluster import Needs, task_runner
+from blocks.storage import Storage
+from flows import pipeline
+from tasks.plan import Stage, plan
+from tasks.step import Row, Step, StepConfig, Tools, Track, column, per_track
+
+TRACKS = 2 * pipeline.LOGGED_MESSAGES
+
+
+class NumberConfig(StepConfig):
+    pass
+
+
+def _number(
+    track: Track, upstream: Mapping[str, Row | None], config: NumberConfig, tools: Tools
+) -> Row:
+    return {"number": int(track.track_id)}
+
+
+STEP = Step(
+    name="number",
+    version=1,
+    config=NumberConfig,
+    columns=pa.schema([column("number", pa.int64(), "Number of the track")]),
+    run=per_track(_number),
+)
+
+
+class Params(StepConfig):
+    """What a flow's cluster asks for, and a place for its tables."""
+
+    folder: Path
+    workers: int = 1
+    cluster: str | None = None
+    device: str = "cpu"
+
+
+@flow(name="numbers", task_runner=task_runner())
+def numbers(params: Params) -> dict[str, Any]:
+    """Number tracks in batches of one; says what came of it and what connections have kept."""
+    place = Storage(str(params.folder))
+    made = plan(
+        [Stage(__name__, NumberConfig())],
+        [Track(str(number), f"{number}.flac") for number in range(TRACKS)],
+        place.below("steps"),
+        Tools(place, place),
+        run_id="numbers",
+        workers=params.workers,
+        batch_tracks=1,
+    )
+    done, kept = [], []
+
+    def note(step: str, tracks: int, failed: int) -> None:
+        done.append((step, tracks, failed))
+        kept.append(messages_kept())
+
+    needs = Needs(frozenset({"CPU"}), len(made.batches), preflight=list)
+    pipeline.run(made, lambda: params.workers, needs, progress=note)
+    statuses = [entry and entry.status for _, _, entry in made.final()]
+    keys = {job.cache_key for jobs in made.batches for job in jobs}
+    return {"statuses": statuses, "done": done, "kept": kept, "keys": keys}
+
+
+def messages_kept() -> list[int]:
+    """How many sent messages each connection of this process still holds."""
+    from distributed.batched import BatchedSend
+
+    return [
+        len(each.recent_message_log) for each in gc.get_objects() if isinstance(each, BatchedSend)
+    ]
+
+
+def test_every_batch_is_run_and_reported_and_then_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
+    monkeypatch.setenv("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    with server.running():
+        said = numbers(Params(folder=tmp_path))
+    assert said["statuses"] == ["ok"] * TRACKS
+    # What a retry of the run goes by.
+    assert {path.name for path in (tmp_path / "prefect" / "storage").iterdir()} >= said["keys"]
+    assert said["done"] == [("number", 1, 0)] * TRACKS
+    # Messages hold batches: what a connection keeps of them grows with the run.
+    assert max(said["kept"][-1]) == pipeline.LOGGED_MESSAGES

@@ -1,0 +1,114 @@
+"""Songs of synthesised stems, prepared and made into pairs without Prefect."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from blocks.storage import Storage
+from tasks import batch
+from tasks.plan import Plan, Stage, plan
+from tasks.stems import catalogue
+from tasks.stems.convert import ConvertConfig
+from tasks.stems.discover import Discovery, discover
+from tasks.stems.identify import IdentifyConfig
+from tasks.stems.song import PreparedSong
+from tasks.step import Row, Tools, Track
+from tasks.store import StepTable
+
+RATE_HZ = 44_100
+CONVERT, IDENTIFY = ConvertConfig(), IdentifyConfig()
+
+
+def melody(seed: int, seconds: float, channels: int = 2, level: float = 0.2) -> np.ndarray:
+    """Notes, other ones for each seed and channel, shape ``(samples, channels)``."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
+    signal = np.zeros((len(time), channels))
+    for start in np.arange(0.0, seconds, 0.25):
+        note = (time >= start) & (time < start + 0.25)
+        envelope = np.sin(np.pi * (time[note] - start) / 0.25)
+        for channel in range(channels):
+            frequency_hz = 110 * 2 ** (rng.integers(0, 36) / 12)
+            phase = 2 * np.pi * frequency_hz * time[note]
+            signal[note, channel] += envelope * (np.sin(phase) + 0.5 * np.sin(2 * phase))
+    return (level * signal).astype(np.float32)
+
+
+def write_song(
+    folder: Path, names: Sequence[str], seed: int, seconds: float = 4.0, channels: int = 2
+) -> Path:
+    """A folder with a WAV file per stem."""
+    folder.mkdir(parents=True)
+    for number, name in enumerate(names):
+        signal = melody(100 * seed + number, seconds, channels)
+        soundfile.write(folder / f"{name}.wav", signal, RATE_HZ, subtype="PCM_16")
+    return folder
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A plan that was carried out in this process."""
+
+    plan: Plan
+
+    def row(self, step: str, track: Track) -> Row:
+        """Row of a track."""
+        key = self.plan.keys[step][
+            [each.track_id for each in self.plan.tracks].index(track.track_id)
+        ]
+        [stage] = [each for each in self.plan.stages if each.step.name == step]
+        part = self.plan.entries[step][key].part
+        return StepTable(self.plan.tables, stage.step).read({key: part})[key]
+
+    @property
+    def computed(self) -> Mapping[str, int]:
+        """How many rows of each step were computed."""
+        return {name: count for name, count in self.plan.pending.items() if count}
+
+
+def carry_out(
+    stages: Sequence[Stage], songs: Sequence[Track], tables: Storage, tools: Tools
+) -> Carried:
+    """Run the steps over the songs, as workers would."""
+    made = plan(stages, songs, tables, tools, run_id="run", workers=1, batch_tracks=2)
+    for jobs in made.batches:
+        for job in jobs:
+            batch.run(job)
+        made.record(jobs)
+    return Carried(made)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A prepared folder, and what it was made of."""
+
+    storage: Storage
+    found: Discovery
+    carried: Carried
+    stems: list[Row]
+    failures: list[Row]
+
+    @property
+    def songs(self) -> list[PreparedSong]:
+        """Songs of the table."""
+        return catalogue.songs(catalogue.read(self.storage))
+
+
+def prepare(
+    source: Path,
+    folder: Path,
+    convert: ConvertConfig = CONVERT,
+    identify: IdentifyConfig = IDENTIFY,
+) -> Prepared:
+    """Prepare a source, as the flow does it."""
+    storage = Storage(str(folder))
+    checkpoints = storage.below("checkpoints")
+    found = discover(Storage(str(source)), checkpoints, own=[storage])
+    stages = [Stage("tasks.stems.convert", convert), Stage("tasks.stems.identify", identify)]
+    tools = Tools(source=Storage(str(source)), artifacts=storage)
+    carried = carry_out(stages, found.songs, checkpoints.below("steps"), tools)
+    stems, failures = catalogue.write(carried.plan, found, storage)
+    return Prepared(storage, found, carried, stems, failures)

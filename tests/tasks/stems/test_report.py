@@ -1,0 +1,289 @@
+import base64
+import io
+import json
+import re
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import soundfile
+
+from models.encodec import Encoded
+from models.tiny.write import write
+from tasks.stems import shards
+from tasks.stems.report import CLIP_SECONDS, mp3, render, stored_signal
+from tasks.stems.schema import to_numpy
+from tasks.stems.summary import EXAMPLES, Summary
+from tasks.weights import Weights
+from tests.tasks.song.test_report import Page
+from tests.tasks.stems.coded import small_dataset, stored
+from tests.tasks.stems.test_shards import ENCODING, batches
+
+MANIFEST = {
+    "name": "guitar",
+    "created_at": "2025-12-01T10:00:00+00:00",
+    "counts": {
+        "failed": 1,
+        "dropped_silent_chunks": 1234,
+        "dropped_short_chunks": 5,
+        "silent_pairs": 0,
+    },
+    "seconds_by_step": {"distort": 3.0, "encode": 12.0},
+    "steps": [
+        {"step": "distort", "step_version": 2, "config": {"seed": 42}, "models": []},
+        {
+            "step": "encode",
+            "step_version": 1,
+            "config": {"chunk_frames": 50},
+            "models": [
+                {
+                    "name": "encodec-32khz",
+                    "revision": "r1",
+                    "licence": "CC-BY-NC-4.0",
+                    "source": "facebook/encodec_32khz",
+                }
+            ],
+        },
+    ],
+    "split_seed": 42,
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A small dataset: tools, rows of distort by song, encoding, batches by split, and songs."""
+    folder = tmp_path_factory.mktemp("made")
+    write(folder / "models", "encodec-32khz")
+    tools, tracks, rows, encoded, encoding = small_dataset(
+        folder / "artifacts", Weights(str(folder / "models"))
+    )
+    of_song = [
+        list(shards.song_rows(track, row["pairs"], (tools.artifacts, each["codes_path"]), encoding))
+        for track, row, each in zip(tracks, rows, encoded, strict=True)
+    ]
+    splits = {"train": of_song[0] + of_song[1], "validation": of_song[2], "test": []}
+    pairs = {pair["pair_id"]: pair for row in rows for pair in row["pairs"]}
+    return tools, encoding, splits, pairs
+
+
+def summarised(encoding, splits):
+    summary = Summary(encoding)
+    for name, rows in splits.items():
+        assert list(summary.observing(name, rows)) == list(rows)
+    return summary
+
+
+def described(**changes):
+    """Two rows of synthesised codes, as a song's."""
+    [batch] = batches(2)
+    row = {
+        "song_id": "s",
+        "artist": "Ana",
+        "title": "T",
+        "instrument": "guitar",
+        "stem_name": "gtr",
+        "companion_names": ["bass"],
+        "kind": "basic",
+        "samples": 5120,
+        "stem_active_fraction": 0.5,
+        "start_seconds": 0.0,
+        "pitch_semitones": 0.0,
+        "tempo": 1.0,
+        "gain_db": 0.0,
+        "distortions": "[]",
+        **changes,
+    }
+    for name, value in row.items():
+        at = batch.schema.get_field_index(name)
+        field = batch.schema.field(at)
+        batch = batch.set_column(at, field, pa.array([value] * 2, field.type))
+    return batch
+
+
+def test_what_is_counted(made):
+    _, encoding, splits, _ = made
+    summary = summarised(encoding, splits)
+    train, validation, test = (summary.splits[name] for name in ("train", "validation", "test"))
+    assert (train.chunks, train.pairs, len(train.songs)) == (12, 4, 2)
+    assert (validation.chunks, validation.pairs, len(validation.songs)) == (6, 2, 1)
+    assert (test.chunks, test.pairs) == (0, 0)
+    assert train.seconds == pytest.approx(4 * 2.5)
+    assert train.artists == {"Artist a": 4}
+    assert validation.instruments == {"guitar": 2}
+    assert summary.kinds == {"basic": 3, "random": 3}
+    assert summary.distortions == {"noise": 6}
+    assert list(summary.active_fractions) == [1.0] * 18
+    assert list(summary.tempos) == [1.0] * 6
+
+
+def test_examples_depend_on_the_rows_alone(made):
+    _, encoding, splits, _ = made
+    rows = pa.Table.from_batches(splits["train"] + splits["validation"])
+    found = []
+    for size in (1, 5, 100):
+        summary = summarised(encoding, {"train": rows.combine_chunks().to_batches(size)})
+        found.append(
+            [
+                (e.row["pair_id"], e.row["chunk"], e.codes["stem"].tobytes())
+                for e in summary.examples
+            ]
+        )
+    assert found[0] == found[1] == found[2]
+    assert len(found[0]) == EXAMPLES
+    ids = rows["pair_id"].to_pylist()
+    assert [pair_id for pair_id, _, _ in found[0]] == sorted(i for i in set(ids) if i[:2] == "00")
+    at = ids.index(found[0][0][0])
+    codes = to_numpy(rows["codes_stem"].combine_chunks())[at]
+    assert found[0][0][2] == codes[:, : rows["frames"][at].as_py()].tobytes()
+
+
+def test_the_example_of_a_song_is_its_first_pairs_most_active_chunk():
+    batch = described()
+    rows = batch.to_pylist()
+    quiet, loud, later, other = (
+        {**rows[0], "pair_id": pair_id, "chunk": chunk, "stem_active_fraction": active}
+        for pair_id, chunk, active in (("b", 0, 0.2), ("b", 1, 0.9), ("b", 2, 0.9), ("c", 0, 1.0))
+    )
+    for order in ([other, quiet, loud, later], [quiet, loud, later, other]):
+        given = pa.RecordBatch.from_pylist(order, schema=batch.schema)
+        [example] = summarised(ENCODING, {"train": [given]}).examples
+        assert (example.row["pair_id"], example.row["chunk"]) == ("b", 1)
+    songs = [
+        pa.RecordBatch.from_pylist(
+            [{**rows[0], "song_id": name, "pair_id": name}], schema=batch.schema
+        )
+        for name in "gcfbdae"
+    ]
+    found = summarised(ENCODING, {"train": songs[:4], "test": songs[4:]}).examples
+    assert [example.row["song_id"] for example in found] == ["a", "b", "c"]
+
+
+def test_the_page_shows_what_is_there(made):
+    _, encoding, splits, _ = made
+    failure = {"file_path": "bad.zip", "step": "augment", "reason": "no-audio", "message": "Bad."}
+    page = render(summarised(encoding, splits), [failure], MANIFEST)
+    texts = Page(page).texts
+    facts = {"chunks": "18", "pairs": "6", "songs": "3", "artists": "2", "songs with failures": "1"}
+    for name, value in facts.items():
+        at = [i for i, text in enumerate(texts) if text == name]
+        assert any(texts[i + 1] == value for i in at)
+    at = texts.index("train")
+    assert texts[at : at + 6] == ["train", "12", "4", "2", "1", "0.00"]
+    for text in ("no-audio", "bad.zip", "Bad.", "encodec-32khz, r1, CC-BY-NC-4.0", "12.0"):
+        assert text in texts
+    assert "noise" in texts
+    assert "6 pairs" in texts
+    assert any("1,234 chunks in which the target is silent, 5 ends" in text for text in texts)
+    assert "1 to 1.02: 6" in texts
+    assert "<audio" not in page
+
+
+def test_examples_can_be_heard(made):
+    tools, encoding, splits, pairs = made
+    model = tools.model("encodec-32khz")
+
+    def decode(codes, scales, samples):
+        return model.decode(Encoded(codes, scales, samples))
+
+    def original(row, signal):
+        return stored_signal(tools.artifacts, pairs[row["pair_id"]], row, signal, encoding)
+
+    summary = summarised(encoding, splits)
+    page = render(summary, [], MANIFEST, decode=decode, original=original)
+    assert render(summary, [], MANIFEST, decode=decode, original=original) == page
+    clips = [
+        soundfile.read(io.BytesIO(base64.b64decode(data)), dtype="float32")
+        for data in re.findall(r'src="data:audio/mpeg;base64,([^"]+)"', page)
+    ]
+    assert len(clips) == EXAMPLES * 3 * 2
+    heard = iter(clips)
+    for example in summary.examples:
+        pair = pairs[example.row["pair_id"]]
+        for signal in ("all_without", "all", "stem"):
+            begin = round(example.row["start_seconds"] * 32_000)
+            before = stored(tools.artifacts, pair, signal)[:, begin:][:, : example.row["samples"]]
+            (encoded,) = model.encode([before])
+            for expected in (model.decode(encoded), before):
+                samples, rate_hz = next(heard)
+                assert rate_hz == 32_000
+                assert len(samples) == pytest.approx(expected.shape[1], abs=2400)
+                clipped = np.clip(expected[0], -1, 1)
+                assert alike(samples, clipped) > 0.8  # another signal: below 0.3
+    for fact in ("noise (snr_db 20)", "train, chunk 0 at 0:00", "tempo 1.000"):
+        assert fact in page
+    gone = render(summary, [], MANIFEST, decode=decode, original=lambda row, signal: None)
+    assert gone.count("not stored any more") == EXAMPLES * 3
+
+
+def alike(samples, expected):
+    """Largest normalised correlation, whatever the delay of the MP3 codec."""
+    size = 2 ** int(np.ceil(np.log2(len(samples) + len(expected))))
+    product = np.fft.rfft(samples, size) * np.conj(np.fft.rfft(expected, size))
+    return np.abs(np.fft.irfft(product)).max() / np.linalg.norm(samples) / np.linalg.norm(expected)
+
+
+def test_what_is_not_stored_any_more_is_none(made, tmp_path):
+    tools, encoding, splits, pairs = made
+    row = splits["train"][0].slice(1, 1).to_pylist()[0]
+    pair = pairs[row["pair_id"]]
+    signal = stored_signal(tools.artifacts, pair, row, "stem", encoding)
+    assert np.array_equal(signal, stored(tools.artifacts, pair, "stem")[:, 32_000:64_000])
+    gone = {**pair, "stem_path": "gone.flac"}
+    assert stored_signal(tools.artifacts, gone, row, "stem", encoding) is None
+
+
+def test_a_clip_is_bounded():
+    clip, _ = soundfile.read(io.BytesIO(mp3(np.ones((1, 32_000 * 20), np.float32), 32_000)))
+    assert len(clip) / 32_000 == pytest.approx(CLIP_SECONDS, abs=0.1)
+    for rate_hz, channels in ((24_000, 1), (48_000, 2)):
+        clip, rate = soundfile.read(io.BytesIO(mp3(np.ones((channels, rate_hz)), rate_hz)))
+        assert rate == rate_hz
+        assert clip.ndim == channels
+
+
+def test_hostile_names_stay_text():
+    hostile = "<script>alert(1)</script>\"'&<img src=x onerror=y>\udcff\u202e"
+    text = hostile.replace("\udcff", "")  # which Arrow would not take
+    batch = described(
+        artist=text,
+        title=text,
+        instrument=text,
+        stem_name=text,
+        companion_names=[text],
+        distortions=json.dumps([{"name": text, "x": text}]),
+    )
+    summary = summarised(ENCODING, {"train": [batch]})
+    failure = dict.fromkeys(("file_path", "step", "reason", "message"), hostile)
+    steps = [{"step": hostile, "config": {hostile: hostile}, "models": []}]
+    page = render(
+        summary,
+        [failure],
+        {"name": hostile, "steps": steps, "seconds_by_step": {hostile: 1.0}},
+        decode=lambda codes, scales, samples: np.zeros((1, samples), np.float32),
+    )
+    parsed = Page(page)
+    assert not {"script", "img"} & set(parsed.tags)
+    assert any("<script>alert(1)</script>" in text for text in parsed.texts)
+    assert all(link.startswith("data:audio/mpeg;base64,") for link in parsed.links if link)
+    page.encode("utf-8")
+    for address in ("http://", "https://", "url("):
+        assert address not in page
+    assert "default-src 'none'" in page
+
+
+def test_an_empty_dataset_has_a_page():
+    page = render(summarised(ENCODING, {"train": [], "test": []}), [], {})
+    texts = Page(page).texts
+    assert "No values." in texts
+    assert "Nothing." in texts
+    assert "None." in texts
+
+
+def test_long_lists_are_cut_and_say_so():
+    failures = [
+        {"file_path": f"bad{i}.zip", "step": "x", "reason": "r", "message": "m"} for i in range(70)
+    ]
+    page = render(summarised(ENCODING, {"train": [described()]}), failures, {})
+    assert "The first 50 of 70" in page
+    assert "bad49.zip" in page
+    assert "bad50.zip" not in page

@@ -43,7 +43,7 @@ def prepare_stems(params: PrepareStemsParams) -> dict[str, Any]:
         carrying_out.carry_out(made, params.tools(), params)
         stems, failures = catalogue.write(made, found, params.prepared)
         if params.delete_source:
-            _delete(params, found, stems, failures)
+            delete_sources(params, found, stems, failures)
         counts.update(count(stems, failures))
     summary = describe(params, stems, failures)
     hours = sum(row["duration_seconds"] for row in stems) / 3600
@@ -130,7 +130,7 @@ def _failures(params: PrepareStemsParams) -> str:
     return f"{params.output}/{catalogue.FAILURES}"
 
 
-def _delete(
+def delete_sources(
     params: PrepareStemsParams, found: Discovery, stems: Sequence[Row], failures: Sequence[Row]
 ) -> None:
     """Delete the sources of songs of which nothing failed, and note it."""

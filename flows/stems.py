@@ -15,6 +15,7 @@ from tasks.plan import plan
 from tasks.stems import assemble, catalogue
 from tasks.stems.catalogue import NotPreparedError
 from tasks.stems.song import PreparedSong
+from tasks.stems.split import SPLITS
 
 BATCH_SONGS = 2
 """Songs of a task run: each is hours of audio, variants and pairs together, and minutes of work."""
@@ -23,8 +24,8 @@ BATCH_SONGS = 2
 @flow(name="stems", flow_run_name="{params.title}", task_runner=cluster.task_runner())
 def stems(params: StemsParams) -> dict[str, Any]:
     """Make a dataset of stem continuation, and return its manifest."""
-    check(params)
     songs = survey(params)
+    check(params)
     tools = params.tools()
     made = plan(
         params.stages(),
@@ -43,10 +44,16 @@ def stems(params: StemsParams) -> dict[str, Any]:
             made,
             tools,
             params.folder,
+            instrument=params.instrument,
             split_seed=params.split_seed,
             webdataset=params.webdataset,
         )
         counts.update(content["counts"])
+    if not content["files"]:
+        raise FailedTracksError(
+            f"None of the {len(songs)} songs could be made into pairs: "
+            f"{params.folder / assemble.FAILURES} says why."
+        )
     summary = describe(params, content)
     artifacts.publish(
         made,
@@ -106,7 +113,7 @@ def survey(params: StemsParams) -> list[PreparedSong]:
 def describe(params: StemsParams, content: Mapping[str, Any]) -> str:
     """What became of a run, for the terminal and for Prefect's UI."""
     counts = content["counts"]
-    sizes = ", ".join(f"{name} {number}" for name, number in content["chunks_by_split"].items())
+    sizes = ", ".join(f"{name} {content['chunks_by_split'][name]}" for name in SPLITS)
     lines = [
         f"{counts['chunks']} chunks of {counts['pairs']} pairs ({sizes}): {params.folder}",
         f"Report: {params.folder / assemble.REPORT}",
@@ -128,8 +135,8 @@ def main() -> None:
 
 
 def _command(params: StemsParams) -> None:
-    check(params)
     survey(params)
+    check(params)
     with server.running():
         stems(params)
 

@@ -11,12 +11,11 @@ from flows.prepare_stems_params import PREPARED
 from tasks.plan import Stage
 from tasks.stems.assort import AssortConfig, Assortments
 from tasks.stems.augment import Augmentation, AugmentConfig
+from tasks.stems.chunks import SIGNALS
 from tasks.stems.distort import DistortConfig
 from tasks.stems.encode import EncodeConfig
 from tasks.stems.instruments import Instrument
 from tasks.step import Tools
-
-SIGNALS = {"encodec-24khz": (24_000, 1), "encodec-32khz": (32_000, 1), "encodec-48khz": (48_000, 2)}
 
 
 class StemsParams(ComputeParams):

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from blocks.storage import Storage
-from tasks.audio_writers import write_flac, write_opus
+from tasks.audio_writers import mp3, write_flac, write_opus
 from tasks.decoders import (
     READERS,
     AudioInfo,
@@ -36,6 +36,7 @@ __all__ = [
     "SNIFF_BYTES",
     "AudioInfo",
     "load",
+    "mp3",
     "printable",
     "probe",
     "resampled",

@@ -1,5 +1,6 @@
 """Writers of audio files. Only tasks/audio.py uses them, and passes them on."""
 
+import io
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
@@ -99,6 +100,23 @@ def write_opus(
         if not position:
             raise ValueError("a signal has at least one sample")
         file.mux(stream.encode(None))
+
+
+def mp3(samples: Samples, rate_hz: int) -> bytes:
+    """A short signal as a file that all browsers play.
+
+    Parameters
+    ----------
+    samples
+        Shape ``(channels, samples)``; what exceeds [-1, 1] is clipped.
+    rate_hz
+        Sample rate.
+    """
+    import soundfile
+
+    file = io.BytesIO()
+    soundfile.write(file, np.clip(samples.T, -1.0, 1.0), rate_hz, format="MP3")
+    return file.getvalue()
 
 
 def _clipped(samples: Samples | Iterable[Samples]) -> tuple[int, Iterator[Samples]]:

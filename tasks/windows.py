@@ -1,12 +1,43 @@
-"""Windows of many tracks through one network: batches that mix tracks, results sorted again."""
+"""Windows of signals, and windows of many tracks through one network."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from tasks.track import TrackError
+import numpy as np
+
+from tasks.track import Samples, TrackError
 
 Window = TypeVar("Window")
 Result = TypeVar("Result")
+
+
+def cut(blocks: Iterable[Samples], window_samples: int) -> Iterator[Samples]:
+    """Windows one after the other, of blocks of any length.
+
+    Parameters
+    ----------
+    blocks
+        Shape ``(..., n)`` each.
+    window_samples
+        Length of a window.
+
+    Yields
+    ------
+    Samples
+        Shape ``(..., window_samples)``, and what remains at the end.
+    """
+    parts: list[Samples] = []
+    filled = 0
+    for block in blocks:
+        while block.shape[-1]:
+            part = block[..., : window_samples - filled]
+            parts.append(part)
+            block, filled = block[..., part.shape[-1] :], filled + part.shape[-1]
+            if filled == window_samples:
+                yield np.concatenate(parts, axis=-1)
+                parts, filled = [], 0
+    if parts:
+        yield np.concatenate(parts, axis=-1)
 
 
 def per_window(

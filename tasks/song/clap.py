@@ -1,6 +1,6 @@
 """Embedding of a track's sound in the space that it shares with texts."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Literal
 
@@ -9,7 +9,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from tasks.step import Row, Samples, Step, StepConfig, Tools, Track, TrackError, column, on_gpu
-from tasks.windows import per_window
+from tasks.windows import cut, per_window
 
 DIMENSIONS = 512
 
@@ -64,34 +64,6 @@ def run(
         embeddings if isinstance(embeddings, TrackError) else _row(embeddings, weights)
         for embeddings, weights in zip(found, lengths, strict=True)
     ]
-
-
-def cut(blocks: Iterable[Samples], window_samples: int) -> Iterator[Samples]:
-    """Windows one after the other, of blocks of any length.
-
-    Parameters
-    ----------
-    blocks
-        Shape ``(n,)`` each.
-    window_samples
-        Length of a window.
-
-    Yields
-    ------
-    Samples
-        Shape ``(window_samples,)``, and what remains at the end.
-    """
-    window, filled = np.empty(window_samples, np.float32), 0
-    for block in blocks:
-        while len(block):
-            taken = min(len(block), window_samples - filled)
-            window[filled : filled + taken] = block[:taken]
-            block, filled = block[taken:], filled + taken
-            if filled == window_samples:
-                yield window
-                window, filled = np.empty(window_samples, np.float32), 0
-    if filled:
-        yield window[:filled]
 
 
 def _is_audible(window: Samples) -> bool:

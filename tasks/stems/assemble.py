@@ -14,13 +14,14 @@ from blocks.storage import Storage
 from tasks import provenance
 from tasks.audio import printable
 from tasks.plan import Plan
-from tasks.stems import shards
+from tasks.stems import datacard, report, shards
 from tasks.stems.distort import STEP as DISTORT
 from tasks.stems.encode import STEP as ENCODE
 from tasks.stems.encode import EncodeConfig, encoding
 from tasks.stems.schema import Encoding
 from tasks.stems.song import PreparedSong
 from tasks.stems.split import SPLITS, Split, split
+from tasks.stems.summary import Summary
 from tasks.step import Row, Tools, digest
 from tasks.store import StepTable
 
@@ -29,6 +30,7 @@ FORMAT_VERSION = 1
 
 FAILURES = "failures.jsonl"
 REPORT = "report.html"
+CARD = "README.md"
 
 COUNTED = ("chunks", "dropped_silent_chunks", "dropped_short_chunks", "silent_pairs")
 """Columns of `encode` that are summed over a dataset."""
@@ -46,7 +48,13 @@ class Encoded:
 
 
 def assemble(
-    made: Plan, tools: Tools, folder: Path, *, split_seed: int, webdataset: bool
+    made: Plan,
+    tools: Tools,
+    folder: Path,
+    *,
+    instrument: str,
+    split_seed: int,
+    webdataset: bool,
 ) -> dict[str, Any]:
     """Write the dataset of a plan that has run, and return its manifest.
 
@@ -60,6 +68,8 @@ def assemble(
         What its steps reached for.
     folder
         Where the dataset goes.
+    instrument
+        What the targets are.
     split_seed
         Of the assignment of songs to train, validation and test.
     webdataset
@@ -67,7 +77,7 @@ def assemble(
     """
     songs = list(_encoded(made))
     failures = list(_failures(made))
-    settings = {"split_seed": split_seed, "webdataset": webdataset}
+    settings = {"instrument": instrument, "split_seed": split_seed, "webdataset": webdataset}
     fingerprint = _fingerprint(songs, failures, settings)
     before = shards.read_manifest(folder)
     if before and before["fingerprint"] == fingerprint and _is_whole(folder, before):
@@ -79,10 +89,13 @@ def assemble(
     }
     totals: Counter[str] = Counter()
     written: list[shards.Shard] = []
+    summary: Summary | None = None
     if songs:
         made_by = _encoding(made, tools, songs[0])
+        summary = Summary(made_by)
         rows = {
-            name: _rows(made, tools, chosen, made_by, totals) for name, chosen in by_split.items()
+            name: summary.observing(name, _rows(made, tools, chosen, made_by, totals))
+            for name, chosen in by_split.items()
         }
         written = shards.write(folder, rows, made_by, tars=webdataset)
     lines = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in failures)
@@ -90,6 +103,7 @@ def assemble(
     tables = [shard for shard in written if shard.path.endswith(".parquet")]
     content = {
         "format_version": FORMAT_VERSION,
+        "name": f"Stem continuation: {instrument}",
         **settings,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "counts": {
@@ -112,6 +126,8 @@ def assemble(
         "steps": [provenance.made_by(stage, made.weights) for stage in made.stages],
         "fingerprint": fingerprint,
     }
+    if summary is not None:
+        _write_pages(made, tools, folder, summary, failures, content)
     shards.write_manifest(folder, content)
     return content
 
@@ -119,6 +135,47 @@ def assemble(
 def read_failures(folder: Path) -> list[Row]:
     """What failed, a row each."""
     return [json.loads(line) for line in (folder / FAILURES).read_text("utf-8").splitlines()]
+
+
+def _write_pages(
+    made: Plan,
+    tools: Tools,
+    folder: Path,
+    summary: Summary,
+    failures: Sequence[Row],
+    content: Mapping[str, Any],
+) -> None:
+    """Write the report, whose examples are decoded from the codes, and the dataset's card."""
+    from models.encodec import Encoded as Codes
+
+    pairs = _pairs_of(made, {example.row["song_id"] for example in summary.examples})
+    codec = tools.model(summary.encoding.codec)
+    page = report.render(
+        summary,
+        failures,
+        content,
+        decode=lambda codes, scales, samples: codec.decode(Codes(codes, scales, samples)),
+        original=lambda row, signal: report.stored_signal(
+            tools.artifacts, pairs[row["pair_id"]], row, signal, summary.encoding
+        ),
+    )
+    card = datacard.render(
+        summary, content, instrument=content["instrument"], tars=content["webdataset"]
+    )
+    storage = Storage(str(folder))
+    storage.write_bytes(REPORT, page.encode())
+    storage.write_bytes(CARD, card.encode())
+
+
+def _pairs_of(made: Plan, song_ids: set[str]) -> dict[str, Row]:
+    """Pairs of some songs, by identity."""
+    table = StepTable(made.tables, DISTORT)
+    found: dict[str, Row] = {}
+    for each in _encoded(made):
+        if each.song.track_id in song_ids:
+            row = table.read({each.distort_key: each.distort_part})[each.distort_key]
+            found.update({pair["pair_id"]: pair for pair in row["pairs"]})
+    return found
 
 
 def _encoded(made: Plan) -> Iterator[Encoded]:

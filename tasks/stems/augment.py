@@ -15,7 +15,6 @@ import pyarrow as pa
 from pydantic import Field
 
 from tasks import audio
-from tasks.audio_writers import write_flac
 from tasks.stems.seeding import generator
 from tasks.stems.song import PreparedSong, PreparedStem
 from tasks.step import Row, Step, StepConfig, Tools, column, digest, per_track
@@ -73,7 +72,7 @@ def augment(
         for variant in variants:
             path = _path(stem, variant, config)
             signal = varied(tools, stem, variant, config)
-            write_flac(tools.artifacts, path, signal, config.sample_rate_hz)
+            audio.write_flac(tools.artifacts, path, signal, config.sample_rate_hz)
             signals.append({"variant": variant["variant"], "stem_id": stem.stem_id, "path": path})
     return {
         "variants": variants,

@@ -1,7 +1,7 @@
 """Chunks of a pair: how long, how many frames of a codec, and in which of them a stem sounds."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -56,6 +56,13 @@ class Framing:
         return frames if self.samples(frames) <= samples else frames - 1
 
 
+SIGNALS: Mapping[CodecName, tuple[int, Literal[1, 2]]] = {
+    "encodec-24khz": (24_000, 1),
+    "encodec-32khz": (32_000, 1),
+    "encodec-48khz": (48_000, 2),
+}
+"""Sample rate in Hz and channels of what each codec takes."""
+
 FRAMINGS: Mapping[CodecName, Framing] = {
     "encodec-24khz": Framing(320),
     "encodec-32khz": Framing(640),
@@ -109,32 +116,3 @@ def active_frames(levels: npt.NDArray[np.float64], peak: float) -> npt.NDArray[n
     floor = 10 ** (SILENCE_DBFS / 20)
     active: npt.NDArray[np.bool_] = levels > max(peak * 10 ** (SILENCE_DB / 20), floor)
     return active
-
-
-def cut(blocks: Iterable[Samples], window_samples: int) -> Iterator[Samples]:
-    """Windows one after the other, of blocks of any length.
-
-    Parameters
-    ----------
-    blocks
-        Shape ``(channels, n)`` each.
-    window_samples
-        Length of a window.
-
-    Yields
-    ------
-    Samples
-        Shape ``(channels, window_samples)``, and what remains at the end.
-    """
-    parts: list[Samples] = []
-    filled = 0
-    for block in blocks:
-        while block.shape[1]:
-            part = block[:, : window_samples - filled]
-            parts.append(part)
-            block, filled = block[:, part.shape[1] :], filled + part.shape[1]
-            if filled == window_samples:
-                yield np.concatenate(parts, axis=1)
-                parts, filled = [], 0
-    if parts:
-        yield np.concatenate(parts, axis=1)

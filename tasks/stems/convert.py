@@ -18,7 +18,6 @@ from pydantic import Field
 from blocks.storage import Storage
 from tasks import audio
 from tasks.audio import printable
-from tasks.audio_writers import write_opus
 from tasks.stems import unzip
 from tasks.stems.fingerprint import MixFingerprint
 from tasks.stems.instruments import is_mixture
@@ -197,7 +196,7 @@ def _converted(
         )
         with mix.adding() as adding:
             resampled = audio.resampled(blocks, rate_hz, OPUS_RATE_HZ, channels)
-            write_opus(
+            audio.write_opus(
                 tools.artifacts, path, adding(resampled), bitrate_kbps=config.bitrate_kbps
             )
     except TrackError as error:

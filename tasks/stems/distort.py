@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from tasks.audio_writers import write_flac
+from tasks import audio
 from tasks.stems.mixing import from_db, mixture, peak_dbfs
 from tasks.stems.seeding import seed_of
 from tasks.step import Row, Step, StepConfig, Tools, column, digest, per_track
@@ -194,7 +194,7 @@ def _pairs(
         pair_id = digest(json.dumps(made_of, sort_keys=True).encode())
         stored = {name: f"contexts/{pair_id}-{name}.flac" for name in contexts}
         for name, context in contexts.items():
-            write_flac(tools.artifacts, stored[name], context, rate_hz)
+            audio.write_flac(tools.artifacts, stored[name], context, rate_hz)
         yield {
             "pair_id": pair_id,
             **assortment,

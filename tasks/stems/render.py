@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from blocks.storage import Storage
-from tasks.audio_writers import write_flac
+from tasks import audio
 from tasks.stems.augment import AugmentConfig, variant_of, varied
 from tasks.stems.distort import mixes
 from tasks.stems.mixing import mixture
@@ -53,7 +53,7 @@ def render(
         for stem_id in (row["target"], *row["companions"]):
             paths[stem_id] = f"{stem_id}.flac"
             signal = varied(tools, stems[stem_id], variant, config)
-            write_flac(temporary.artifacts, paths[stem_id], signal, rate_hz)
+            audio.write_flac(temporary.artifacts, paths[stem_id], signal, rate_hz)
         stored = {"channels": config.channels, "samples": variant["samples"]}
         together = mixes(
             temporary, row, paths, gain_db=row["gain_db"], sample_rate_hz=rate_hz, **stored
@@ -61,7 +61,7 @@ def render(
         signals = {"stem": together.stem}
         for name, context in (("all", together.all), ("all_without", together.all_without)):
             distorted = apply_chain(context, rate_hz, json.loads(row["distortions"]))
-            write_flac(temporary.artifacts, f"{name}.flac", distorted, rate_hz)
+            audio.write_flac(temporary.artifacts, f"{name}.flac", distorted, rate_hz)
             signals[name] = mixture(
                 temporary.artifacts, [f"{name}.flac"], rate_hz=rate_hz, **stored
             )

@@ -1,7 +1,6 @@
 """One self-contained page that shows, and lets hear, what is in a dataset of pairs."""
 
 import base64
-import io
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -13,10 +12,10 @@ import numpy as np
 from blocks.storage import Storage
 from tasks import audio
 from tasks.song import charts
-from tasks.stems.chunks import cut
 from tasks.stems.schema import Codes, Encoding, Signal
 from tasks.stems.summary import Example, Summary
 from tasks.track import Samples, TrackError
+from tasks.windows import cut
 
 MAX_FAILURES = 50
 CLIP_SECONDS = 10.0
@@ -135,24 +134,6 @@ def stored_signal(
     return None
 
 
-def mp3(signal: Samples, sample_rate_hz: int) -> bytes:
-    """The first CLIP_SECONDS of a signal as a file that all browsers play.
-
-    Parameters
-    ----------
-    signal
-        Shape ``(channels, samples)``; what exceeds [-1, 1] is clipped.
-    sample_rate_hz
-        Of the signal.
-    """
-    import soundfile
-
-    file = io.BytesIO()
-    clip = np.clip(signal[:, : round(CLIP_SECONDS * sample_rate_hz)].T, -1.0, 1.0)
-    soundfile.write(file, clip, sample_rate_hz, format="MP3")
-    return file.getvalue()
-
-
 def _facts(summary: Summary, manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The figures at the top of the page: (value, what it is)."""
     splits = summary.splits.values()
@@ -230,7 +211,8 @@ def _embedded(signal: Samples | None, encoding: Encoding) -> str:
     """Address of an audio element that is the audio itself; empty for none."""
     if signal is None:
         return ""
-    data = mp3(signal, encoding.sample_rate_hz)
+    clip = signal[:, : round(CLIP_SECONDS * encoding.sample_rate_hz)]
+    data = audio.mp3(clip, encoding.sample_rate_hz)
     return f"data:audio/mpeg;base64,{base64.b64encode(data).decode()}"
 
 

@@ -15,11 +15,12 @@ from models.registry import card
 from models.tiny.write import write
 from models.weights import write_manifest
 from tasks.stems import chunks
-from tasks.stems.chunks import FRAMINGS, active_frames, cut, frame_levels
+from tasks.stems.chunks import FRAMINGS, active_frames, frame_levels
 from tasks.stems.encode import STEP, EncodeConfig, encoding
 from tasks.stems.schema import to_numpy
 from tasks.step import Tools, TrackError
 from tasks.weights import Weights
+from tasks.windows import cut
 from tests.tasks.stems.coded import CONFIG, RATES, distorted, encode, noise, pair, song, stored
 
 

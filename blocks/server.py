@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,12 +33,19 @@ class ServerError(Exception):
 
 
 @contextmanager
-def running() -> Iterator[str]:
+def running(*, workers_here: bool = False) -> Iterator[str]:
     """Address of the API that flow runs report to, inside the block.
 
     ``PREFECT_API_URL`` is used when set; otherwise a server is started on the
     loopback interface, and stopped at the end. Prefect's settings and the
     environment of child processes point at it.
+
+    Parameters
+    ----------
+    workers_here
+        Whether all tasks run on this machine. Only then is :func:`one_certificate`
+        used with a server that is given: tasks carry Prefect's settings with them,
+        and would look for the file elsewhere.
 
     Raises
     ------
@@ -53,7 +60,11 @@ def running() -> Iterator[str]:
                 f"No Prefect server answers at {url}: start it, or unset PREFECT_API_URL "
                 "to let this command start one for itself."
             )
-        yield url
+        with (
+            TemporaryDirectory(prefix="songmill-") as folder,
+            _pointed_at(one_certificate(url, Path(folder)) if workers_here else {}),
+        ):
+            yield url
         return
     port = _free_port()
     url = f"http://{HOST}:{port}/api"
@@ -71,11 +82,11 @@ def running() -> Iterator[str]:
     )
     try:
         _wait_until_ready(process, url)
-        with TemporaryDirectory(prefix="songmill-") as folder, _pointed_at(url, Path(folder)):
-            try:
-                yield url
-            finally:
-                _drain()
+        with (
+            TemporaryDirectory(prefix="songmill-") as folder,
+            _pointed_at({"PREFECT_API_URL": url} | one_certificate(url, Path(folder))),
+        ):
+            yield url
     finally:
         process.terminate()
         try:
@@ -85,22 +96,61 @@ def running() -> Iterator[str]:
             process.wait()
 
 
+def one_certificate(url: str, folder: Path) -> dict[str, str]:
+    """Variables that spare the clients of a plain-http API the parsing of all certificates.
+
+    Every API client builds an SSL context, even for plain http, and parsing the full
+    bundle is half of the CPU time of a task run: 149 ms against 79. These get a file
+    with a single certificate instead. Only Prefect's clients read it; those of other
+    services keep what they trust.
+
+    Parameters
+    ----------
+    url
+        Address of the API.
+    folder
+        Where the file goes. It has to be there as long as anything uses the variables.
+
+    Returns
+    -------
+    ``PREFECT_API_SSL_CERT_FILE``, for processes of this machine. Nothing if the API is
+    not plain http, since certificates matter then, or if the user has set it already.
+    """
+    import certifi
+    from prefect.settings import get_current_settings
+
+    # Not its value: without the user's word that is SSL_CERT_FILE, which is for everything.
+    chosen = "ssl_cert_file" in get_current_settings().api.model_fields_set
+    if chosen or not url.startswith("http://"):
+        return {}
+    end = "-----END CERTIFICATE-----\n"
+    certificate = folder / "one-certificate.pem"
+    certificate.write_text(Path(certifi.where()).read_text().partition(end)[0] + end)
+    return {"PREFECT_API_SSL_CERT_FILE": str(certificate)}
+
+
 def mark_crashed(flow_run_id: str) -> None:
-    """Tell the server that a flow run, which it still takes for running, has died."""
+    """Tell the server that a flow run, which it still takes for running, has died.
+
+    The flow run that is under way is left alone: it is a retry of the one that died, and
+    has its identity. So is one that waits to be retried.
+    """
     from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound
+    from prefect.runtime import flow_run
     from prefect.states import Crashed
 
+    if flow_run_id == flow_run.id:
+        return
     with get_client(sync_client=True) as client:
         try:
-            client.set_flow_run_state(
-                UUID(flow_run_id),
-                Crashed(message="The process of this flow run is gone."),
-                force=True,
-            )
+            state = client.read_flow_run(UUID(flow_run_id)).state
         except ObjectNotFound:
             # It reported to another server.
             return
+        if state is not None and state.is_running():
+            message = "The process of this flow run is gone."
+            client.set_flow_run_state(UUID(flow_run_id), Crashed(message=message))
 
 
 def _answers(url: str) -> bool:
@@ -135,28 +185,19 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
 
 
 @contextmanager
-def _pointed_at(url: str, folder: Path) -> Iterator[None]:
-    """Prefect's settings here, and the environment of child processes, set to `url`."""
-    import certifi
-    from prefect.settings import (
-        PREFECT_API_SSL_CERT_FILE,
-        PREFECT_API_URL,
-        temporary_settings,
-    )
+def _pointed_at(variables: Mapping[str, str]) -> Iterator[None]:
+    """Prefect's settings here, and the environment of child processes, as given."""
+    import prefect.settings
 
-    # Every API client builds an SSL context, even for plain http, and parsing
-    # the full bundle is half of the CPU time of a task run: 149 ms against 79.
-    end = "-----END CERTIFICATE-----\n"
-    certificate = folder / "one-certificate.pem"
-    certificate.write_text(Path(certifi.where()).read_text().partition(end)[0] + end)
-    variables = {"PREFECT_API_URL": url, "PREFECT_API_SSL_CERT_FILE": str(certificate)}
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
+    chosen = {getattr(prefect.settings, name): value for name, value in variables.items()}
     try:
-        with temporary_settings(
-            {PREFECT_API_URL: url, PREFECT_API_SSL_CERT_FILE: str(certificate)}
-        ):
-            yield
+        with prefect.settings.temporary_settings(chosen):
+            try:
+                yield
+            finally:
+                _drain()
     finally:
         for name, value in before.items():
             if value is None:

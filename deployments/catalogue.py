@@ -64,7 +64,7 @@ class Folders:
 
     audio_dir: str
     output_dir: str
-    stems_dir: str = "data/stems"
+    stems_dir: str
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ DEPLOYMENTS = (
         "Archives and folders of stems to Ogg Opus, and a table of what they are: what the "
         "datasets of stems are made from. Songs that were prepared before stay.",
         tags=("stems", "cpu"),
-        params={"source": "{stems_dir}", "output": "{output_dir}/stems/prepared", "device": "cpu"},
+        params={"source": "{stems_dir}", "output": "{output_dir}/stems/prepared"},
     ),
     *(
         Deployment(

@@ -249,6 +249,7 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Request, bool]:
     )
     for name, meaning, default in (
         ("audio_dir", "folder, or s3://bucket/prefix, with the songs", "data/songs"),
+        ("stems_dir", "folder, or s3://bucket/prefix, with archives of stems", "data/stems"),
         ("output_dir", "folder for the datasets", "data/datasets"),
         ("models_dir", "folder, or s3://bucket/prefix, of the models' weights", None),
     ):
@@ -281,7 +282,8 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Request, bool]:
             f"--output_dir {given.output_dir} has to be a folder; finished results can go into a "
             "bucket, with --set checkpoint_dir=s3://bucket/prefix."
         )
-    folders = Folders(_absolute(given.audio_dir), _absolute(given.output_dir))
+    places = (given.audio_dir, given.output_dir, given.stems_dir)
+    folders = Folders(*map(_absolute, places))
     return Request(given.names, folders, changes, Path.cwd()), given.dry_run
 
 

@@ -17,10 +17,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from blocks import server
 from blocks.cluster import HOST, THREAD_VARIABLES
 from blocks.storage import Storage
 from deployments import deploy
-from deployments.catalogue import CPU, GPU, Folders
+from deployments.catalogue import CPU, DEPLOYMENTS, GPU, Deployment, Folders
 from deployments.processes import Service, guarded, stop
 from deployments.request import Request
 from flows import cli
@@ -29,11 +30,15 @@ from flows.cli import UsageError
 BUCKET = "songmill"
 SONGS = 3
 SONG_SECONDS = 8.0
-MODELS = ("htdemucs", "whisper-large-v3", "clap-music-and-speech", "ecapa-voxceleb")
+MODELS = (
+    *("htdemucs", "whisper-large-v3", "clap-music-and-speech", "ecapa-voxceleb"),
+    "encodec-32khz",
+)
 WORKERS = {"cpu-0": "CPU", "cpu-1": "CPU", "gpu-0": "GPU"}
 """Resource of each Dask worker, by its name."""
 
 BIN = Path(sys.executable).parent
+STORE = (BIN / "moto_server",)
 
 
 @dataclass
@@ -90,7 +95,7 @@ class LocalCluster:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[LocalCluster]:
+def running(folder: Path, store: Sequence[str | Path] = STORE) -> Iterator[LocalCluster]:
     """A cluster with songs, models and registered deployments, until the block ends.
 
     Within the block this process uses it as well: its ``AWS_*`` variables and Prefect's
@@ -100,6 +105,8 @@ def running(folder: Path) -> Iterator[LocalCluster]:
     ----------
     folder
         Where everything goes that is not in the bucket; the bucket is lost at the end.
+    store
+        Command of the S3-compatible store; ``-H HOST -p PORT`` is added.
 
     Raises
     ------
@@ -109,7 +116,7 @@ def running(folder: Path) -> Iterator[LocalCluster]:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     with guarded() as mark:
-        cluster = _layout(folder.resolve(), mark)
+        cluster = _layout(folder.resolve(), mark, store)
         try:
             with (
                 _exported(cluster.variables),
@@ -117,14 +124,32 @@ def running(folder: Path) -> Iterator[LocalCluster]:
             ):
                 _start(cluster, ("prefect-server", "s3", "dask-scheduler", *WORKERS))
                 _fill(cluster)
-                _register(cluster)
+                register(cluster)
                 _start(cluster, (CPU.name, GPU.name))
                 yield cluster
         finally:
             stop(list(cluster.services.values()))
 
 
-def _layout(folder: Path, mark: Mapping[str, str]) -> LocalCluster:
+def register(cluster: LocalCluster, catalogue: Sequence[Deployment] = DEPLOYMENTS) -> None:
+    """Register deployments that run on a cluster, over its songs and into its bucket."""
+    changes = {
+        "cluster": cluster.scheduler,
+        "checkpoint_dir": f"s3://{BUCKET}/checkpoints",
+        "vocals_output_dir": f"s3://{BUCKET}/vocals",
+        "models_dir": str(cluster.folder / "models"),
+        # The GPU worker is one by its label only, and songs are to take seconds.
+        "device": "auto",
+        "pitch": {"method": "pyin"},
+        "llm": False,
+    }
+    folders = Folders(
+        f"s3://{BUCKET}/songs", str(cluster.folder / "datasets"), f"s3://{BUCKET}/stems"
+    )
+    deploy.register(Request((), folders, changes, cluster.folder, catalogue))
+
+
+def _layout(folder: Path, mark: Mapping[str, str], store: Sequence[str | Path]) -> LocalCluster:
     logs = folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     prefect_port, s3_port, dask_port = _free_ports(3)
@@ -139,6 +164,7 @@ def _layout(folder: Path, mark: Mapping[str, str]) -> LocalCluster:
         **THREAD_VARIABLES,
         **mark,
         "PREFECT_API_URL": api,
+        **server.one_certificate(api, folder),
         "PREFECT_HOME": str(folder / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "0",
         "PREFECT_WORKER_QUERY_SECONDS": "2",
@@ -163,7 +189,7 @@ def _layout(folder: Path, mark: Mapping[str, str]) -> LocalCluster:
     serve = ("server", "start", "--host", HOST, "--port", str(prefect_port))
     add("prefect-server", BIN / "prefect", *serve, is_ready=lambda: _answers(f"{api}/health"))
     listen = ("-H", HOST, "-p", str(s3_port))
-    add("s3", BIN / "moto_server", *listen, is_ready=lambda: _listens(s3_port))
+    add("s3", *store, *listen, is_ready=lambda: _listens(s3_port))
     dask, here = BIN / "dask", ("--host", HOST, "--dashboard-address", f"{HOST}:0")
     add(
         "dask-scheduler",
@@ -208,37 +234,25 @@ def _start(cluster: LocalCluster, names: Sequence[str]) -> None:
 
 
 def _fill(cluster: LocalCluster) -> None:
-    """Put songs into the bucket and tiny models into the folder."""
+    """Put songs and their stems into the bucket, and tiny models into the folder."""
     import boto3
 
     from examples.songs import make_song, write_song
+    from examples.stem_archives import write_archive
     from models.tiny.write import write
 
     boto3.client("s3").create_bucket(Bucket=BUCKET)
     for seed in range(1, SONGS + 1):
         song = make_song(seed, seconds=SONG_SECONDS, structure=("verse",))
         write_song(song, cluster.folder / "songs", f"song-{seed}", format="flac")
-    songs = Storage(f"s3://{BUCKET}/songs")
-    for name in (here := Storage(str(cluster.folder / "songs"))).files():
-        songs.write_bytes(name, here.read_bytes(name))
+        write_archive(song, cluster.folder / "stems" / f"artist-{seed}" / f"song-{seed}.zip")
+    for kind in ("songs", "stems"):
+        there = Storage(f"s3://{BUCKET}/{kind}")
+        for name in (here := Storage(str(cluster.folder / kind))).files():
+            there.write_bytes(name, here.read_bytes(name))
     for name in MODELS:
         if not (cluster.folder / "models" / name).exists():
             write(cluster.folder / "models", name)
-
-
-def _register(cluster: LocalCluster) -> None:
-    changes = {
-        "cluster": cluster.scheduler,
-        "checkpoint_dir": f"s3://{BUCKET}/checkpoints",
-        "vocals_output_dir": f"s3://{BUCKET}/vocals",
-        "models_dir": str(cluster.folder / "models"),
-        # The GPU worker is one by its label only, and songs are to take seconds.
-        "device": "auto",
-        "pitch": {"method": "pyin"},
-        "llm": False,
-    }
-    folders = Folders(f"s3://{BUCKET}/songs", str(cluster.folder / "datasets"))
-    deploy.register(Request((), folders, changes, cluster.folder))
 
 
 @contextmanager

@@ -27,7 +27,7 @@ def scheduler_with(*resources: str) -> Any:
 
 def entered(look: Callable[[Any], Any] = lambda found: found, **params: Any) -> Any:
     """Look at the cluster that a flow run with these parameters gets."""
-    values = {"cluster": None, "workers": 1, "device": "cpu", **params}
+    values = {"cluster": None, "workers": 1, "gpus": 0, **params}
     context = FlowRunContext.model_construct(parameters={"params": SimpleNamespace(**values)})
     with context, cluster.compute() as found:
         return look(found)

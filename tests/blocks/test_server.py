@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import prefect.runtime
 import psutil
 import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Running
+from prefect.states import Completed, Running, Scheduled
 
 from blocks import server
 from blocks.server import ServerError
@@ -83,6 +85,31 @@ def test_a_run_whose_process_died_is_marked(url: str):
         state = client.read_flow_run(run.id).state
     assert state.type.value == "CRASHED"
     assert "gone" in state.message
+
+
+def test_a_retry_does_not_take_itself_for_the_run_that_died(url: str):
+    states = []
+
+    @flow
+    def retried() -> None:
+        run_id = prefect.runtime.flow_run.id
+        server.mark_crashed(run_id)
+        with get_client(sync_client=True) as client:
+            states.append(client.read_flow_run(run_id).state.name)
+
+    retried()
+    assert states == ["Running"]
+
+
+@pytest.mark.parametrize("state", [Scheduled(), Completed()])
+def test_a_run_that_waits_for_its_retry_or_has_had_it_is_not_marked(url: str, state: State):
+    @flow
+    def other() -> None: ...
+
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run(other, state=state)
+        server.mark_crashed(str(run.id))
+        assert client.read_flow_run(run.id).state.name == state.name
 
 
 def test_a_run_that_the_server_does_not_know_is_nobodys_loss(url: str):

@@ -17,7 +17,7 @@ from flows.build_dataset_params import BuildDatasetParams
 from flows.cli import FlowParams
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = Folders("/music/songs", "/music/datasets")
+FOLDERS = Folders("/music/songs", "/music/datasets", "/music/stems")
 
 rows = pytest.mark.parametrize("row", DEPLOYMENTS, ids=lambda row: row.full_name)
 

@@ -57,7 +57,9 @@ def diary(tmp_path_factory: pytest.TempPathFactory) -> Diary:
 def _registered(client: SyncPrefectClient, diary: Diary) -> Iterator[None]:
     """The sleepers, the one of every minute among them, which runs beside the other tests."""
     folder = diary.path.parent
-    deploy.register(Request((), Folders(str(folder), str(diary.path)), {}, folder, SLEEPERS))
+    deploy.register(
+        Request((), Folders(str(folder), str(diary.path), "stems"), {}, folder, SLEEPERS)
+    )
     yield
     client.delete_deployment(client.read_deployment_by_name("sleeper/minutely").id)
 
@@ -91,7 +93,7 @@ def test_a_build_runs_by_name_with_parameters_from_the_command_line(
     client: SyncPrefectClient, environment: Environment, tmp_path: Path
 ):
     write_songs(tmp_path / "songs", range(1, 2))
-    folders = Folders(str(tmp_path / "songs"), str(tmp_path))
+    folders = Folders(str(tmp_path / "songs"), str(tmp_path), "stems")
     deploy.register(Request(["build-dataset/cpu"], folders, {}, tmp_path))
     # What is given replaces all of `params`; relative paths begin at the working directory.
     given = (

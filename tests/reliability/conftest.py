@@ -1,9 +1,12 @@
 """A cluster of real processes on loopback, and builds that run there."""
 
+import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +16,17 @@ import boto3
 import psutil
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 
-from deployments.local import BUCKET, LocalCluster, running
+from blocks.cluster import HOST
+from deployments import local
+from deployments.local import BUCKET, LocalCluster
+from deployments.processes import Service, guarded, stop
 from tasks.song.dataset import Paths
 
 ROOT = Path(__file__).parents[2]
 NAME = "build-dataset/gpu"
-TIMEOUT_SECONDS = 150.0
+TIMEOUT_SECONDS = 300.0
 ENDS = {"Completed", "Failed", "Crashed", "Cancelled"}
 
 Objects = dict[str, tuple[str, str]]
@@ -75,6 +82,16 @@ class Build:
         said, _ = process.communicate(timeout=60)
         assert process.returncode == 0, said
         return self.ended()
+
+    def said(self) -> str:
+        """Its log, as the server has it."""
+        chosen = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[self.run_id]))
+        return "\n".join(log.message for log in self.client.read_logs(chosen, limit=200))
+
+    def history(self) -> list[str]:
+        """Names of the states it went through."""
+        assert self.run_id is not None
+        return [str(state.name) for state in self.client.read_flow_run_states(self.run_id)]
 
     def parts(self) -> Objects:
         """Finished batches."""
@@ -140,8 +157,30 @@ def embedded(cluster: LocalCluster, name: str, *options: str) -> Path:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    with running(tmp_path_factory.mktemp("cluster")) as cluster:
+    folder = tmp_path_factory.mktemp("cluster")
+    with store(folder) as command, local.running(folder, command) as cluster:
         yield cluster
+
+
+@contextmanager
+def store(folder: Path) -> Iterator[list[str | Path]]:
+    """Command of a store that may be killed: its objects are with another process."""
+    with socket.create_server((HOST, 0)) as probe:
+        port = probe.getsockname()[1]
+    with guarded() as mark:
+        keeper = Service(
+            "store",
+            [*local.STORE, "-H", HOST, "-p", str(port)],
+            os.environ | mark,
+            lambda: "Running on" in keeper.output,
+            folder / "store.log",
+        )
+        keeper.start()
+        try:
+            keeper.wait()
+            yield [sys.executable, ROOT / "tests" / "reliability" / "front.py", str(port)]
+        finally:
+            stop([keeper])
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.songmill-ready
 TINY := htdemucs whisper-large-v3 clap-music-and-speech ecapa-voxceleb
 
-.PHONY: help demo demo-full cluster gpu test test-cluster lint format lock bench clean
+.PHONY: help demo demo-full demo-stems cluster gpu test test-cluster lint format lock bench clean
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,13 @@ demo-full: $(READY) ## The same with every model: tiny ones, and a stand-in for 
 		--audio_dir demo/full/songs --output demo/full/dataset.json --models_dir demo/models \
 		--metadata_mapping demo/full/songs/metadata.json
 	$(BIN)/python -m examples.columns demo/full/dataset
+
+demo-stems: $(READY) ## Archives of stems to tokenised pairs of stem continuation, with a tiny EnCodec
+	$(BIN)/python -m examples.stem_archives demo/stems/archives --count 5
+	$(BIN)/python -m models.tiny demo/models encodec-32khz
+	$(BIN)/python flows/prepare_stems.py demo/stems/archives --output demo/stems/prepared
+	$(BIN)/python flows/stems.py guitar --prepared demo/stems/prepared \
+		--output demo/stems/guitar --models_dir demo/models --augment.variants 1
 
 cluster: $(READY) ## Run a whole cluster on this machine until Ctrl-C: server, workers, store
 	$(BIN)/python -m deployments.local

@@ -6,9 +6,8 @@ encodes the same chunks of the same files by the library, as its documentation s
 by file, chunk by chunk. Both in turns, in one process and thread. It fails if the step is
 slower, or a single code is another one.
 
-The stem of a target is in all of its pairs, and the step encodes it once. The speed per signal
-is compared with as many signals by the library as the step encodes; what sharing saves is told
-apart from it: computed from that cost, for one target with 8 assortments in 5 variants of 4 min.
+The stem of a target is in all of its pairs, and the step encodes it once; so does the library
+here, for the speed per signal to be compared.
 """
 
 import argparse
@@ -43,8 +42,6 @@ Float32 = npt.NDArray[np.float32]
 FLOOR = 1.0
 CODEC = "encodec-32khz"
 RATE_HZ = 32_000
-ASSORTMENTS = 8
-"""Of one target: up to four with one basic companion and four random ones."""
 
 
 def main() -> int:
@@ -101,24 +98,12 @@ def measure(folder: Path, options: argparse.Namespace) -> list[Figure]:
     cost = {who: statistics.median(each) for who, each in taken.items()}
     minutes = rows[-1]["encoded_signals"] * chunk_seconds / 60
     assert minutes == len(names) * seconds / 60
-    # As a song of 4 minutes in 5 variants would take them, each signal on its own or shared.
     per_minute = cost["ours"] / minutes
-    song_minutes = 5 * 4 * ASSORTMENTS
     return [
         Figure("transformers, chunk by chunk", 1000 * cost["library"] / minutes, "ms/min"),
         Figure("the step, per signal", 1000 * per_minute, "ms/min"),
         Figure("per signal, speed", cost["library"] / cost["ours"], "x", at_least=FLOOR),
         Figure("same codes", 100 * same(folder, rows[-1], pairs, expected), "%", 100.0),
-        Figure(
-            "signals encoded of those in pairs",
-            (1 + 2 * ASSORTMENTS) / (3 * ASSORTMENTS),
-            at_most=0.75,
-        ),
-        Figure(
-            "saved per song by sharing its stem",
-            per_minute * (song_minutes - song_minutes / ASSORTMENTS),
-            "s",
-        ),
     ]
 
 

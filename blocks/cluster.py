@@ -87,7 +87,7 @@ def task_runner() -> Any:
 def compute() -> Iterator[Any]:
     """Cluster of the flow run that is under way, entered when its first task is submitted.
 
-    Reads ``cluster``, ``workers`` and ``device`` from the flow's params. With a
+    Reads ``cluster``, ``workers`` and ``gpus`` from the flow's params. With a
     cluster's address or block it yields the address, after making sure that the
     workers there can do the work. Otherwise it starts one process per worker
     here, no more than there are batches, and ends them with the run.
@@ -111,7 +111,7 @@ def compute() -> Iterator[Any]:
     workers = default_workers(params.workers)
     if needs is not None:
         workers = max(1, min(workers, needs.batches))
-    with local_cluster(workers, gpus(params.device)) as cluster:
+    with local_cluster(workers, params.gpus) as cluster:
         yield cluster
 
 

@@ -201,7 +201,7 @@ def _command(params: BuildDatasetParams) -> None:
     elif params.merge:
         print(_summary(params, conclude(params, *prepare(params))))
     else:
-        with server.running():
+        with server.running(workers_here=params.cluster is None):
             content = build_dataset(params)
         print(_summary(params, content))
 

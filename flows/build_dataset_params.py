@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from blocks.storage import Storage
-from flows.compute_params import CHECKPOINTS, COMPUTE, FILES, ComputeParams, Group
+from flows.compute_params import CHECKPOINTS, COMPUTE, FILES, Group, ModelParams
 from models.llm import LlmSettings
 from models.weights import sha256
 from tasks.plan import Stage
@@ -39,7 +39,7 @@ _LLM: Group = {"group": "Prompts by an LLM (with OPENAI_API_KEY in the environme
 SEPARATOR_ALIASES = {"demucs": "htdemucs", "offline": "repet-centre"}
 
 
-class BuildDatasetParams(ComputeParams):
+class BuildDatasetParams(ModelParams):
     """Build a training dataset from a folder of songs.
 
     Finds audio below --audio_dir by content, runs every step on it, and writes

@@ -11,7 +11,7 @@ from blocks.cluster import Needs
 from blocks.storage import Storage
 from flows import pipeline, progress
 from flows.cli import UsageError
-from flows.compute_params import ComputeParams
+from flows.compute_params import ComputeParams, ModelParams
 from tasks.plan import Plan, Stage, fetched_models
 from tasks.preflight import Preflight, code_digest
 from tasks.runs import Runs
@@ -60,7 +60,7 @@ def carry_out(made: Plan, tools: Tools, params: ComputeParams) -> None:
         pipeline.run(made, params.workers_wanted, needs(made, tools), progress=advance)
 
 
-def check_weights(params: ComputeParams, stages: Sequence[Stage], otherwise: str = "") -> None:
+def check_weights(params: ModelParams, stages: Sequence[Stage], otherwise: str = "") -> None:
     """Make sure that the weights of all models are there, before any work.
 
     Parameters

@@ -22,27 +22,10 @@ class ComputeParams(FlowParams):
         description="What failed tracks do to the exit status: nothing, or make it 1.",
         json_schema_extra=FILES,
     )
-    models_dir: str | None = Field(
-        None,
-        description="Folder (or s3://bucket/prefix) of the models' weights (default: "
-        "$SONGMILL_MODELS_DIR, or the user's cache).",
-        json_schema_extra=FILES,
-    )
     workers: int | None = Field(
         None,
         ge=1,
         description="Worker processes (default: all cores, two spared from five on).",
-        json_schema_extra=COMPUTE,
-    )
-    batch_size: int | None = Field(
-        None,
-        ge=1,
-        description="Items that a model on a GPU takes at once (default: each model's own).",
-        json_schema_extra=COMPUTE,
-    )
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto",
-        description="Where models run; of a --cluster, only cuda uses the GPUs.",
         json_schema_extra=COMPUTE,
     )
     cluster: str | None = Field(
@@ -58,6 +41,33 @@ class ComputeParams(FlowParams):
     def workers_wanted(self) -> int:
         """Workers to keep busy; another cluster is asked how many it has."""
         return cluster.size(self.cluster, self.workers)
+
+    @property
+    def gpus(self) -> int:
+        """GPUs that the run uses."""
+        return 0
+
+
+class ModelParams(ComputeParams):
+    """Where the steps of a flow run, some of which use pretrained models."""
+
+    models_dir: str | None = Field(
+        None,
+        description="Folder (or s3://bucket/prefix) of the models' weights (default: "
+        "$SONGMILL_MODELS_DIR, or the user's cache).",
+        json_schema_extra=FILES,
+    )
+    batch_size: int | None = Field(
+        None,
+        ge=1,
+        description="Items that a model on a GPU takes at once (default: each model's own).",
+        json_schema_extra=COMPUTE,
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto",
+        description="Where models run; of a --cluster, only cuda uses the GPUs.",
+        json_schema_extra=COMPUTE,
+    )
 
     @property
     def gpus(self) -> int:

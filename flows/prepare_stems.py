@@ -153,7 +153,7 @@ def main() -> None:
 
 def _command(params: PrepareStemsParams) -> None:
     check(params)
-    with server.running():
+    with server.running(workers_here=params.cluster is None):
         prepare_stems(params)
 
 

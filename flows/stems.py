@@ -137,7 +137,7 @@ def main() -> None:
 def _command(params: StemsParams) -> None:
     survey(params)
     check(params)
-    with server.running():
+    with server.running(workers_here=params.cluster is None):
         stems(params)
 
 

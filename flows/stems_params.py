@@ -6,7 +6,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from blocks.storage import Storage
-from flows.compute_params import CHECKPOINTS, COMPUTE, FILES, ComputeParams
+from flows.compute_params import CHECKPOINTS, COMPUTE, FILES, ModelParams
 from flows.prepare_stems_params import PREPARED
 from tasks.plan import Stage
 from tasks.stems.assort import AssortConfig, Assortments
@@ -18,7 +18,7 @@ from tasks.stems.instruments import Instrument
 from tasks.step import Tools
 
 
-class StemsParams(ComputeParams):
+class StemsParams(ModelParams):
     """Make a dataset of stem continuation: pairs of a context and the stem that goes with it.
 
     From the stems that prepare_stems.py has stored, every stem of INSTRUMENT is mixed with
@@ -92,7 +92,7 @@ class StemsParams(ComputeParams):
         """What the steps may reach for."""
         return Tools(
             source=Storage(self.prepared),
-            artifacts=self.checkpoints.below("audio"),
+            artifacts=self.checkpoints.below("artifacts"),
             device="cuda" if self.gpus else "cpu",
             batch_size=self.batch_size,
             weights=self.weights,

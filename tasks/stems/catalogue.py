@@ -70,14 +70,18 @@ def write(made: Plan, found: Discovery, prepared: Storage) -> tuple[list[Row], l
     stems = [row for song, rows in _songs(made) for row in _stems(song, rows)]
     present = {row["source_id"] for row in stems}
     before = [] if not prepared.exists(MANIFEST) else read(prepared)
-    stems += [row for row in before if row["source_deleted"] and row["source_id"] not in present]
-    _group(stems)
+    stems += [
+        row | {"group": ""}
+        for row in before
+        if row["source_deleted"] and row["source_id"] not in present
+    ]
     failures = list(_failures(made, found))
-    # A table that is as it was stays as it is, for whoever looks at the time of it.
-    if stems != before:
-        buffer = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(stems, schema=STEMS), buffer, compression="zstd")
-        prepared.write_bytes(MANIFEST, buffer.getvalue())
+    # A table that is as it was stays as it is; to compare all songs again takes its time.
+    if stems == [row | {"group": ""} for row in before]:
+        stems = before
+    else:
+        _group(stems)
+        _store(prepared, stems)
     lines = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in failures)
     prepared.write_bytes(FAILURES, lines.encode())
     return stems, failures
@@ -89,9 +93,7 @@ def mark_deleted(prepared: Storage, source_ids: set[str]) -> None:
         row | {"source_deleted": row["source_deleted"] or row["source_id"] in source_ids}
         for row in read(prepared)
     ]
-    buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=STEMS), buffer, compression="zstd")
-    prepared.write_bytes(MANIFEST, buffer.getvalue())
+    _store(prepared, rows)
 
 
 def read(prepared: Storage) -> list[Row]:
@@ -150,6 +152,12 @@ def songs(rows: Sequence[Row]) -> list[PreparedSong]:
 def is_of_use(row: Row) -> bool:
     """Whether a stem can be a target or a companion."""
     return row["instrument"] is not None and not row["silent"]
+
+
+def _store(prepared: Storage, rows: Sequence[Row]) -> None:
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=STEMS), buffer, compression="zstd")
+    prepared.write_bytes(MANIFEST, buffer.getvalue())
 
 
 def _songs(made: Plan) -> Iterator[tuple[Song, Mapping[str, Row]]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from blocks.cluster import THREAD_VARIABLES
 
 HERE = Path(__file__).parent
-HELPERS = {"__main__", "bare_loop", "measure", "plain_librosa"}
+HELPERS = {"__main__", "bare_loop", "measure", "plain_librosa", "scale_steps"}
 """Modules here that measure nothing by themselves."""
 
 

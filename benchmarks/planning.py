@@ -1,4 +1,4 @@
-"""Planning over 100,000 finished tracks of every offline step.
+"""Planning over 100,000 finished tracks of twelve steps: the offline profile's, and CLAP.
 
 ``python -m benchmarks.planning`` fills the step tables with made-up rows, as a build of that
 many songs would have left them, and plans the build again: nothing is to be done. The first
@@ -29,7 +29,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--tracks", type=int, default=100_000)
     options = parser.parse_args()
-    stages = BuildDatasetParams(profile="offline", llm=False).stages()
+    offline = BuildDatasetParams(profile="offline", llm=False).stages()
+    steps = ["clap", *(stage.step.name for stage in offline)]
+    stages = BuildDatasetParams(separator="offline", llm=False, steps=steps).stages()
     tracks = [
         Track(f"{at:032x}", f"{at}.flac", metadata={"artist": str(at % 997)})
         for at in range(options.tracks)

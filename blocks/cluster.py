@@ -191,6 +191,8 @@ def local_cluster(cpu_workers: int, gpu_workers: int) -> Any:
     dask.config.set({"distributed.nanny.pre-spawn-environ": THREAD_VARIABLES})
     # Tasks take seconds: an idle worker should not wait another for work of its mates.
     dask.config.set({"distributed.scheduler.work-stealing-interval": "100ms"})
+    # Nobody looks at Dask's own profiles, which are taken a hundred times a second.
+    dask.config.set({"distributed.worker.profile.enabled": False})
     resources = {"CPU": 1} if gpu_workers else dict.fromkeys(RESOURCES, 1)
     environments = [(f"cpu-{at}", resources, "") for at in range(cpu_workers)]
     environments += [(f"gpu-{at}", {"GPU": 1}, str(at)) for at in range(gpu_workers)]

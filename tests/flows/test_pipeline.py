@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from prefect import flow
+from prefect.settings import PREFECT_LOGGING_LEVEL, get_current_settings, temporary_settings
 
 from blocks import server
 from blocks.cluster import Needs, task_runner
@@ -26,14 +28,19 @@ class NumberConfig(StepConfig):
 def _number(
     track: Track, upstream: Mapping[str, Row | None], config: NumberConfig, tools: Tools
 ) -> Row:
-    return {"number": int(track.track_id)}
+    return {"number": int(track.track_id), "level": get_current_settings().logging.level}
 
 
 STEP = Step(
     name="number",
     version=1,
     config=NumberConfig,
-    columns=pa.schema([column("number", pa.int64(), "Number of the track")]),
+    columns=pa.schema(
+        [
+            column("number", pa.int64(), "Number of the track"),
+            column("level", pa.string(), "A setting of Prefect's, on the worker"),
+        ]
+    ),
     run=per_track(_number),
 )
 
@@ -44,7 +51,7 @@ class Params(StepConfig):
     folder: Path
     workers: int = 1
     cluster: str | None = None
-    device: str = "cpu"
+    gpus: int = 0
 
 
 @flow(name="numbers", task_runner=task_runner())
@@ -87,8 +94,11 @@ def test_every_batch_is_run_and_reported_and_then_forgotten(
 ):
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
     monkeypatch.setenv("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    with server.running():
+    with server.running(), temporary_settings({PREFECT_LOGGING_LEVEL: "ERROR"}):
         said = numbers(Params(folder=tmp_path))
+    rows = pq.read_table(tmp_path / "steps" / "number")
+    assert sorted(rows["number"].to_pylist()) == list(range(TRACKS))
+    assert set(rows["level"].to_pylist()) == {"ERROR"}, "settings of the run reach its workers"
     assert said["statuses"] == ["ok"] * TRACKS
     # What a retry of the run goes by.
     assert {path.name for path in (tmp_path / "prefect" / "storage").iterdir()} >= said["keys"]

@@ -134,6 +134,15 @@ def stored_signal(
     return None
 
 
+def embedded(signal: Samples | None, encoding: Encoding) -> str:
+    """Address of an audio element that is the audio itself; empty for none."""
+    if signal is None:
+        return ""
+    clip = signal[:, : round(CLIP_SECONDS * encoding.sample_rate_hz)]
+    data = audio.mp3(clip, encoding.sample_rate_hz)
+    return f"data:audio/mpeg;base64,{base64.b64encode(data).decode()}"
+
+
 def _facts(summary: Summary, manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The figures at the top of the page: (value, what it is)."""
     splits = summary.splits.values()
@@ -187,8 +196,8 @@ def _examples(
             "clips": [
                 (
                     LABELS[signal],
-                    _embedded(_decoded(example, signal, decode), summary.encoding),
-                    _embedded(original and original(example.row, signal), summary.encoding),
+                    embedded(_decoded(example, signal, decode), summary.encoding),
+                    embedded(original and original(example.row, signal), summary.encoding),
                 )
                 for signal in LABELS
                 if signal in example.codes
@@ -205,15 +214,6 @@ def _decoded(example: Example, signal: Signal, decode: Decode) -> Samples:
         None if scales is None else np.array(scales, np.float32),
         example.row["samples"],
     )
-
-
-def _embedded(signal: Samples | None, encoding: Encoding) -> str:
-    """Address of an audio element that is the audio itself; empty for none."""
-    if signal is None:
-        return ""
-    clip = signal[:, : round(CLIP_SECONDS * encoding.sample_rate_hz)]
-    data = audio.mp3(clip, encoding.sample_rate_hz)
-    return f"data:audio/mpeg;base64,{base64.b64encode(data).decode()}"
 
 
 def _described(distortion: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """Ogg Opus as it is written, and files with several audio streams as they are read."""
 
+import io
 import os
 import subprocess
 import sys
@@ -247,3 +248,12 @@ def test_a_missing_stream_is_an_error_with_a_reason(tmp_path: Path, name, audio_
         with pytest.raises(TrackError, match=f"{name} has no audio stream") as raised:
             read()
         assert raised.value.reason == "missing-stream"
+
+
+@pytest.mark.parametrize(("rate_hz", "channels"), [(24_000, 1), (48_000, 2)])
+def test_a_short_signal_as_mp3_is_what_it_was(rate_hz: int, channels: int):
+    signal = tone(440.0, 1.0, rate_hz, channels).T
+    heard, rate = soundfile.read(io.BytesIO(audio.mp3(signal, rate_hz)), always_2d=True)
+    assert (rate, heard.shape[1]) == (rate_hz, channels)
+    spectrum = np.abs(np.fft.rfft(heard[:rate_hz, 0]))
+    assert spectrum.argmax() == 440

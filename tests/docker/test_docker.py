@@ -169,14 +169,16 @@ def pinned(text: str) -> dict[str, str]:
 
 def needed() -> set[str]:
     """What the project needs according to the packages installed here, down to the last."""
-    overridden = {Requirement(text).name for text in PROJECT["tool"]["uv"]["override-dependencies"]}
+    overrides = map(Requirement, PROJECT["tool"]["uv"]["override-dependencies"])
+    # By markers that never hold, as opposed to other versions.
+    dropped = {each.name for each in overrides if each.marker and not each.marker.evaluate()}
     found: set[str] = set()
     waiting = [Requirement(text) for text in PROJECT["project"]["dependencies"]]
     seen: set[tuple[str, str]] = set()
     while waiting:
         wanted = waiting.pop()
         name = canonicalize_name(wanted.name)
-        for extra in {"", *wanted.extras} if name not in overridden else ():
+        for extra in {"", *wanted.extras} if name not in dropped else ():
             if (name, extra) in seen:
                 continue
             seen.add((name, extra))

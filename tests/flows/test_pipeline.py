@@ -87,7 +87,8 @@ def connections() -> list[Any]:
     """Of Dask, all that this process holds."""
     from distributed.batched import BatchedSend
 
-    return [each for each in gc.get_objects() if isinstance(each, BatchedSend)]
+    # Not isinstance(), which looks behind weak references that may be dead.
+    return [each for each in gc.get_objects() if type(each) is BatchedSend]
 
 
 def test_every_batch_is_run_and_reported_and_then_forgotten(

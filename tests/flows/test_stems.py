@@ -249,18 +249,6 @@ def test_a_second_run_computes_nothing_and_leaves_the_files(place: Path, guitar:
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
 
-def test_another_distortion_computes_what_follows_it(place: Path, guitar: Finished):
-    songs = int(guitar.stdout.split(" songs with guitar")[0].rsplit(maxsplit=1)[-1])
-    again = run(
-        *("stems", "guitar", "--models_dir", "models", "--output", "other"),
-        *(*SMALL, *FEW, "--distort.noise_probability", "0"),
-        cwd=place,
-    )
-    assert again.status == 0, again
-    # Distortion and codes of each song.
-    assert f"; {2 * songs} results to compute" in again.stdout
-
-
 def test_what_cannot_be_done_is_said_in_one_line(place: Path, prepared: Finished, tmp_path: Path):
     nothing = run("stems", "guitar", "--models_dir", "models", cwd=tmp_path)
     assert nothing.status == 2

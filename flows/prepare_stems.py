@@ -67,6 +67,10 @@ def check(params: PrepareStemsParams) -> None:
     source = Storage(params.source)
     if source.is_local and not Path(params.source).is_dir():
         raise UsageError(f"{params.source} is not a folder: SOURCE names one with songs.")
+    if source.address.rstrip("/") == params.output.rstrip("/") or (
+        source.is_local and Path(params.source).resolve() == Path(params.output).resolve()
+    ):
+        raise UsageError(f"--output {params.output} is where the songs are: choose another folder.")
     try:
         for place in (params.prepared, params.checkpoints):
             place.check_writable()

@@ -1,6 +1,7 @@
 """stems: prepared stems in; tokenised pairs of stem continuation out."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from prefect import flow
@@ -16,6 +17,7 @@ from tasks.stems import assemble, catalogue
 from tasks.stems.catalogue import NotPreparedError
 from tasks.stems.song import PreparedSong
 from tasks.stems.split import SPLITS
+from tasks.track import TrackError
 
 BATCH_SONGS = 2
 """Songs of a task run: each is hours of audio, variants and pairs together, and minutes of work."""
@@ -40,14 +42,17 @@ def stems(params: StemsParams) -> dict[str, Any]:
     print(f"{len(songs)} songs with {params.instrument}; {pending.total()} results to compute")
     with carrying_out.recorded(params.checkpoints, params) as counts:
         carrying_out.carry_out(made, tools, params)
-        content = assemble.assemble(
-            made,
-            tools,
-            params.folder,
-            instrument=params.instrument,
-            split_seed=params.split_seed,
-            webdataset=params.webdataset,
-        )
+        try:
+            content = assemble.assemble(
+                made,
+                tools,
+                params.folder,
+                instrument=params.instrument,
+                split_seed=params.split_seed,
+                webdataset=params.webdataset,
+            )
+        except TrackError as error:
+            raise FailedTracksError(error.message) from error
         counts.update(content["counts"])
     if not content["files"]:
         raise FailedTracksError(
@@ -77,6 +82,10 @@ def check(params: StemsParams) -> None:
     UsageError
         If it cannot be done; one sentence says why and what to do.
     """
+    if params.folder.resolve() == Path(params.prepared).resolve():
+        raise UsageError(
+            f"--output {params.folder} is where the prepared stems are: choose another folder."
+        )
     carrying_out.check_weights(params, params.stages())
     try:
         for place in (Storage(str(params.folder)), params.checkpoints):
@@ -118,6 +127,11 @@ def describe(params: StemsParams, content: Mapping[str, Any]) -> str:
         f"{counts['chunks']} chunks of {counts['pairs']} pairs ({sizes}): {params.folder}",
         f"Report: {params.folder / assemble.REPORT}",
     ]
+    if empty := [name for name in SPLITS if not content["chunks_by_split"][name]]:
+        lines.append(
+            f"Nothing for {' and '.join(empty)}: songs of one artist stay together, and each set "
+            "needs an artist of its own."
+        )
     if content["failures_by_reason"]:
         reasons = ", ".join(
             f"{reason} {number}" for reason, number in content["failures_by_reason"].items()

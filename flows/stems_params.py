@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from blocks.storage import Storage
 from flows.compute_params import CHECKPOINTS, COMPUTE, FILES, ModelParams
@@ -14,7 +14,7 @@ from tasks.stems.augment import Augmentation, AugmentConfig
 from tasks.stems.chunks import SIGNALS
 from tasks.stems.distort import DistortConfig
 from tasks.stems.encode import EncodeConfig
-from tasks.stems.instruments import Instrument
+from tasks.stems.instruments import Instrument, instrument_of
 from tasks.step import Tools
 
 
@@ -72,6 +72,12 @@ class StemsParams(ModelParams):
     assort: Assortments = Assortments()
     distort: DistortConfig = DistortConfig()
     encode: EncodeConfig = EncodeConfig()
+
+    @field_validator("instrument", mode="before")
+    @classmethod
+    def _by_any_name(cls, value: str) -> str:
+        # What names of files are understood by, the user may say as well: drums, Guitar, keys.
+        return instrument_of(value) or value
 
     @property
     def title(self) -> str:

@@ -96,7 +96,7 @@ class _MutedStderr:
         return (stderr, stderr.value, null) if null else None
 
 
-_MUTED_STDERR = _MutedStderr()
+MUTED_STDERR = _MutedStderr()
 
 
 class SndfileReader(Reader):
@@ -111,7 +111,7 @@ class SndfileReader(Reader):
         try:
             # A descriptor, not a name: libsndfile then reads on its own, without
             # calling back into Python, and any file name works.
-            with _MUTED_STDERR:
+            with MUTED_STDERR:
                 self._file = soundfile.SoundFile(os.dup(file.fileno()), closefd=True)
         except soundfile.SoundFileError as error:
             reason = getattr(error, "error_string", str(error)).rstrip(".")
@@ -139,7 +139,7 @@ class SndfileReader(Reader):
 
     def _read(self) -> Samples:
         try:
-            with _MUTED_STDERR:
+            with MUTED_STDERR:
                 return self._file.read(BLOCK_FRAMES, dtype="float32", always_2d=True)
         except self._error:
             # The damaged end of a file: what came before it counts.

@@ -103,7 +103,7 @@ def assemble(
     tables = [shard for shard in written if shard.path.endswith(".parquet")]
     content = {
         "format_version": FORMAT_VERSION,
-        "name": f"Stem continuation: {instrument}",
+        "name": instrument,
         **settings,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "counts": {

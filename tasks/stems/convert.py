@@ -4,10 +4,11 @@ Each stem is decoded once: its levels, its share of the mix that the song is kno
 the encoder take the same blocks.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -148,6 +149,7 @@ def _readable(
             raise TrackError("missing", f"{printable(song.path)} is not there any more.") from error
         members, wrong = unzip.members(archive, config.limits)
         problems += [problem(each.path, TrackError(each.reason, each.message)) for each in wrong]
+        _check_one_song(song, members)
         for member in members:
             if is_mixture(member.name):
                 continue
@@ -159,6 +161,27 @@ def _readable(
                     problems.append(problem(member.path, error))
                     continue
                 yield _Readable(stem, Storage(folder), "stem")
+
+
+def _check_one_song(song: Song, members: Sequence[unzip.Member]) -> None:
+    """Refuse an archive whose folders hold stems of the same names: each is a song of its own.
+
+    Raises
+    ------
+    TrackError
+        ``"several-songs"``.
+    """
+    names: dict[str, set[str]] = {}
+    for member in members:
+        folder, _, name = member.path.rpartition("/")
+        names.setdefault(folder, set()).add(name.lower())
+    for first, second in combinations(sorted(names), 2):
+        if len(names[first] & names[second]) > 1:
+            raise TrackError(
+                "several-songs",
+                f"{printable(song.path)} holds more than one song ({printable(first)}, "
+                f"{printable(second)}): pack each into an archive of its own.",
+            )
 
 
 def _converted(

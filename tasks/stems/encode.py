@@ -18,6 +18,7 @@ from pydantic import Field, model_validator
 from blocks.storage import Storage
 from tasks import audio
 from tasks.stems.chunks import FRAMINGS, Chunk, CodecName, Framing, active_frames, frame_levels
+from tasks.stems.mixing import lost
 from tasks.stems.schema import CONTEXTS, Context, Encoding, Signal, chunk_fields, to_arrow
 from tasks.step import Row, Step, StepConfig, Tools, column, digest, on_gpu, per_track
 from tasks.track import Samples, Track, TrackError
@@ -259,15 +260,10 @@ class _Work:
             ):
                 count += block.shape[1]
                 yield block
-            said = f"it holds {count} samples instead of {pair['samples']}"
         except TrackError as error:
-            said = error.message.removesuffix(".")
+            raise lost(self._artifacts, path) from error
         if count != pair["samples"]:
-            raise TrackError(
-                "artifact-missing",
-                f"The stored audio {path} was deleted or damaged ({said}): remove the step tables "
-                "of augment and distort beside it and run the same command again.",
-            )
+            raise lost(self._artifacts, path)
 
 
 def _stem_of(pair: Mapping[str, Any]) -> tuple[str, float]:

@@ -36,11 +36,12 @@ def mixture(
 
 
 def lost(artifacts: Storage, path: str) -> TrackError:
-    """Error of a stored signal that was finished once, and is not there as it was."""
+    """Error of something stored that was finished once, and is not there as it was."""
+    checkpoints = artifacts.address.rpartition("/")[0]
     return TrackError(
         "artifact-missing",
-        f"{path} is gone from {artifacts.address}, or damaged: remove the checkpoints there, and "
-        "all is computed again.",
+        f"{path} is gone from {artifacts.address}, or damaged: remove {checkpoints} as a whole and "
+        "run the same command again.",
     )
 
 

@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 from blocks.storage import Storage
 from tasks.stems import schema, webdataset
 from tasks.stems.encode import ROW_GROUP_ROWS
+from tasks.stems.mixing import lost
 from tasks.stems.schema import Encoding
 from tasks.stems.song import PreparedSong
 from tasks.stems.split import SPLITS, Split
-from tasks.track import TrackError
 
 MAX_SHARD_ROWS = 20_480
 """A multiple of a row group; 180 MB of chunks of 4 x 512 codes, as stored."""
@@ -163,11 +163,7 @@ def _row_groups(storage: Storage, path: str) -> Iterator[pa.Table]:
             for group in range(file.num_row_groups):
                 yield file.read_row_group(group, use_threads=False)
     except (FileNotFoundError, pa.ArrowInvalid) as error:
-        raise TrackError(
-            "artifact-missing",
-            f"The stored codes {path} were deleted or damaged: remove the step table of encode "
-            "beside them and run the same command again.",
-        ) from error
+        raise lost(storage, path) from error
 
 
 def _lineage(

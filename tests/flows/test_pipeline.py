@@ -94,7 +94,6 @@ def connections() -> list[Any]:
 def test_every_batch_is_run_and_reported_and_then_forgotten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
     monkeypatch.setenv("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     with server.running(), temporary_settings({PREFECT_LOGGING_LEVEL: "ERROR"}):
         said = numbers(Params(folder=tmp_path))
@@ -103,7 +102,8 @@ def test_every_batch_is_run_and_reported_and_then_forgotten(
     assert set(rows["level"].to_pylist()) == {"ERROR"}, "settings of the run reach its workers"
     assert said["statuses"] == ["ok"] * TRACKS
     # What a retry of the run goes by.
-    assert {path.name for path in (tmp_path / "prefect" / "storage").iterdir()} >= said["keys"]
+    results = Path(get_current_settings().results.local_storage_path)
+    assert {path.name for path in results.iterdir()} >= said["keys"]
     assert said["done"] == [("number", 1, 0)] * TRACKS
     # Messages hold batches: what a connection keeps of them grows with the run.
     assert said["kept"][-1] == pipeline.LOGGED_MESSAGES

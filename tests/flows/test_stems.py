@@ -14,8 +14,10 @@ import pytest
 import soundfile
 from torch.utils.data import DataLoader
 
-from flows.prepare_stems import delete_sources
+from flows import prepare_stems, stems
+from flows.cli import UsageError
 from flows.prepare_stems_params import PrepareStemsParams
+from flows.stems_params import StemsParams
 from models.tiny.write import write as write_tiny
 from tasks.stems.pairs import StemPairs, collate
 from tests.flows.conftest import ROOT, TIMEOUT_SECONDS, Finished, environment
@@ -270,8 +272,39 @@ def test_sources_are_deleted_only_if_all_of_them_was_prepared(tmp_path: Path):
     (folder / "notes.txt").write_text("not a stem")
     made = prepare(tmp_path / "in", tmp_path / "out")
     params = PrepareStemsParams(source=str(tmp_path / "in"), output=str(tmp_path / "out"))
-    delete_sources(params, made.found, made.stems, made.failures)
+    prepare_stems.delete_sources(params, made.found, made.stems, made.failures)
     left = {path.name for path in (tmp_path / "in").rglob("*") if path.is_file()}
     assert left == {"odd.zip", "notes.txt"}
     again = prepare(tmp_path / "in", tmp_path / "out")
     assert {row["song"] for row in again.stems} == {"good", "odd", "Fine"}
+
+
+def test_nothing_is_written_over_what_is_read(tmp_path: Path):
+    source = write_song(tmp_path / "in" / "Ana" / "Song", ["guitar", "drums"], seed=123).parents[1]
+    with pytest.raises(UsageError, match="is where the songs are"):
+        prepare_stems.check(PrepareStemsParams(source=str(source), output=f"{source}/"))
+    params = StemsParams(instrument="guitar", prepared=str(source), output=source)
+    with pytest.raises(UsageError, match="is where the prepared stems are"):
+        stems.check(params)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"), [("drums", "drum"), ("Guitar", "guitar"), ("keys", "piano")]
+)
+def test_an_instrument_may_be_said_as_it_is_understood(said: str, meant: str):
+    assert StemsParams(instrument=said).instrument == meant  # type: ignore[arg-type]
+
+
+def test_a_dataset_says_what_was_deleted_beneath_it(place: Path, guitar: Finished):
+    artifacts = place / "stems" / "prepared" / "datasets" / "artifacts"
+    moved = artifacts.rename(place / "moved")
+    try:
+        done = run(
+            *("stems", "guitar", "--models_dir", "models", *SMALL, *FEW, "--split_seed", "7"),
+            cwd=place,
+        )
+    finally:
+        moved.rename(artifacts)
+    assert done.status == 1
+    assert "remove stems/prepared/datasets as a whole" in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr

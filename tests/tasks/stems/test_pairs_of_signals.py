@@ -196,4 +196,4 @@ def test_artifacts_that_were_deleted_are_a_failure_with_a_remedy(studio: Prepare
     again, _ = made(studio, tmp_path, HARSH, variants=0)
     [(track, step, entry)] = again.plan.failures()
     assert (track.track_id, step, entry.reason) == (song.track_id, "distort", "artifact-missing")
-    assert "remove the checkpoints" in entry.error
+    assert f"remove {tmp_path} as a whole" in entry.error

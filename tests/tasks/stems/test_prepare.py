@@ -230,3 +230,17 @@ def test_failures_are_lines_of_json(prepared: Prepared, tmp_path: Path):
     lines = found.storage.read_bytes(catalogue.FAILURES).decode().splitlines()
     assert [json.loads(line) for line in lines] == found.failures
     assert len(lines) == 1
+
+
+def test_an_archive_of_several_songs_is_refused(tmp_path: Path):
+    song = write_song(tmp_path / "song", ["guitar", "drums"], seed=30)
+    stems = {path.name: path.read_bytes() for path in song.iterdir()}
+    both = {f"{folder}/{name}": data for folder in ("One", "Two") for name, data in stems.items()}
+    write_zip(tmp_path / "in" / "Eve" / "album.zip", both)
+    # Takes of one stem in folders of their own are one song.
+    takes = {f"{name[:-4]}/take 1.wav": data for name, data in stems.items()}
+    write_zip(tmp_path / "in" / "Eve" / "takes.zip", takes | {"guitar.wav": stems["guitar.wav"]})
+    found = prepare(tmp_path / "in", tmp_path / "out")
+    reasons = {row["file_path"]: row["reason"] for row in found.failures}
+    assert reasons["Eve/album.zip"] == "several-songs"
+    assert {row["song"] for row in found.stems} == {"takes"}

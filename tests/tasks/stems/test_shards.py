@@ -254,6 +254,6 @@ def test_a_songs_rows_say_where_they_come_from(tmp_path):
     for content in (None, b"PAR1 no more"):
         if content:
             Path(tools.artifacts.address, "gone.parquet").write_bytes(content)
-        with pytest.raises(TrackError, match=r"gone\.parquet were deleted or damaged") as caught:
+        with pytest.raises(TrackError, match=r"gone\.parquet is gone from") as caught:
             list(shards.song_rows(track, pairs, (tools.artifacts, "gone.parquet"), made))
         assert caught.value.reason == "artifact-missing"

@@ -9,7 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from prefect import flow
-from prefect.settings import PREFECT_LOGGING_LEVEL, get_current_settings, temporary_settings
+from prefect.settings import (
+    PREFECT_LOGGING_LEVEL,
+    PREFECT_RESULTS_LOCAL_STORAGE_PATH,
+    get_current_settings,
+    temporary_settings,
+)
 
 from blocks import server
 from blocks.cluster import Needs, task_runner
@@ -95,14 +100,15 @@ def test_every_batch_is_run_and_reported_and_then_forgotten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    with server.running(), temporary_settings({PREFECT_LOGGING_LEVEL: "ERROR"}):
+    results = tmp_path / "results"
+    settings = {PREFECT_LOGGING_LEVEL: "ERROR", PREFECT_RESULTS_LOCAL_STORAGE_PATH: results}
+    with server.running(), temporary_settings(settings):
         said = numbers(Params(folder=tmp_path))
     rows = pq.read_table(tmp_path / "steps" / "number")
     assert sorted(rows["number"].to_pylist()) == list(range(TRACKS))
     assert set(rows["level"].to_pylist()) == {"ERROR"}, "settings of the run reach its workers"
     assert said["statuses"] == ["ok"] * TRACKS
     # What a retry of the run goes by.
-    results = Path(get_current_settings().results.local_storage_path)
     assert {path.name for path in results.iterdir()} >= said["keys"]
     assert said["done"] == [("number", 1, 0)] * TRACKS
     # Messages hold batches: what a connection keeps of them grows with the run.

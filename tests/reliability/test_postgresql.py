@@ -103,7 +103,7 @@ def test_runs_schedules_and_their_history_outlive_a_killed_server(database: str,
             server.start()
             server.wait()
             rows = (row("cpu", CPU), row("minutely", CPU, MINUTELY))
-            folders = Folders(str(tmp_path), str(diary))
+            folders = Folders(str(tmp_path), str(diary), "stems")
             deploy.register(Request((), folders, {}, tmp_path, rows))
             worker.start()
             with get_client(sync_client=True) as client:

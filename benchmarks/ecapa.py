@@ -24,7 +24,7 @@ from benchmarks.measure import Figure, report
 from examples.songs import make_song
 from models import ecapa, registry
 from models.tiny.ecapa import PUBLISHED, write
-from tasks.song.ecapa import RATE_HZ, WINDOW_SAMPLES
+from tasks.embed.ecapa import RATE_HZ, WINDOW_SAMPLES
 
 Float32 = npt.NDArray[np.float32]
 

@@ -43,9 +43,9 @@ def run(folder: Path, tracks: int, minutes: float) -> list[float]:
     from examples.songs import RATE_HZ, make_song
     from flows.build_dataset_params import BuildDatasetParams
     from models.tiny.write import write
-    from tasks import batch
     from tasks.audio import write_flac
-    from tasks.plan import fetched_models, plan
+    from tasks.engine import batch
+    from tasks.engine.plan import fetched_models, plan
     from tasks.step import Track
 
     params = BuildDatasetParams(

@@ -21,11 +21,11 @@ from benchmarks.measure import Figure, report
 from blocks.cluster import THREAD_VARIABLES
 from blocks.storage import Storage
 from examples.songs import RATE_HZ, make_song
-from tasks import batch
 from tasks.audio import write_flac
+from tasks.engine import batch
+from tasks.engine.results import part_name
 from tasks.song.pitch import PitchConfig
 from tasks.step import Samples, Tools, Track
-from tasks.store import part_name
 
 STEPS = ("separate", "features", "pitch", "singing", "voice")
 SHORT_SECONDS = 110

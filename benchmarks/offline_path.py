@@ -1,8 +1,8 @@
 """The whole offline path with pYIN against a plain librosa script of the same steps.
 
 ``python -m benchmarks.offline_path`` makes a song of about a minute and lets both turn its
-file into a record, in one process with one thread: ours through ``tasks.plan`` and
-``tasks.batch`` as a worker does it (tables and vocals are written, nothing is decoded
+file into a record, in one process with one thread: ours through ``tasks.engine.plan`` and
+``tasks.engine.batch`` as a worker does it (tables and vocals are written, nothing is decoded
 beforehand), the other as ``benchmarks/plain_librosa.py``. Both are warm: libraries are
 imported, kernels compiled and models loaded before the first measurement. The plain script
 separates and stores mono at 22.05 kHz, ours stereo at 44.1 kHz.
@@ -25,8 +25,8 @@ from benchmarks.measure import Figure, cpu_seconds, report
 from examples.songs import make_song, write_song
 from flows.build_dataset import prepare
 from flows.build_dataset_params import BuildDatasetParams, PitchConfig
-from tasks import batch
-from tasks.provenance import seconds as seconds_by_step
+from tasks.engine import batch
+from tasks.engine.provenance import seconds as seconds_by_step
 
 LEAST_RATIO = 12.0
 MOST_SECONDS_PER_MINUTE = 2.5

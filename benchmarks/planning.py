@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 from benchmarks.measure import Figure, report
 from blocks.storage import Storage
 from flows.build_dataset_params import BuildDatasetParams
-from tasks.plan import BATCH_TRACKS, Plan, Stage, plan
+from tasks.engine.plan import BATCH_TRACKS, Plan, Stage, plan
+from tasks.engine.results import part_name
 from tasks.step import COMMON_COLUMNS, Tools, Track
-from tasks.store import part_name
 
 MOST_SECONDS = 5.0
 

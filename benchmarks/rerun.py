@@ -30,9 +30,9 @@ from blocks import server
 from examples.songs import RATE_HZ, make_song
 from flows.build_dataset import build_dataset, conclude, prepare
 from flows.build_dataset_params import BuildDatasetParams, PitchConfig
-from tasks import batch
+from tasks.engine import batch
+from tasks.engine.results import StepTable
 from tasks.step import Row
-from tasks.store import StepTable
 
 MOST_SECONDS = 5.0
 SONG_SECONDS = 60

@@ -20,9 +20,9 @@ from pydantic import BaseModel, ConfigDict
 
 from blocks.cluster import Needs, task_runner
 from blocks.storage import Storage
-from flows import pipeline
-from tasks.batch import load_step
-from tasks.plan import BATCH_TRACKS, Plan, Stage, plan
+from tasks.engine import submission as pipeline
+from tasks.engine.batch import load_step
+from tasks.engine.plan import BATCH_TRACKS, Plan, Stage, plan
 from tasks.step import (
     Row,
     Step,

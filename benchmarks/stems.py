@@ -23,11 +23,10 @@ from flows.stems_params import StemsParams
 from models import registry
 from models.tiny.encodec import published, write
 from models.weights import write_manifest
-from tasks import batch
-from tasks.plan import Plan, plan
-from tasks.stems import catalogue
+from tasks.engine import batch
+from tasks.engine.plan import Plan, plan
+from tasks.engine.results import StepTable
 from tasks.stems.discover import discover
-from tasks.store import StepTable
 
 CODEC = "encodec-32khz"
 MOST_SECONDS = {"convert": 1.0, "augment": 0.6, "distort": 0.3, "encode": 8.0}
@@ -59,7 +58,7 @@ def measure(folder: Path, weights: Path, songs: int, seconds: float, seed: int =
     preparing = PrepareStemsParams(source=str(source), output=str(folder / "prepared"))
     found = discover(Storage(str(source)), preparing.checkpoints)
     prepared = carried_out(preparing, found.songs)
-    stems, failures = catalogue.write(prepared, found, preparing.prepared)
+    stems, failures = prepared.write(prepared, found, preparing.prepared)
     if failures:
         raise RuntimeError(f"{len(failures)} files failed")
     params = StemsParams(
@@ -69,7 +68,7 @@ def measure(folder: Path, weights: Path, songs: int, seconds: float, seed: int =
         augment={"variants": 1},
         assort={"basic": 1, "random": 1},
     )
-    made = carried_out(params, catalogue.songs(stems))
+    made = carried_out(params, prepared.songs(stems))
     stem_minutes = sum(row["duration_seconds"] for row in stems) / 60
     augmented = [
         (len(song.stems), variant["samples"])

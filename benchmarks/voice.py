@@ -20,7 +20,7 @@ from resemblyzer import VoiceEncoder, preprocess_wav
 
 from examples.songs import make_song
 from models import registry
-from tasks.song.voice import RATE_HZ, VoiceConfig
+from tasks.embed.voice import RATE_HZ, VoiceConfig
 
 Float32 = npt.NDArray[np.float32]
 

@@ -211,7 +211,7 @@ def local_cluster(cpu_workers: int, gpu_workers: int) -> Any:
                     "dashboard_address": f"{HOST}:0",
                     "resources": owned,
                     "memory_limit": MEMORY_LIMIT // len(environments),
-                    "preload": ["blocks.worker"],
+                    "preload": ["blocks.dask_preload"],
                     "env": {"CUDA_VISIBLE_DEVICES": visible},
                 },
             }

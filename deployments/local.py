@@ -200,7 +200,7 @@ def _layout(folder: Path, mark: Mapping[str, str], store: Sequence[str | Path]) 
         add(
             name,
             *(dask, "worker", scheduler, "--name", name, "--resources", f"{resource}=1"),
-            *("--nthreads", "1", *here, "--preload", "blocks.worker"),
+            *("--nthreads", "1", *here, "--preload", "blocks.dask_preload"),
             *("--local-directory", folder / "scratch"),
             is_ready=lambda name=name: name in _workers(scheduler),  # type: ignore[misc]
             CUDA_VISIBLE_DEVICES="0" if resource == "GPU" else "",

@@ -13,8 +13,8 @@ from prefect.artifacts import (
     create_table_artifact,
 )
 
-from tasks import provenance
-from tasks.plan import Plan
+from tasks.engine import provenance
+from tasks.engine.plan import Plan
 
 MOST_FAILURES = 500
 """Rows of the table of failures; all are in ``failures.jsonl``."""

@@ -15,15 +15,15 @@ from flows.build_dataset_params import BuildDatasetParams
 from flows.cli import FailedTracksError, UsageError
 from flows.estimate import estimate
 from models.llm import LlmError, check_access
-from tasks import runs
-from tasks.plan import Plan, plan
-from tasks.runs import Runs
+from tasks.corpora.metadata import MetadataError, load_metadata
+from tasks.engine import run_records
+from tasks.engine.plan import Plan, plan
+from tasks.engine.run_records import Runs
 from tasks.song import dataset, discover
 from tasks.song.assemble import assemble
 from tasks.song.dataset import Paths
 from tasks.song.discover import Discovery
 from tasks.song.merge_shards import ShardError, merge_shards
-from tasks.song.metadata import MetadataError, load_metadata
 
 VOCALS_PLACE = "vocals-place"
 """File of a checkpoint folder that says where the vocals of its rows lie."""
@@ -183,7 +183,7 @@ def main() -> None:
 
 def _command(params: BuildDatasetParams) -> None:
     if params.list_runs:
-        print(runs.table(Runs(params.checkpoints).all()))
+        print(run_records.table(Runs(params.checkpoints).all()))
         return
     if params.merge_shards:
         _merge_shards(params)

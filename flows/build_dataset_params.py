@@ -10,13 +10,14 @@ from blocks.storage import Storage
 from flows.compute_params import CHECKPOINTS, COMPUTE, FILES, Group, ModelParams
 from models.llm import LlmSettings
 from models.weights import sha256
-from tasks.plan import Stage
+from tasks.embed.clap import ClapConfig
+from tasks.embed.clap_text import ClapTextConfig
+from tasks.embed.ecapa import EcapaConfig
+from tasks.embed.voice import VoiceConfig
+from tasks.engine.plan import Stage
 from tasks.song import schema
-from tasks.song.clap import ClapConfig
-from tasks.song.clap_text import ClapTextConfig
 from tasks.song.dataset import Paths
 from tasks.song.discover import Shard, ShardBy
-from tasks.song.ecapa import EcapaConfig
 from tasks.song.enhance import EnhanceConfig
 from tasks.song.features import FeaturesConfig
 from tasks.song.lyrics import LyricsConfig
@@ -29,7 +30,6 @@ from tasks.song.sections import SectionsConfig
 from tasks.song.separate import SeparateConfig, Separator
 from tasks.song.singing import SingingConfig
 from tasks.song.transcribe import TranscribeConfig
-from tasks.song.voice import VoiceConfig
 from tasks.step import Tools
 
 _METADATA: Group = {"group": "Metadata"}
@@ -251,14 +251,14 @@ class BuildDatasetParams(ModelParams):
             (with_audio, Stage("tasks.song.sections", self.sections)),
             (with_audio, Stage("tasks.song.pitch", self._pitch())),
             (with_audio, Stage("tasks.song.singing", SingingConfig())),
-            (with_audio, Stage("tasks.song.voice", VoiceConfig())),
-            (with_models, Stage("tasks.song.ecapa", EcapaConfig())),
-            (with_models, Stage("tasks.song.clap", self.clap)),
+            (with_audio, Stage("tasks.embed.voice", VoiceConfig())),
+            (with_models, Stage("tasks.embed.ecapa", EcapaConfig())),
+            (with_models, Stage("tasks.embed.clap", self.clap)),
             (with_models, Stage("tasks.song.transcribe", self.transcribe)),
             (True, Stage("tasks.song.lyrics", LyricsConfig())),
             (True, Stage("tasks.song.phonemes", self.phonemes)),
             (with_audio, Stage("tasks.song.prompts", PromptsConfig())),
-            (with_models, Stage("tasks.song.clap_text", clap_text)),
+            (with_models, Stage("tasks.embed.clap_text", clap_text)),
             (with_llm, Stage("tasks.song.enhance", self.enhance)),
             (True, Stage("tasks.song.merge", MergeConfig())),
         ]

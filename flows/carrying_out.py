@@ -9,12 +9,13 @@ from prefect.runtime import flow_run
 from blocks import server
 from blocks.cluster import Needs
 from blocks.storage import Storage
-from flows import pipeline, progress
+from flows import progress
 from flows.cli import UsageError
 from flows.compute_params import ComputeParams, ModelParams
-from tasks.plan import Plan, Stage, fetched_models
-from tasks.preflight import Preflight, code_digest
-from tasks.runs import Runs
+from tasks.engine import submission as pipeline
+from tasks.engine.plan import Plan, Stage, fetched_models
+from tasks.engine.preflight import Preflight, code_digest
+from tasks.engine.run_records import Runs
 from tasks.step import Tools
 from tasks.weights import WeightsError
 

@@ -26,7 +26,7 @@ from pydantic.fields import FieldInfo
 from blocks.cluster import ClusterError
 from blocks.server import ServerError
 from blocks.storage import StorageError
-from tasks.audio import printable
+from tasks.text import printable
 from tasks.weights import ModelError
 
 EXIT_FAILED = 1

@@ -8,8 +8,9 @@ from tempfile import TemporaryDirectory
 
 from blocks.cluster import THREAD_VARIABLES
 from blocks.storage import Storage
-from tasks import audio, batch, plan
-from tasks.plan import Stage
+from tasks import audio
+from tasks.engine import batch, plan
+from tasks.engine.plan import Stage
 from tasks.step import Tools, Track, TrackError
 
 SAMPLE_TRACKS = 3

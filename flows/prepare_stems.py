@@ -13,8 +13,8 @@ from blocks.storage import Storage, StorageError
 from flows import artifacts, carrying_out, cli
 from flows.cli import FailedTracksError, UsageError
 from flows.prepare_stems_params import PREPARED, PrepareStemsParams
-from tasks.plan import plan
-from tasks.stems import catalogue
+from tasks.engine.plan import plan
+from tasks.stems import prepared_stems
 from tasks.stems.discover import Discovery, discover
 from tasks.step import Row
 
@@ -41,7 +41,7 @@ def prepare_stems(params: PrepareStemsParams) -> dict[str, Any]:
     print(f"{len(found.songs)} songs; {pending.total()} results of steps to compute")
     with carrying_out.recorded(params.checkpoints, params) as counts:
         carrying_out.carry_out(made, params.tools(), params)
-        stems, failures = catalogue.write(made, found, params.prepared)
+        stems, failures = prepared_stems.write(made, found, params.prepared)
         if params.delete_source:
             delete_sources(params, found, stems, failures)
         counts.update(count(stems, failures))
@@ -102,7 +102,7 @@ def survey(params: PrepareStemsParams) -> Discovery:
 
 def count(stems: Sequence[Row], failures: Sequence[Row]) -> dict[str, int]:
     """Songs and stems of use, and files that failed."""
-    useful = [row for row in stems if catalogue.is_of_use(row)]
+    useful = [row for row in stems if prepared_stems.is_of_use(row)]
     return {
         "tracks": len({row["song_id"] for row in useful}),
         "stems": len(useful),
@@ -113,11 +113,11 @@ def count(stems: Sequence[Row], failures: Sequence[Row]) -> dict[str, int]:
 def describe(params: PrepareStemsParams, stems: Sequence[Row], failures: Sequence[Row]) -> str:
     """What became of a run, for the terminal and for Prefect's UI."""
     counts = count(stems, failures)
-    by_instrument = Counter(row["instrument"] for row in stems if catalogue.is_of_use(row))
+    by_instrument = Counter(row["instrument"] for row in stems if prepared_stems.is_of_use(row))
     said = ", ".join(f"{number} {name}" for name, number in by_instrument.most_common())
     lines = [
         f"{counts['tracks']} songs with {counts['stems']} stems ({said}): "
-        f"{params.output}/{catalogue.MANIFEST}"
+        f"{params.output}/{prepared_stems.MANIFEST}"
     ]
     if failures:
         reasons = Counter(row["reason"] for row in failures)
@@ -131,7 +131,7 @@ def describe(params: PrepareStemsParams, stems: Sequence[Row], failures: Sequenc
 
 
 def _failures(params: PrepareStemsParams) -> str:
-    return f"{params.output}/{catalogue.FAILURES}"
+    return f"{params.output}/{prepared_stems.FAILURES}"
 
 
 def delete_sources(
@@ -143,7 +143,7 @@ def delete_sources(
     whole = [song for song in found.songs if song.track_id in prepared - troubled]
     source = Storage(params.source)
     # Noted first: if the deletion is interrupted, the table still knows all songs.
-    catalogue.mark_deleted(params.prepared, {song.track_id for song in whole})
+    prepared_stems.mark_deleted(params.prepared, {song.track_id for song in whole})
     for song in whole:
         for path in [song.path] if song.archive else {stem.path for stem in song.stems}:
             source.delete(path)

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from blocks.storage import Storage
 from flows.compute_params import CHECKPOINTS, COMPUTE, FILES, ComputeParams
-from tasks.plan import Stage
+from tasks.engine.plan import Stage
 from tasks.stems.convert import ConvertConfig
 from tasks.stems.identify import IdentifyConfig
 from tasks.step import Tools

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from flows.pipeline import Progress
+from tasks.engine.submission import Progress
 
 QUIET_SECONDS = 15.0
 """Time between two lines when the output is not a terminal."""

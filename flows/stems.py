@@ -12,11 +12,11 @@ from blocks.storage import Storage, StorageError
 from flows import artifacts, carrying_out, cli
 from flows.cli import FailedTracksError, UsageError
 from flows.stems_params import StemsParams
-from tasks.plan import plan
-from tasks.stems import assemble, catalogue
-from tasks.stems.catalogue import NotPreparedError
-from tasks.stems.song import PreparedSong
-from tasks.stems.split import SPLITS
+from tasks.corpora.song import PreparedSong
+from tasks.dataset.split import SPLITS
+from tasks.engine.plan import plan
+from tasks.stems import assemble, prepared_stems
+from tasks.stems.prepared_stems import NotPreparedError
 from tasks.track import TrackError
 
 BATCH_SONGS = 2
@@ -103,10 +103,10 @@ def survey(params: StemsParams) -> list[PreparedSong]:
         If there are none.
     """
     try:
-        rows = catalogue.read(Storage(params.prepared))
+        rows = prepared_stems.read(Storage(params.prepared))
     except NotPreparedError as error:
         raise UsageError(str(error)) from error
-    songs = catalogue.songs(rows)
+    songs = prepared_stems.songs(rows)
     there = {stem.instrument for song in songs for stem in song.stems}
     if params.instrument not in there:
         raise UsageError(

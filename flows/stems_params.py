@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from blocks.storage import Storage
 from flows.compute_params import CHECKPOINTS, COMPUTE, FILES, ModelParams
 from flows.prepare_stems_params import PREPARED
-from tasks.plan import Stage
+from tasks.engine.plan import Stage
 from tasks.stems.assort import AssortConfig, Assortments
 from tasks.stems.augment import Augmentation, AugmentConfig
 from tasks.stems.chunks import SIGNALS

@@ -20,12 +20,12 @@ from examples.songs import make_song, write_song
 from flows.build_dataset_params import BuildDatasetParams
 from models import registry, trust
 from models.tiny.write import write
-from tasks import batch
-from tasks.plan import Plan, Stage, fetched_models, plan
+from tasks.engine import batch
+from tasks.engine.plan import Plan, Stage, fetched_models, plan
+from tasks.engine.results import StepTable
 from tasks.song.discover import discover
 from tasks.song.enhance import EnhanceConfig
 from tasks.step import COMMON_COLUMNS, Row, StepConfig, Tools, Track
-from tasks.store import StepTable
 from tasks.weights import Weights
 from tests.conftest import write_tone
 

@@ -22,10 +22,11 @@ CODE = """if True:
     from examples.songs import make_song
     from flows.build_dataset_params import BuildDatasetParams
     from models import registry
-    from tasks import audio, batch
-    from tasks.plan import plan
+    from tasks import audio
+    from tasks.engine import batch
+    from tasks.engine.plan import plan
     from tasks.song.discover import discover
-    from tasks.store import StepTable
+    from tasks.engine.results import StepTable
 
     folder = Path(sys.argv[1])
     song = make_song(3, seconds=6, structure=("verse",))

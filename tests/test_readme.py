@@ -15,11 +15,11 @@ import soundfile
 from blocks.storage import Storage
 from flows.build_dataset_params import BuildDatasetParams
 from flows.cli import _flags
-from tasks import batch
-from tasks.plan import Stage, plan
+from tasks.engine import batch
+from tasks.engine.plan import Stage, plan
+from tasks.engine.results import StepTable
 from tasks.song import schema
 from tasks.step import Row, Tools, Track
-from tasks.store import StepTable
 from tests.conftest import RATE_HZ, tone
 
 ROOT = Path(__file__).parents[1]
@@ -112,11 +112,11 @@ BUILD_WITH_LEVEL = """
 import json
 from blocks.storage import Storage
 from flows.build_dataset_params import BuildDatasetParams
-from tasks import batch
-from tasks.plan import plan
+from tasks.engine import batch
+from tasks.engine.plan import plan
 from tasks.song import schema
 from tasks.step import Tools, Track
-from tasks.store import StepTable
+from tasks.engine.results import StepTable
 
 kept = ("tasks.song.probe", "tasks.song.level", "tasks.song.merge")
 stages = [each for each in BuildDatasetParams().stages() if each.module in kept]

@@ -9,14 +9,14 @@ from typing import Any
 
 import orjson
 
-from tasks import provenance
-from tasks.audio import printable
-from tasks.plan import Plan
+from tasks.engine import provenance
+from tasks.engine.plan import Plan
+from tasks.engine.results import StepTable
 from tasks.song import dataset, manifest, report, schema
 from tasks.song.dataset import Paths, Record
 from tasks.song.discover import Discovery
 from tasks.step import Track, digest
-from tasks.store import StepTable
+from tasks.text import printable
 
 READ_TRACKS = 64
 """Records in memory at once."""

@@ -10,9 +10,9 @@ from typing import Literal
 
 from blocks.storage import Storage
 from tasks import audio
-from tasks.audio import printable
-from tasks.digests import READ_THREADS, Digests, FileFailure, outside
+from tasks.dataset.digests import READ_THREADS, Digests, FileFailure, outside
 from tasks.step import Track, TrackError, digest
+from tasks.text import printable
 
 ShardBy = Literal["hash", "alphabetical", "directory"]
 

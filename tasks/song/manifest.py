@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tasks import provenance
-from tasks.plan import Stage
+from tasks.engine import provenance
+from tasks.engine.plan import Stage
 from tasks.song import schema
 from tasks.weights import Weights
 

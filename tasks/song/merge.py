@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from tasks.batch import UPSTREAM_FAILED
+from tasks.engine.batch import UPSTREAM_FAILED
 from tasks.song.lyrics import segment_lyrics, timed_lyrics
 from tasks.song.segments import segment_means, vocal_ratio, vocals_heard
 from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column, per_track

@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tasks.song import charts
+from tasks.dataset import charts
 
 MAX_TIMELINES = 30
 MAX_CONTOURS = 4
@@ -48,7 +48,7 @@ def render(
 
     summary = _summarise(tracks)
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader([Path(__file__).parent, Path(charts.__file__).parent]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -6,8 +6,8 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import Field, field_validator
 
+from tasks.audio.windows import per_window
 from tasks.step import Row, Samples, Step, StepConfig, Tools, Track, TrackError, column, on_gpu
-from tasks.windows import per_window
 
 RATE_HZ = 16_000
 

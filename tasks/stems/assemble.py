@@ -11,19 +11,19 @@ from typing import Any
 import pyarrow as pa
 
 from blocks.storage import Storage
-from tasks import provenance
-from tasks.audio import printable
-from tasks.plan import Plan
-from tasks.stems import datacard, report, shards
+from tasks.corpora.song import PreparedSong
+from tasks.dataset.split import SPLITS, Split, split
+from tasks.engine import provenance
+from tasks.engine.plan import Plan
+from tasks.engine.results import StepTable
+from tasks.stems import datacard, dataset_files, report
 from tasks.stems.distort import STEP as DISTORT
 from tasks.stems.encode import STEP as ENCODE
 from tasks.stems.encode import EncodeConfig, encoding
 from tasks.stems.schema import Encoding
-from tasks.stems.song import PreparedSong
-from tasks.stems.split import SPLITS, Split, split
 from tasks.stems.summary import Summary
 from tasks.step import Row, Tools, digest
-from tasks.store import StepTable
+from tasks.text import printable
 
 FORMAT_VERSION = 1
 """Raised when the layout of a dataset's files changes."""
@@ -79,7 +79,7 @@ def assemble(
     failures = list(_failures(made))
     settings = {"instrument": instrument, "split_seed": split_seed, "webdataset": webdataset}
     fingerprint = _fingerprint(songs, failures, settings)
-    before = shards.read_manifest(folder)
+    before = dataset_files.read_manifest(folder)
     if before and before["fingerprint"] == fingerprint and _is_whole(folder, before):
         return before
     groups = Counter(each.song.group for each in songs)
@@ -88,7 +88,7 @@ def assemble(
         name: [each for each in songs if placed[each.song.group] == name] for name in SPLITS
     }
     totals: Counter[str] = Counter()
-    written: list[shards.Shard] = []
+    written: list[dataset_files.Shard] = []
     summary: Summary | None = None
     if songs:
         made_by = _encoding(made, tools, songs[0])
@@ -97,7 +97,7 @@ def assemble(
             name: summary.observing(name, _rows(made, tools, chosen, made_by, totals))
             for name, chosen in by_split.items()
         }
-        written = shards.write(folder, rows, made_by, tars=webdataset)
+        written = dataset_files.write(folder, rows, made_by, tars=webdataset)
     lines = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in failures)
     Storage(str(folder)).write_bytes(FAILURES, lines.encode())
     tables = [shard for shard in written if shard.path.endswith(".parquet")]
@@ -128,7 +128,7 @@ def assemble(
     }
     if summary is not None:
         _write_pages(made, tools, folder, summary, failures, content)
-    shards.write_manifest(folder, content)
+    dataset_files.write_manifest(folder, content)
     return content
 
 
@@ -236,4 +236,4 @@ def _rows(
         totals.update({"pairs": len(pairs), **{name: row[name] for name in COUNTED}})
         if row["codes_path"] is not None:
             codes = (tools.artifacts, row["codes_path"])
-            yield from shards.song_rows(each.song, pairs, codes, made_by)
+            yield from dataset_files.song_rows(each.song, pairs, codes, made_by)

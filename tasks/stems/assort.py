@@ -7,11 +7,11 @@ from typing import Any
 import pyarrow as pa
 from pydantic import Field
 
-from tasks.audio import printable
+from tasks.corpora.song import PreparedSong, PreparedStem
+from tasks.dataset.seeding import generator
 from tasks.stems.instruments import BASIC, Instrument
-from tasks.stems.seeding import generator
-from tasks.stems.song import PreparedSong, PreparedStem
 from tasks.step import Row, Step, StepConfig, Tools, column, per_track
+from tasks.text import printable
 from tasks.track import Track, TrackError
 
 ASSORTMENT = pa.struct(

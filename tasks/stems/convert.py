@@ -18,13 +18,13 @@ from pydantic import Field
 
 from blocks.storage import Storage
 from tasks import audio
-from tasks.audio import printable
-from tasks.stems import unzip
-from tasks.stems.fingerprint import MixFingerprint
+from tasks.audio.levels import LevelMeter
+from tasks.corpora.archives import unzip
+from tasks.corpora.song import Song, StemFile
+from tasks.dataset.near_duplicates import MixFingerprint
 from tasks.stems.instruments import is_mixture
-from tasks.stems.levels import LevelMeter
-from tasks.stems.song import Song, StemFile
 from tasks.step import Row, Step, StepConfig, Tools, column, digest, per_track
+from tasks.text import printable
 from tasks.track import Track, TrackError
 
 OPUS_RATE_HZ = 48_000

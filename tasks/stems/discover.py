@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from blocks.storage import Storage
-from tasks.audio import printable
-from tasks.digests import Digests, FileFailure, outside
-from tasks.stems.layouts import LAYOUTS
-from tasks.stems.layouts.layout import ROOT
-from tasks.stems.song import Song
+from tasks.corpora.layout import ROOT
+from tasks.corpora.layouts import LAYOUTS
+from tasks.corpora.song import Song
+from tasks.dataset.digests import Digests, FileFailure, outside
 from tasks.step import digest
+from tasks.text import printable
 from tasks.track import TrackError
 
 MIN_STEMS = 2

@@ -14,8 +14,8 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from tasks import audio
+from tasks.dataset.seeding import seed_of
 from tasks.stems.mixing import from_db, mixture, peak_dbfs
-from tasks.stems.seeding import seed_of
 from tasks.step import Row, Step, StepConfig, Tools, column, digest, per_track
 from tasks.track import Samples, Track
 

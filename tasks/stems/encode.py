@@ -17,12 +17,12 @@ from pydantic import Field, model_validator
 
 from blocks.storage import Storage
 from tasks import audio
+from tasks.audio.windows import cut
 from tasks.stems.chunks import FRAMINGS, Chunk, CodecName, Framing, active_frames, frame_levels
 from tasks.stems.mixing import lost
 from tasks.stems.schema import CONTEXTS, Context, Encoding, Signal, chunk_fields, to_arrow
 from tasks.step import Row, Step, StepConfig, Tools, column, digest, on_gpu, per_track
 from tasks.track import Samples, Track, TrackError
-from tasks.windows import cut
 
 ROW_GROUP_ROWS = 64
 """Rows that are written, and read, at once. Measured with chunks of 4 x 512 codes: a row out

@@ -7,10 +7,10 @@ from typing import Self
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from tasks.audio import printable
 from tasks.stems.convert import PROBLEM, STEM
 from tasks.stems.instruments import instrument_of, with_synonyms
 from tasks.step import Row, Step, StepConfig, Tools, column, per_track
+from tasks.text import printable
 from tasks.track import Track, TrackError
 
 LENGTH_TOLERANCE_SECONDS = 0.1

@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 import torch
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
+from tasks.stems.dataset_files import files_of
 from tasks.stems.schema import Context, encoding_of, to_numpy
-from tasks.stems.shards import files_of
 
 CACHED_GROUPS = 16
 """Row groups that a process keeps decoded: 0.5 MB each with chunks of 4 x 512 codes."""

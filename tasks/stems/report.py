@@ -11,11 +11,11 @@ import numpy as np
 
 from blocks.storage import Storage
 from tasks import audio
-from tasks.song import charts
+from tasks.audio.windows import cut
+from tasks.dataset import charts
 from tasks.stems.schema import Codes, Encoding, Signal
 from tasks.stems.summary import Example, Summary
 from tasks.track import Samples, TrackError
-from tasks.windows import cut
 
 MAX_FAILURES = 50
 CLIP_SECONDS = 10.0
@@ -61,7 +61,7 @@ def render(
 
     here = Path(__file__).parent
     environment = Environment(
-        loader=FileSystemLoader([here, here.parent / "song"]),
+        loader=FileSystemLoader([here, here.parent / "dataset"]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -12,7 +12,7 @@ from blocks.storage import Storage
 from flows import build_dataset as flow
 from flows import cli
 from flows.build_dataset_params import BuildDatasetParams
-from tasks.runs import Runs
+from tasks.engine.run_records import Runs
 from tests.conftest import write_tone
 from tests.flows.conftest import Finished, build, parts, read_json, run_flow
 

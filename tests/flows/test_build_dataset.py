@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from blocks.storage import Storage
 from flows.build_dataset_params import BuildDatasetParams
-from tasks.runs import Run, Runs
+from tasks.engine.run_records import Run, Runs
 from tasks.song.dataset import Paths
 from tests.flows.conftest import (
     LATIN_1_NAME,

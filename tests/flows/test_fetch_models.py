@@ -21,9 +21,8 @@ from flows.cli import UsageError
 from flows.fetch_models import PROFILES, FetchModelsParams, licence, needed, table, wanted
 from models.registry import CARDS, ModelCard, ModelFile
 from models.tiny.write import write
-from tasks import fetch, hub
-from tasks.fetch import FetchError
-from tasks.weights import Weights
+from tasks.weights import Weights, fetch, hub
+from tasks.weights.fetch import FetchError
 from tests.flows.test_imports import HEAVY, loaded_by
 from tests.support.hub_server import HubServer, Repository, hub_server
 from tests.test_readme import table_under

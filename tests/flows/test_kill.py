@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from blocks.storage import Storage
-from tasks.runs import Runs
+from tasks.engine.run_records import Runs
 from tasks.song.dataset import Paths
 from tests.flows.conftest import (
     ROOT,

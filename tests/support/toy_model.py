@@ -11,8 +11,7 @@ import pytest
 from models import registry, weights
 from models.registry import ModelCard, ModelFile
 from models.weights import MANIFEST
-from tasks import fetch, hub
-from tasks.weights import Weights
+from tasks.weights import Weights, fetch, hub
 from tests.support.hub_server import HubServer, Repository, hub_server
 
 REPOSITORY = "owner/toy"

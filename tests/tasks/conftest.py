@@ -1,3 +1,3 @@
-from tests.tasks.toy_steps import toy
+from tests.tasks.engine.toy_steps import toy
 
 __all__ = ["toy"]

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from blocks.storage import Storage
-from tasks import batch
-from tasks.plan import Plan, Stage, plan
+from tasks.engine import batch
+from tasks.engine.plan import Plan, Stage, plan
 from tasks.song.assemble import assemble
 from tasks.song.dataset import Paths
 from tasks.song.discover import Discovery, Shard, discover

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blocks.storage import Storage, StorageError
-from tasks import digests
+from tasks.dataset import digests
 from tasks.song import discover as module
 from tasks.song.discover import Discovery, Shard, ShardBy, discover
 from tasks.step import digest

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 import yaml
 
-from tasks.stems.unzip import Limits, members
+from tasks.corpora.archives.unzip import Limits, members
 from tasks.track import TrackError
 from tests.conftest import RATE_HZ, tone
 

@@ -8,15 +8,15 @@ import numpy as np
 import soundfile
 
 from blocks.storage import Storage
-from tasks import batch
-from tasks.plan import Plan, Stage, plan
-from tasks.stems import catalogue
+from tasks.corpora.song import PreparedSong
+from tasks.engine import batch
+from tasks.engine.plan import Plan, Stage, plan
+from tasks.engine.results import StepTable
+from tasks.stems import prepared_stems
 from tasks.stems.convert import ConvertConfig
 from tasks.stems.discover import Discovery, discover
 from tasks.stems.identify import IdentifyConfig
-from tasks.stems.song import PreparedSong
 from tasks.step import Row, Tools, Track
-from tasks.store import StepTable
 
 RATE_HZ = 44_100
 CONVERT, IDENTIFY = ConvertConfig(), IdentifyConfig()
@@ -94,7 +94,7 @@ class Prepared:
     @property
     def songs(self) -> list[PreparedSong]:
         """Songs of the table."""
-        return catalogue.songs(catalogue.read(self.storage))
+        return prepared_stems.songs(prepared_stems.read(self.storage))
 
 
 def prepare(
@@ -110,5 +110,5 @@ def prepare(
     stages = [Stage("tasks.stems.convert", convert), Stage("tasks.stems.identify", identify)]
     tools = Tools(source=Storage(str(source)), artifacts=storage)
     carried = carry_out(stages, found.songs, checkpoints.below("steps"), tools)
-    stems, failures = catalogue.write(carried.plan, found, storage)
+    stems, failures = prepared_stems.write(carried.plan, found, storage)
     return Prepared(storage, found, carried, stems, failures)

@@ -6,11 +6,11 @@ import yaml
 from huggingface_hub import DatasetCard
 from markdown_it import MarkdownIt
 
-from tasks.stems import datacard, shards
+from tasks.stems import datacard, dataset_files
 from tasks.stems.datacard import escaped
 from tasks.stems.schema import dataset
+from tests.tasks.stems.test_dataset_files import ENCODING
 from tests.tasks.stems.test_report import MANIFEST, described, summarised
-from tests.tasks.stems.test_shards import ENCODING
 
 
 def card(splits, manifest=MANIFEST, tars=False):
@@ -40,7 +40,7 @@ def test_the_hub_reads_it(tmp_path):
     assert read.data.license == "other"
     assert read.data.size_categories == ["n<1K"]
     # As the hub's library does: by the card alone, with the split that has no rows left out.
-    shards.write(tmp_path, splits, ENCODING, tars=True)
+    dataset_files.write(tmp_path, splits, ENCODING, tars=True)
     (tmp_path / "README.md").write_text(text, encoding="utf-8")
     found = datasets.load_dataset(str(tmp_path), cache_dir=str(tmp_path / "cache"))
     assert {name: rows.num_rows for name, rows in found.items()} == {"train": 2, "test": 2}

@@ -14,13 +14,13 @@ from models import encodec
 from models.registry import card
 from models.tiny.write import write
 from models.weights import write_manifest
+from tasks.audio.windows import cut
 from tasks.stems import chunks
 from tasks.stems.chunks import FRAMINGS, active_frames, frame_levels
 from tasks.stems.encode import STEP, EncodeConfig, encoding
 from tasks.stems.schema import to_numpy
 from tasks.step import Tools, TrackError
 from tasks.weights import Weights
-from tasks.windows import cut
 from tests.tasks.stems.coded import CONFIG, RATES, distorted, encode, noise, pair, song, stored
 
 

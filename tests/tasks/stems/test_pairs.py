@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from tasks.stems import shards
+from tasks.stems import dataset_files
 from tasks.stems.pairs import CACHED_GROUPS, StemPairs, collate
 from tasks.stems.schema import CONTEXTS, to_arrow
-from tests.tasks.stems.test_shards import ENCODING, batches
+from tests.tasks.stems.test_dataset_files import ENCODING, batches
 
 ROWS = 700
 
@@ -34,7 +34,7 @@ def rows(*sizes):
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("guitar")
     splits = {"train": rows(ROWS), "validation": rows(5), "test": ()}
-    shards.write(folder, splits, ENCODING, max_shard_rows=256)
+    dataset_files.write(folder, splits, ENCODING, max_shard_rows=256)
     return folder
 
 
@@ -187,7 +187,7 @@ def test_other_splits_and_what_is_not_there(folder, tmp_path):
     encoding = type(ENCODING)(**{
         **{name: getattr(ENCODING, name) for name in ENCODING.__slots__}, "contexts": ("all",)
     })  # fmt: skip
-    shards.write(tmp_path, {"train": batches(1, encoding=encoding)}, encoding)
+    dataset_files.write(tmp_path, {"train": batches(1, encoding=encoding)}, encoding)
     assert number(StemPairs(tmp_path, "train", "all")[0]) == 0
     with pytest.raises(ValueError, match="without the context all_without; it has all"):
         StemPairs(tmp_path, "train")

@@ -10,12 +10,12 @@ import pytest
 
 from blocks.storage import Storage
 from tasks import audio
-from tasks.plan import Stage
+from tasks.corpora.song import PreparedSong
+from tasks.engine.plan import Stage
 from tasks.stems.assort import AssortConfig, Assortments
 from tasks.stems.augment import Augmentation, AugmentConfig
 from tasks.stems.distort import PEAK_DBFS, DistortConfig, Mixes, distorted
 from tasks.stems.render import render
-from tasks.stems.song import PreparedSong
 from tasks.step import Tools
 from tests.tasks.stems.studio import Carried, Prepared, carry_out
 

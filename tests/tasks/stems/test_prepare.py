@@ -12,10 +12,10 @@ from pydantic import ValidationError
 
 from blocks.storage import Storage
 from tasks import audio
-from tasks.stems import catalogue
-from tasks.stems.catalogue import NotPreparedError
+from tasks.stems import prepared_stems
 from tasks.stems.convert import ConvertConfig
 from tasks.stems.identify import IdentifyConfig
+from tasks.stems.prepared_stems import NotPreparedError
 from tests.tasks.stems.makers import write_musdb18, write_zip
 from tests.tasks.stems.studio import RATE_HZ, Prepared, melody, prepare, write_song
 
@@ -64,7 +64,7 @@ def test_every_stem_is_in_the_table_with_its_instrument(prepared: Prepared):
         ("Cover Band", "1st", "kick in", "drum"),
     }
     assert prepared.failures == []
-    assert catalogue.read(prepared.storage) == prepared.stems
+    assert prepared_stems.read(prepared.storage) == prepared.stems
 
 
 def test_stems_are_opus_of_the_same_length_and_sound(prepared: Prepared):
@@ -96,14 +96,14 @@ def test_songs_of_one_artist_and_copies_of_one_recording_stay_together(prepared:
 
 
 def test_songs_hold_stems_of_use_only(prepared: Prepared):
-    songs = prepared.songs
+    songs = prepared_stems.songs
     assert [song.title for song in songs] == ["First", "Second", "Third", "1st"]
     assert sorted(each.instrument for each in songs[0].stems) == ["bass", "drum", "guitar"]
     assert len({song.track_id for song in songs}) == 4
 
 
 def test_nothing_is_computed_again_and_the_table_stays(source: Path, prepared: Prepared):
-    table = Path(prepared.storage.address, catalogue.MANIFEST)
+    table = Path(prepared.storage.address, prepared_stems.MANIFEST)
     before = table.stat()
     again = prepare(source, Path(prepared.storage.address))
     assert again.carried.computed == {}
@@ -202,7 +202,7 @@ def test_songs_whose_source_was_deleted_stay(tmp_path: Path):
     write_song(tmp_path / "in" / "Fay" / "Song", ["bass", "drums"], seed=12)
     found = prepare(tmp_path / "in", tmp_path / "out")
     [gone] = [song for song in found.found.songs if song.artist == "Eve"]
-    catalogue.mark_deleted(found.storage, {gone.track_id})
+    prepared_stems.mark_deleted(found.storage, {gone.track_id})
     shutil.rmtree(tmp_path / "in" / "Eve")
     again = prepare(tmp_path / "in", tmp_path / "out")
     assert {(row["artist"], row["source_deleted"]) for row in again.stems} == {
@@ -218,16 +218,16 @@ def test_songs_whose_source_was_deleted_stay(tmp_path: Path):
 
 def test_a_folder_that_is_not_prepared_is_said(tmp_path: Path):
     with pytest.raises(NotPreparedError, match=r"prepare_stems\.py SOURCE"):
-        catalogue.read(Storage(str(tmp_path)))
-    (tmp_path / catalogue.MANIFEST).write_bytes(b"PAR1 and no more")
+        prepared_stems.read(Storage(str(tmp_path)))
+    (tmp_path / prepared_stems.MANIFEST).write_bytes(b"PAR1 and no more")
     with pytest.raises(NotPreparedError):
-        catalogue.read(Storage(str(tmp_path)))
+        prepared_stems.read(Storage(str(tmp_path)))
 
 
 def test_failures_are_lines_of_json(prepared: Prepared, tmp_path: Path):
     write_song(tmp_path / "in" / "Eve" / "Odd", ["guitar", "drums", "noises"], seed=4)
     found = prepare(tmp_path / "in", tmp_path / "out")
-    lines = found.storage.read_bytes(catalogue.FAILURES).decode().splitlines()
+    lines = found.storage.read_bytes(prepared_stems.FAILURES).decode().splitlines()
     assert [json.loads(line) for line in lines] == found.failures
     assert len(lines) == 1
 

@@ -10,14 +10,14 @@ import soundfile
 
 from models.encodec import Encoded
 from models.tiny.write import write
-from tasks.stems import shards
+from tasks.stems import dataset_files
 from tasks.stems.report import CLIP_SECONDS, embedded, render, stored_signal
 from tasks.stems.schema import to_numpy
 from tasks.stems.summary import EXAMPLES, Summary
 from tasks.weights import Weights
 from tests.tasks.song.test_report import Page
 from tests.tasks.stems.coded import small_dataset, stored
-from tests.tasks.stems.test_shards import ENCODING, batches
+from tests.tasks.stems.test_dataset_files import ENCODING, batches
 
 MANIFEST = {
     "name": "guitar",
@@ -58,7 +58,11 @@ def made(tmp_path_factory):
         folder / "artifacts", Weights(str(folder / "models"))
     )
     of_song = [
-        list(shards.song_rows(track, row["pairs"], (tools.artifacts, each["codes_path"]), encoding))
+        list(
+            dataset_files.song_rows(
+                track, row["pairs"], (tools.artifacts, each["codes_path"]), encoding
+            )
+        )
         for track, row, each in zip(tracks, rows, encoded, strict=True)
     ]
     splits = {"train": of_song[0] + of_song[1], "validation": of_song[2], "test": []}

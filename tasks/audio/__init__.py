@@ -1,0 +1,33 @@
+"""The only place that opens or writes audio."""
+
+from tasks.audio.decoders import AudioInfo
+from tasks.audio.files import (
+    CACHE_BYTES,
+    EXTENSIONS,
+    MIN_SECONDS,
+    SNIFF_BYTES,
+    load,
+    probe,
+    resampled,
+    sniff,
+    stream,
+    to_channels,
+)
+from tasks.audio.writers import mp3, write_flac, write_opus
+
+__all__ = [
+    "CACHE_BYTES",
+    "EXTENSIONS",
+    "MIN_SECONDS",
+    "SNIFF_BYTES",
+    "AudioInfo",
+    "load",
+    "mp3",
+    "probe",
+    "resampled",
+    "sniff",
+    "stream",
+    "to_channels",
+    "write_flac",
+    "write_opus",
+]

@@ -1,0 +1,1 @@
+"""Corpora and layouts of files on disk: one file each."""

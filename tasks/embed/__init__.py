@@ -1,0 +1,1 @@
+"""Steps of embeddings, which several jobs use."""

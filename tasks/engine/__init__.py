@@ -1,0 +1,1 @@
+"""How both contracts run: plan, batches, results, records of runs."""

@@ -1,0 +1,69 @@
+"""What the rows of a plan were made by, and what they took: for the manifests of datasets."""
+
+from typing import Any
+
+from models import registry
+from tasks.engine.plan import Plan, Stage
+from tasks.engine.results import Entry
+from tasks.weights import Weights
+
+
+def made_by(stage: Stage, weights: Weights) -> dict[str, Any]:
+    """A step with its version, configuration and models.
+
+    Parameters
+    ----------
+    stage
+        The step.
+    weights
+        Where its models lie: they say themselves which revision they are.
+    """
+    step = stage.step
+    return {
+        "step": step.name,
+        "step_version": step.version,
+        "config": stage.config.model_dump(mode="json"),
+        "models": [_model(name, weights) for name in step.models(stage.config)],
+    }
+
+
+def seconds(plan: Plan) -> dict[str, float]:
+    """CPU seconds that each step took for the tracks of the dataset, in this run or before."""
+    return {
+        stage.step.name: round(sum(entry.seconds for entry in _entries(plan, stage)), 3)
+        for stage in plan.stages
+    }
+
+
+def peak_memory_mb(plan: Plan) -> dict[str, dict[str, float]]:
+    """Most memory that a batch of each step took: of its process, and of the GPU if it used one."""
+    peaks = {}
+    for stage in plan.stages:
+        rows = _entries(plan, stage)
+        process = [row.peak_memory_mb for row in rows if row.peak_memory_mb]
+        gpu = [row.peak_gpu_memory_mb for row in rows if row.peak_gpu_memory_mb]
+        peaks[stage.step.name] = {
+            where: round(max(values), 1)
+            for where, values in (("process", process), ("gpu", gpu))
+            if values
+        }
+    return peaks
+
+
+def _entries(plan: Plan, stage: Stage) -> list[Entry]:
+    """What is known of a step's rows, one for each of the plan's keys that has one."""
+    name = stage.step.name
+    entries = plan.entries[name].entries([*set(plan.keys[name])])
+    return [entry for entry in entries if entry is not None]
+
+
+def _model(name: str, weights: Weights) -> dict[str, str]:
+    card = registry.card(name)
+    present = weights.manifest(name) if card.files else None
+    return {
+        "name": card.name,
+        "library": card.library,
+        "revision": present.revision if present else card.revision,
+        "licence": present.licence if present else card.licence,
+        "source": card.source,
+    }

@@ -1,0 +1,250 @@
+"""The prepared folder: a table of stems, what failed, and the songs that steps take from it."""
+
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from blocks.storage import Storage
+from tasks.corpora.song import PreparedSong, PreparedStem, Song
+from tasks.dataset.near_duplicates import duplicates
+from tasks.dataset.split import groups_of
+from tasks.engine.plan import Plan
+from tasks.engine.results import Entry, StepTable
+from tasks.stems.convert import STEP as CONVERT
+from tasks.stems.discover import Discovery
+from tasks.stems.identify import STEP as IDENTIFY
+from tasks.step import Row, column, digest
+from tasks.text import printable
+
+MANIFEST = "manifest.parquet"
+FAILURES = "failures.jsonl"
+
+STEMS = pa.schema(
+    [
+        column("song_id", pa.string(), "Digest of the song's stems"),
+        column("artist", pa.string(), "Whose song it is"),
+        column("song", pa.string(), "Its title"),
+        column("group", pa.string(), "Songs of one group stay in one split"),
+        column("layout_group", pa.string(), "What the layout says to belong together, if it does"),
+        column("layout", pa.string(), "Layout that it was found in"),
+        column("source", pa.string(), "File or folder that it was found as"),
+        column("source_id", pa.string(), "Digest of that"),
+        column("source_deleted", pa.bool_(), "Whether that was deleted when it was done"),
+        column("stem_id", pa.string(), "Digest of the stem's bytes"),
+        column("stem", pa.string(), "What the source calls it"),
+        column("instrument", pa.string(), "What it is; null if nothing tells"),
+        column("silent", pa.bool_(), "Whether it is silent for most of its length"),
+        column("path", pa.string(), "Ogg Opus file, below this folder"),
+        column("duration_seconds", pa.float64(), "Length", "s"),
+        column("source_rate_hz", pa.int32(), "Sample rate that it was found with", "Hz"),
+        column("source_channels", pa.int32(), "Channels that it was found with"),
+        column("active_fraction", pa.float64(), "Share that is within 60 dB of its peak"),
+        column("loudness_lufs", pa.float64(), "Integrated loudness; null if silent", "LUFS"),
+        column("peak_dbfs", pa.float64(), "Largest sample; null if silent", "dB"),
+        column("clipped_samples", pa.int64(), "Samples that were clipped"),
+        column("fingerprint", pa.binary(), "Of the song's mix; on the song's first stem"),
+    ]
+)
+"""A row per stem; those of no known instrument and silent ones are in it too."""
+
+
+class NotPreparedError(Exception):
+    """A folder that no preparation has written; one sentence for people."""
+
+
+def write(made: Plan, found: Discovery, prepared: Storage) -> tuple[list[Row], list[Row]]:
+    """Write the table of stems and the list of failures, of a plan that has run.
+
+    Songs whose source was deleted after an earlier preparation stay in the table.
+
+    Returns
+    -------
+    stems, failures : list of dict
+        The rows of both.
+    """
+    stems = [row for song, rows in _songs(made) for row in _stems(song, rows)]
+    present = {row["source_id"] for row in stems}
+    before = [] if not prepared.exists(MANIFEST) else read(prepared)
+    stems += [
+        row | {"group": ""}
+        for row in before
+        if row["source_deleted"] and row["source_id"] not in present
+    ]
+    failures = list(_failures(made, found))
+    # A table that is as it was stays as it is; to compare all songs again takes its time.
+    if stems == [row | {"group": ""} for row in before]:
+        stems = before
+    else:
+        _group(stems)
+        _store(prepared, stems)
+    lines = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in failures)
+    prepared.write_bytes(FAILURES, lines.encode())
+    return stems, failures
+
+
+def mark_deleted(prepared: Storage, source_ids: set[str]) -> None:
+    """Note in the table that the sources of songs are gone."""
+    rows = [
+        row | {"source_deleted": row["source_deleted"] or row["source_id"] in source_ids}
+        for row in read(prepared)
+    ]
+    _store(prepared, rows)
+
+
+def read(prepared: Storage) -> list[Row]:
+    """The table of stems.
+
+    Raises
+    ------
+    NotPreparedError
+        If there is none.
+    """
+    try:
+        with prepared.reading(MANIFEST) as path:
+            rows: list[Row] = pq.ParquetFile(path).read().to_pylist()
+    except (FileNotFoundError, pa.ArrowInvalid) as error:
+        raise NotPreparedError(
+            f"{prepared.address} holds no prepared stems: `python flows/prepare_stems.py SOURCE "
+            f"--output {prepared.address}` makes them."
+        ) from error
+    return rows
+
+
+def songs(rows: Sequence[Row]) -> list[PreparedSong]:
+    """The songs of a table, each with its stems that are of use; in the order of the table."""
+    by_song: dict[str, list[Row]] = {}
+    for row in rows:
+        if is_of_use(row):
+            by_song.setdefault(row["song_id"], []).append(row)
+    found = []
+    for stems in by_song.values():
+        first = stems[0]
+        # Found twice under different names, a song has each of its stems twice.
+        unique = {row["stem_id"]: row for row in stems}
+        ordered = [unique[stem_id] for stem_id in sorted(unique)]
+        found.append(
+            PreparedSong(
+                track_id=digest("\n".join(row["path"] for row in ordered).encode()),
+                path=first["source"],
+                artist=first["artist"],
+                title=first["song"],
+                group=first["group"],
+                stems=tuple(
+                    PreparedStem(
+                        stem_id=row["stem_id"],
+                        name=row["stem"],
+                        instrument=row["instrument"],
+                        path=row["path"],
+                        seconds=row["duration_seconds"],
+                    )
+                    for row in ordered
+                ),
+            )
+        )
+    return found
+
+
+def is_of_use(row: Row) -> bool:
+    """Whether a stem can be a target or a companion."""
+    return row["instrument"] is not None and not row["silent"]
+
+
+def _store(prepared: Storage, rows: Sequence[Row]) -> None:
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=STEMS), buffer, compression="zstd")
+    prepared.write_bytes(MANIFEST, buffer.getvalue())
+
+
+def _songs(made: Plan) -> Iterator[tuple[Song, Mapping[str, Row]]]:
+    """Songs that were prepared, with their rows by step."""
+    tables = {step.name: StepTable(made.tables, step) for step in (CONVERT, IDENTIFY)}
+    keys = [made.keys[name] for name in tables]
+    for song, *of_song in zip(made.tracks, *keys, strict=True):
+        assert isinstance(song, Song)
+        entries: list[Entry | None] = [
+            made.entries[name].entries([key])[0] for name, key in zip(tables, of_song, strict=True)
+        ]
+        if all(entry is not None and entry.status != "failed" for entry in entries):
+            yield (
+                song,
+                {
+                    name: tables[name].read({key: entry.part})[key]
+                    for name, key, entry in zip(tables, of_song, entries, strict=True)
+                    if entry is not None
+                },
+            )
+
+
+def _stems(song: Song, rows: Mapping[str, Row]) -> Iterator[Row]:
+    stems = rows["identify"]["stems"]
+    song_id = digest("\n".join(sorted(stem["stem_id"] for stem in stems)).encode())
+    for at, stem in enumerate(stems):
+        values: dict[str, Any] = {
+            "song_id": song_id,
+            "artist": song.artist,
+            "song": song.title,
+            "group": "",
+            "layout_group": song.group,
+            "layout": song.layout,
+            "source": printable(song.path),
+            "source_id": song.track_id,
+            "source_deleted": False,
+            "stem": stem["name"],
+            "fingerprint": None if at else rows["convert"]["fingerprint"],
+        }
+        yield {name: values[name] if name in values else stem[name] for name in STEMS.names}
+
+
+def _group(stems: Sequence[Row]) -> None:
+    """Say of each song what it must stay together with: artist, score, and near-duplicates."""
+    by_song = {row["song_id"]: row for row in stems if row["fingerprint"] is not None}
+    prints = {name: np.frombuffer(row["fingerprint"], "<u4") for name, row in by_song.items()}
+    groups = groups_of(
+        by_song,
+        {name: row["artist"] for name, row in by_song.items()},
+        duplicates(prints),
+        {name: row["layout_group"] for name, row in by_song.items()},
+    )
+    for row in stems:
+        row["group"] = groups[row["song_id"]]
+
+
+def _failures(made: Plan, found: Discovery) -> Iterator[Row]:
+    """Files that are no songs, songs that failed, and what is wrong within those that did not."""
+    for file in found.failures:
+        yield _failure(None, file.path, "discover", file.reason, file.message)
+    for track, step, entry in made.failures():
+        yield _failure(track.track_id, track.path, step, entry.reason, entry.error)
+    for song, rows in _songs(made):
+        for problem in rows["identify"]["problems"]:
+            inside = problem["path"]
+            path = f"{printable(song.path)}: {inside}" if song.archive else inside
+            used = any(
+                stem["source"] == inside and is_of_use(stem) for stem in rows["identify"]["stems"]
+            )
+            yield _failure(
+                song.track_id, path, "convert", problem["reason"], problem["message"], used
+            )
+
+
+def _failure(
+    track_id: str | None,
+    path: str,
+    step: str,
+    reason: str | None,
+    message: str | None,
+    in_dataset: bool = False,
+) -> Row:
+    return {
+        "track_id": track_id,
+        "file_path": printable(path),
+        "step": step,
+        "reason": reason,
+        "message": message,
+        "in_dataset": in_dataset,
+    }

@@ -1,0 +1,8 @@
+"""Text for people and for JSON."""
+
+import os
+
+
+def printable(path: str) -> str:
+    """Name of a file for people and for JSON: bytes that are not UTF-8 are escaped."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -1,0 +1,321 @@
+"""Bringing the weights of a model to where workers find them: whole, verified, or not at all.
+
+Files arrive in a hidden folder beside the model's own, so that a pull that was killed
+goes on where it stopped; the folder takes its name only when everything in it is right.
+"""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from blocks.storage import Storage, StorageError
+from models import registry, weights
+from models.registry import ModelCard
+from models.weights import MANIFEST, Manifest
+from tasks.weights import Weights, WeightsError, hub
+from tasks.weights.hub import UNPINNED, DownloadError, Published, RemoteFile
+from tasks.weights.places import alone
+
+WORK = ".pulling"
+"""Name of the hidden folder of what has not arrived completely."""
+
+TINY = "tiny-"
+"""How revisions of tiny models begin."""
+
+State = Literal["present", "outdated", "tiny", "damaged", "missing", "packaged"]
+
+Advance = Callable[[int, int], None]
+"""Called with the bytes that are there, and those that there will be in the end."""
+
+
+class FetchError(WeightsError):
+    """Models that could not be fetched, each with a sentence that says why and what to do."""
+
+    def __str__(self) -> str:
+        names: dict[str, list[str]] = {}
+        for name, sentences in self.reasons.items():
+            names.setdefault(" ".join(sentences), []).append(name)
+        return "\n".join(f"{', '.join(these)}: {sentence}" for sentence, these in names.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What became of a model.
+
+    Attributes
+    ----------
+    revision
+        Revision that lies there now.
+    size_bytes
+        Size of its files.
+    fetched_bytes
+        How much of that came over the network.
+    uploaded_bytes
+        How much of that was stored in a bucket.
+    """
+
+    revision: str
+    size_bytes: int
+    fetched_bytes: int = 0
+    uploaded_bytes: int = 0
+
+
+def state(place: Weights, name: str) -> State:
+    """What there is of a model; of a bucket's files, only the sizes are looked at."""
+    card = registry.card(name)
+    if not card.files:
+        return "packaged"
+    manifest = place.manifest(name)
+    if manifest is None and not place.storage.sizes(name):
+        return "missing"
+    if manifest is None or place.problems(name):
+        return "damaged"
+    if manifest.revision.startswith(TINY):
+        return "tiny"
+    return "present" if _is_wanted(manifest, card) else "outdated"
+
+
+def fetch(name: str, place: Weights, advance: Advance, *, force: bool = False) -> Fetched:
+    """Bring a model to a folder or a bucket, unless it is there already.
+
+    A file that is right, by its published digest, is not fetched again. A model of
+    another revision and a tiny one are replaced.
+
+    Parameters
+    ----------
+    name
+        Name of a registered model with files.
+    place
+        Where to.
+    advance
+        Told how far it has come.
+    force
+        Look at every byte, and store in a bucket even what has the right size there.
+
+    Raises
+    ------
+    DownloadError
+        If its source cannot be reached, or gives something else than was published.
+    StorageError
+        If the disk is full, or the folder or bucket cannot be written.
+    """
+    card = registry.card(name)
+    if not force and state(place, name) == "present":
+        manifest = place.manifest(name)
+        assert manifest is not None
+        return Fetched(manifest.revision, _total_bytes(manifest))
+    try:
+        if place.storage.is_local:
+            return _fetch_into(Path(place.address, name), card, advance, force=force)
+        place.storage.check_writable()
+        # Which commit it is decides on the folder of this machine's copy.
+        published = hub.published(card) if card.revision == UNPINNED else None
+        folder = place.copy_of(name, published.revision if published else card.revision)
+        fetched = _fetch_into(folder, card, advance, published, force=force)
+        uploaded_bytes = _upload(folder, place, name, force=force)
+        return replace(fetched, uploaded_bytes=uploaded_bytes)
+    except OSError as error:
+        raise StorageError(_explain(error, place, name)) from error
+
+
+def _fetch_into(
+    folder: Path,
+    card: ModelCard,
+    advance: Advance,
+    published: Published | None = None,
+    *,
+    force: bool,
+) -> Fetched:
+    """Fill the folder of a model, unless it is right already."""
+    home = folder.parent / WORK / card.name
+    with alone(home.with_name(f"{card.name}.lock")):
+        if force:
+            weights.forget(folder)
+        if (manifest := _right(folder, card)) is not None:
+            # As it was before, or another process was first.
+            return Fetched(manifest.revision, _total_bytes(manifest))
+        _check_replaceable(folder, card)
+        published = published or hub.published(card)
+        work = home / published.revision
+        work.mkdir(parents=True, exist_ok=True)
+        transfer = _Transfer(published, card, work, advance)
+        for file in transfer.missing(folder):
+            transfer.bring(file)
+        made = weights.write_manifest(work, card, revision=published.revision, licence=card.licence)
+        if folder.exists():
+            shutil.rmtree(home / "replaced", ignore_errors=True)
+            os.rename(folder, home / "replaced")
+        os.rename(work, folder)
+        shutil.rmtree(home)
+        # Looked at once more, so that it is remembered as right and no run has to read it.
+        if found := weights.problems(folder, card):
+            raise DownloadError(f"{folder} is not as it was fetched ({'; '.join(found)}).")
+    return Fetched(published.revision, _total_bytes(made), transfer.fetched_bytes)
+
+
+class _Transfer:
+    """The files of a model on their way into a folder.
+
+    Parameters
+    ----------
+    published
+        What there is.
+    card
+        The model.
+    work
+        Folder to fill; what a pull that was killed left there is used.
+    advance
+        Told how far it has come.
+    """
+
+    def __init__(self, published: Published, card: ModelCard, work: Path, advance: Advance) -> None:
+        self.fetched_bytes = 0
+        self._published = published
+        self._work = work
+        self._advance = advance
+        self._total_bytes = published.size_bytes or card.size_bytes
+        self._done_bytes = 0
+
+    def missing(self, folder: Path) -> list[RemoteFile]:
+        """Files that have to be fetched, after taking those that are right in `folder`.
+
+        Raises
+        ------
+        StorageError
+            If there is no space for them.
+        """
+        missing = [file for file in self._published.files if not self._take(file, folder)]
+        started = sum(
+            path.stat().st_size for file in missing if (path := self._partial(file)).exists()
+        )
+        needed = self._total_bytes - self._done_bytes - started
+        free = shutil.disk_usage(self._work).free
+        if missing and needed > free:
+            raise StorageError(
+                f"{needed / 1e9:.1f} GB more are needed in {self._work.parents[2]}, where "
+                f"{free / 1e9:.1f} GB are free: make space, or choose another --models_dir."
+            )
+        return missing
+
+    def bring(self, file: RemoteFile) -> None:
+        """Fetch one file.
+
+        Raises
+        ------
+        DownloadError
+            If it cannot be had, or is not the published one.
+        """
+        partial = self._partial(file)
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        started_bytes = partial.stat().st_size if partial.exists() else 0
+        self._count(started_bytes)
+        hub.download(file, partial, self._arrived)
+        if wrong := file.wrong(partial):
+            self._count(-partial.stat().st_size)
+            partial.unlink()
+            if started_bytes:
+                # What an earlier pull left may be at fault: a crash of the machine, a mirror.
+                self.bring(file)
+                return
+            raise DownloadError(
+                f"{file.name} of {file.repository} {wrong}: it is not the published one and was "
+                "removed; if the same happens again, a proxy or mirror on the way changes it."
+            )
+        os.replace(partial, self._work / file.name)
+
+    def _take(self, file: RemoteFile, folder: Path) -> bool:
+        """Whether a file is there: from an earlier pull, or in the folder to be replaced."""
+        target, present = self._work / file.name, folder / file.name
+        if target.is_file() and file.wrong(target):
+            target.unlink()
+        if not target.is_file():
+            if not (file.is_verifiable and present.is_file()) or file.wrong(present):
+                return False
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(present, target)
+            except OSError:
+                # Not every file system has links.
+                shutil.copyfile(present, target)
+        self._count(target.stat().st_size)
+        return True
+
+    def _partial(self, file: RemoteFile) -> Path:
+        return self._work / f"{file.name}.partial"
+
+    def _arrived(self, count: int) -> None:
+        self.fetched_bytes += max(count, 0)
+        self._count(count)
+
+    def _count(self, count: int) -> None:
+        self._done_bytes += count
+        self._advance(self._done_bytes, max(self._total_bytes, self._done_bytes))
+
+
+def _upload(folder: Path, place: Weights, name: str, *, force: bool) -> int:
+    """Store a model in a bucket, the manifest last; returns the bytes that were sent."""
+    made, before = weights.read_manifest(folder), place.manifest(name)
+    assert made is not None
+    known = before.files if before and not force else {}
+    sizes = place.storage.sizes(name)
+    # Without it there is no model: none is read while its files are replaced.
+    place.storage.delete(f"{name}/{MANIFEST}")
+    sent_bytes = 0
+    for file, record in made.files.items():
+        key = f"{name}/{file}"
+        if known.get(file) == record and sizes.get(key) == record.size_bytes:
+            continue
+        with place.storage.writing(key) as temporary:
+            # Instead of one more copy on this disk.
+            temporary.symlink_to((folder / file).resolve())
+        sent_bytes += record.size_bytes
+    for file in set(before.files if before else ()) - set(made.files):
+        place.storage.delete(f"{name}/{file}")
+    place.storage.write_bytes(f"{name}/{MANIFEST}", made.to_json().encode())
+    if found := place.problems(name):
+        raise StorageError(f"{place.address} did not keep what was stored: {'; '.join(found)}.")
+    return sent_bytes
+
+
+def _is_wanted(manifest: Manifest, card: ModelCard) -> bool:
+    """Whether a manifest is that of the weights that a card pins."""
+    is_tiny = manifest.revision.startswith(TINY)
+    return not is_tiny and card.revision in (UNPINNED, manifest.revision)
+
+
+def _right(folder: Path, card: ModelCard) -> Manifest | None:
+    """Manifest of a folder that needs nothing; None if it does."""
+    manifest = weights.read_manifest(folder)
+    if manifest is None or not _is_wanted(manifest, card) or weights.problems(folder, card):
+        return None
+    return manifest
+
+
+def _check_replaceable(folder: Path, card: ModelCard) -> None:
+    """Make sure that replacing a folder loses nothing of the user's."""
+    manifest = weights.read_manifest(folder)
+    own = {MANIFEST, *(file.name for file in card.files), *(manifest.files if manifest else ())}
+    foreign = [name for name in Storage(str(folder)).files() if name not in own]
+    if foreign:
+        raise StorageError(
+            f"{folder} holds what is no part of {card.name} ({', '.join(foreign[:3])}): move it "
+            "away, since the folder is replaced as a whole."
+        )
+
+
+def _total_bytes(manifest: Manifest) -> int:
+    return sum(record.size_bytes for record in manifest.files.values())
+
+
+def _explain(error: OSError, place: Weights, name: str) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"No space is left for {name} on the disk of {error.filename or place.address}: free "
+            "some and run the same command again; what was fetched is kept."
+        )
+    reason = error.strerror or str(error).partition("\n")[0]
+    return f"{place.address} cannot be written ({reason}): choose another --models_dir."

@@ -5,8 +5,8 @@ is one adapter file, one writer of a tiny one in ``models/tiny/`` and one row he
 """
 
 import tomllib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -74,10 +74,12 @@ class ModelCard:
         Where it is run if there is a choice.
     custom_code
         Whether its repository brings code of its own, which a user has to allow by name.
+    arguments
+        Of the architecture, for an adapter that builds it itself: JSON values.
     """
 
     name: str
-    task: Task
+    task: str
     library: str
     adapter: str
     revision: str
@@ -87,6 +89,7 @@ class ModelCard:
     files: tuple[ModelFile, ...] = ()
     resource: Literal["CPU", "GPU"] = "CPU"
     custom_code: bool = False
+    arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def size_bytes(self) -> int:

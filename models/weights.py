@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from models.registry import ModelCard, ModelFile
 
@@ -59,7 +59,7 @@ class Manifest:
         return json.dumps(asdict(self), indent=2, sort_keys=True)
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> "Manifest":
+    def from_json(cls, text: str | bytes) -> Self:
         """The manifest that :meth:`to_json` wrote.
 
         Raises
@@ -71,13 +71,22 @@ class Manifest:
             content: dict[str, Any] = json.loads(text)
             files = {name: FileRecord(**record) for name, record in content.pop("files").items()}
             manifest = cls(files=files, **content)
-            # Names become paths: what comes from a bucket must not lead out of a folder.
-            inside = all(_is_inside(name) for name in (manifest.name, manifest.revision, *files))
-        except (TypeError, KeyError, AttributeError) as error:
+            manifest.check()
+        except (TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ValueError(f"no manifest of a model: {error}") from error
-        if not inside or "/" in manifest.name + manifest.revision:
-            raise ValueError("no manifest of a model: its names lead out of its folder")
         return manifest
+
+    def check(self) -> None:
+        """Make sure that no name leads out of a folder: names become paths.
+
+        Raises
+        ------
+        ValueError
+            If one does.
+        """
+        inside = all(_is_inside(name) for name in (self.name, self.revision, *self.files))
+        if not inside or "/" in self.name + self.revision:
+            raise ValueError("no manifest of a model: its names lead out of its folder")
 
 
 def read_manifest(folder: Path) -> Manifest | None:
@@ -148,6 +157,14 @@ def mismatches(manifest: Manifest, card: ModelCard) -> list[str]:
 def forget(folder: Path) -> None:
     """Let the next :func:`problems` read every file again."""
     (folder / SEEN).unlink(missing_ok=True)
+
+
+def digest_of(files: Mapping[str, FileRecord]) -> str:
+    """SHA-256 of the names and contents of files, in hexadecimal."""
+    digest = hashlib.sha256()
+    for name, record in sorted(files.items()):
+        digest.update(f"{name} {record.sha256}\n".encode())
+    return digest.hexdigest()
 
 
 def sha256(path: Path) -> str:

@@ -1,13 +1,12 @@
 """One tiny model into its folder, with its manifest."""
 
-import hashlib
 import shutil
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
 from models.registry import ModelCard, card
-from models.weights import MANIFEST, read_manifest, write_manifest
+from models.weights import digest_of, read_manifest, write_manifest
 
 LICENCE = "CC0-1.0"
 """Of tiny models, whose parameters are random numbers."""
@@ -46,9 +45,6 @@ def write(models_dir: Path, name: str) -> Path:
     writer: Writer = import_module(_WRITERS[model_card.task]).write
     writer(model_card, folder)
     written = write_manifest(folder, model_card, revision="", licence=LICENCE)
-    digest = hashlib.sha256()
-    for file, record in sorted(written.files.items()):
-        digest.update(f"{file} {record.sha256}\n".encode())
-    (folder / MANIFEST).unlink()
-    write_manifest(folder, model_card, revision=f"tiny-{digest.hexdigest()[:12]}", licence=LICENCE)
+    revision = f"tiny-{digest_of(written.files)[:12]}"
+    write_manifest(folder, model_card, revision=revision, licence=LICENCE)
     return folder

@@ -5,12 +5,13 @@ gets the examples that it would have got, whatever the number of loader workers.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from tasks.fit import FitError
 from tasks.training import randomness
@@ -97,9 +98,8 @@ class Batches:
 
 
 @lru_cache(maxsize=2)
-def _order(seed: int, epoch: int, examples: int) -> Sequence[int]:
-    order: Sequence[int] = randomness.generator(seed, epoch).permutation(examples)
-    return order
+def _order(seed: int, epoch: int, examples: int) -> npt.NDArray[np.int64]:
+    return randomness.generator(seed, epoch).permutation(examples)
 
 
 def loader(
@@ -136,7 +136,7 @@ def loader(
 
     return DataLoader(
         _Seeded(data, batches.seed),  # type: ignore[arg-type]
-        batch_sampler=_Parts(batches, first_step, rank),  # type: ignore[arg-type]
+        batch_sampler=_Parts(batches, first_step, rank),
         num_workers=num_workers,
         pin_memory=pin_memory,
         collate_fn=collate,

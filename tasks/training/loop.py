@@ -19,8 +19,6 @@ from tasks.training.session import Session
 from tasks.training.stopping import EarlyStopping
 
 if TYPE_CHECKING:
-    import torch
-    from accelerate import Accelerator
     from torch import Tensor, nn
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler

@@ -28,8 +28,10 @@ class EarlyStopping:
     def update(self, value: float) -> bool:
         """Take up a validation, and return whether it is the best so far; NaN never is."""
         gain = -value if self.config.direction == "min" else value
-        before = self.best if self.best is None else (
-            -self.best if self.config.direction == "min" else self.best
+        before = (
+            self.best
+            if self.best is None
+            else (-self.best if self.config.direction == "min" else self.best)
         )
         improved = not math.isnan(value) and (
             before is None or gain > before + self.config.min_delta

@@ -95,7 +95,7 @@ class _TensorBoard:
     def __init__(self, folder: Path, step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer: Any = SummaryWriter(  # type: ignore[no-untyped-call]
+        self._writer: Any = SummaryWriter(
             str(folder), purge_step=step + 1 if step else None, flush_secs=10
         )
 
@@ -155,9 +155,7 @@ class _Trackio:
         import trackio
 
         self._trackio: Any = trackio
-        self._trackio.init(
-            project=project, name=f"{run}-{key[:8]}", resume="allow", config=config
-        )
+        self._trackio.init(project=project, name=f"{run}-{key[:8]}", resume="allow", config=config)
 
     def log(self, scalars: Mapping[str, float], step: int) -> None:
         self._trackio.log(dict(scalars), step=step)

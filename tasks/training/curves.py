@@ -1,5 +1,6 @@
 """Curves of scalars, thinned so that they stay small, and as a line of text."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ BARS = "▁▂▃▄▅▆▇█"
 
 @dataclass
 class Curve:
-    """A scalar over steps: every so manieth value, the last one always.
+    """A scalar over steps: thinned evenly, the last value always among the points.
 
     Attributes
     ----------
@@ -44,13 +45,14 @@ class Curve:
 
 def sparkline(values: Sequence[float], width: int = 24) -> str:
     """Return values as a line of bars of different height; what is not finite is a blank."""
-    chosen = [values[at * len(values) // width] for at in range(width)]
-    chosen = list(values) if len(values) <= width else [*chosen[:-1], values[-1]]
-    finite = [value for value in chosen if abs(value) != float("inf") and value == value]
+    chosen = list(values)
+    if len(values) > width:
+        chosen = [values[at * (len(values) - 1) // (width - 1)] for at in range(width)]
+    finite = [value for value in chosen if math.isfinite(value)]
     if not finite:
         return ""
     low, span = min(finite), (max(finite) - min(finite)) or 1.0
     return "".join(
-        BARS[min(int((value - low) / span * len(BARS)), len(BARS) - 1)] if value in finite else " "
+        BARS[round((value - low) / span * (len(BARS) - 1))] if math.isfinite(value) else " "
         for value in chosen
     )

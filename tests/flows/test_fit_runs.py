@@ -1,0 +1,158 @@
+"""Fits in flows: sweeps on a Dask cluster of real workers, and flows that are interrupted."""
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.settings import (
+    PREFECT_LOGGING_LEVEL,
+    PREFECT_RESULTS_LOCAL_STORAGE_PATH,
+    temporary_settings,
+)
+
+from blocks import server
+from blocks.storage import Storage
+from tasks.training.files import FitFiles, stop_run
+from tasks.training.session import FitOptions
+from tests.flows.conftest import environment
+from tests.flows.fit_flow import CONFIG, FitFlowParams, fits
+from tests.tasks.training.proof import FIT, ProofConfig, proof_job, steps
+from tests.tasks.training.warm import Child, until
+
+ROOT = Path(__file__).parents[2]
+STEPS = 40
+TIMEOUT_SECONDS = 240.0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Prefect server for all flows here, also those in processes of their own."""
+    results = tmp_path_factory.mktemp("results")
+    settings = {PREFECT_LOGGING_LEVEL: "ERROR", PREFECT_RESULTS_LOCAL_STORAGE_PATH: results}
+    with server.running() as url, temporary_settings(settings):
+        yield url
+
+
+def swept(folder: Path, *configs: ProofConfig, workers: int, num_workers: int = 0) -> Any:
+    return fits(
+        FitFlowParams(folder=folder, configs=configs, workers=workers, num_workers=num_workers)
+    )
+
+
+def spans(folder: Path) -> dict[int, tuple[float, float]]:
+    """First and last step of each process that has trained."""
+    return {
+        pid: (min(at for _, at in group), max(at for _, at in group))
+        for pid, group in (
+            (pid, list(found))
+            for pid, found in itertools.groupby(sorted(steps(folder)), key=lambda step: step[0])
+        )
+    }
+
+
+def test_a_sweep_over_two_workers_goes_on_when_a_fit_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    configs = [CONFIG.model_copy(update={"learning_rate": rate}) for rate in (0.01, 0.02, 0.03)]
+    configs.insert(1, CONFIG.model_copy(update={"breaks": "bug"}))
+    said = swept(tmp_path, *configs, workers=2, num_workers=2)
+    assert [each["status"] for each in said] == ["finished", "failed", "finished", "finished"]
+    assert said[1]["error"] == "ZeroDivisionError: one by nothing"
+    shown = capsys.readouterr()
+    assert "0 of 4 fits are finished" in shown.out
+    assert "proof 3: step 40/40, loss" in shown.err
+    place = Storage(str(tmp_path / "fits"))
+    keys = {config: FIT.key(config, "sine") for config in configs}
+    failed = FitFiles(place, keys[configs[1]]).outcome()
+    assert failed is not None
+    assert failed.traceback is not None
+    assert 'raise ZeroDivisionError("one by nothing")' in failed.traceback
+    assert len(steps(tmp_path)) == 3 * STEPS
+
+    tables = artifacts("fits")
+    assert [row["status"] for row in tables[-1]] == [each["status"] for each in said]
+    assert tables[-1][1]["reason"] == "internal-error"
+    assert tables[-1][0]["loss"] > 0
+    bars = artifacts(f"proof-{keys[configs[0]][:8]}")
+    assert bars == [100.0]
+    assert "| proof 0 | validation/loss | `" in artifacts("curves")[-1]
+
+    again = swept(tmp_path, *configs, workers=1)
+    assert "3 of 4 fits are finished" in capsys.readouterr().out
+    assert [each["status"] for each in again] == [each["status"] for each in said]
+    assert len(steps(tmp_path)) == 3 * STEPS, "only what had failed was run"
+    outcome = FitFiles(place, keys[configs[1]]).outcome()
+    assert outcome is not None
+    assert outcome.attempt != failed.attempt
+
+
+def artifacts(key: str) -> list[Any]:
+    with get_client(sync_client=True) as client:
+        found = [each for each in client.read_artifacts() if each.key == key]
+    data = [each.data for each in sorted(found, key=lambda each: str(each.created))]
+    return [json.loads(each) if str(each).startswith("[") else each for each in data]
+
+
+def test_two_fits_on_one_gpu_resource_run_one_after_the_other(tmp_path: Path):
+    (tmp_path / "pause").write_text("0.01")
+    configs = [CONFIG, CONFIG.model_copy(update={"learning_rate": 0.02})]
+    said = swept(tmp_path, *configs, workers=1)
+    assert [each["status"] for each in said] == ["finished", "finished"]
+    [first, second] = sorted(spans(tmp_path).values())
+    assert first[1] < second[0]
+
+
+@pytest.mark.parametrize("how", ["ctrl-c", "cancelled", "requested"])
+def test_a_flow_that_is_stopped_saves_its_fits_and_the_next_goes_on(tmp_path: Path, how: str):
+    (tmp_path / "pause").write_text("0.05")
+    process = subprocess.Popen(
+        [sys.executable, "tests/flows/fit_flow.py", str(tmp_path)],
+        cwd=ROOT,
+        env=environment(PREFECT_API_URL=os.environ["PREFECT_API_URL"], PYTHONPATH=str(ROOT)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    until(lambda: len(steps(tmp_path)) >= 3 or process.poll() is not None, TIMEOUT_SECONDS)
+    if how == "requested":
+        with get_client(sync_client=True) as client:
+            runs = [run for run in client.read_flow_runs() if run.state_name == "Running"]
+        for run in runs:
+            stop_run(Storage(str(tmp_path / "fits")), str(run.id))
+    elif how == "ctrl-c":
+        # A terminal sends it to every process of the command.
+        os.killpg(process.pid, signal.SIGINT)
+    else:
+        process.send_signal(signal.SIGTERM)
+    said, errors = process.communicate(timeout=TIMEOUT_SECONDS)
+    if how == "requested":
+        assert process.returncode == 0, errors
+        assert "'status': 'stopped'" in said
+    else:
+        assert process.returncode == (130 if how == "ctrl-c" else -signal.SIGTERM), errors
+        assert "Traceback" not in errors
+    taken = len(steps(tmp_path))
+    assert taken < STEPS
+
+    (tmp_path / "pause").write_text("0")
+    options = FitOptions(threads=1, log_steps=1)
+    job = proof_job(tmp_path, CONFIG, options=options)
+    stopped = job.files.outcome()
+    assert stopped is not None
+    assert stopped.status == "stopped"
+    assert Child(job, tmp_path).outcome().status == "finished"
+    assert len(steps(tmp_path)) == STEPS, "nothing was done twice, nothing left out"
+    whole = replace(job, place=Storage(str(tmp_path / "whole")))
+    assert Child(whole, tmp_path).outcome().metrics == job.files.outcome().metrics  # type: ignore[union-attr]
+    read = [each.files.model.read_bytes("model.safetensors") for each in (job, whole)]
+    assert read[0] == read[1]

@@ -59,7 +59,7 @@ def spans(folder: Path) -> dict[int, tuple[float, float]]:
     }
 
 
-def test_a_sweep_over_two_workers_goes_on_when_a_fit_fails(
+def test_a_sweep_goes_on_when_a_fit_fails_and_is_not_done_twice(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     configs = [CONFIG.model_copy(update={"learning_rate": rate}) for rate in (0.01, 0.02, 0.03)]
@@ -86,13 +86,19 @@ def test_a_sweep_over_two_workers_goes_on_when_a_fit_fails(
     assert bars == [100.0]
     assert "| proof 0 | validation/loss | `" in artifacts("curves")[-1]
 
+    # Once more on one worker, whose one GPU resource fits occupy one after the other.
+    before = set(spans(tmp_path))
+    configs += [CONFIG.model_copy(update={"learning_rate": rate}) for rate in (0.04, 0.05)]
     again = swept(tmp_path, *configs, workers=1)
-    assert "3 of 4 fits are finished" in capsys.readouterr().out
-    assert [each["status"] for each in again] == [each["status"] for each in said]
-    assert len(steps(tmp_path)) == 3 * STEPS, "only what had failed was run"
+    assert "3 of 6 fits are finished" in capsys.readouterr().out
+    assert [each["status"] for each in again[:4]] == [each["status"] for each in said]
+    assert [each["status"] for each in again[4:]] == ["finished"] * 2
+    assert len(steps(tmp_path)) == 5 * STEPS, "what was finished was not run again"
     outcome = FitFiles(place, keys[configs[1]]).outcome()
     assert outcome is not None
-    assert outcome.attempt != failed.attempt
+    assert outcome.attempt != failed.attempt, "what had failed was"
+    first, second = sorted(span for pid, span in spans(tmp_path).items() if pid not in before)
+    assert first[1] < second[0]
 
 
 def artifacts(key: str) -> list[Any]:
@@ -100,15 +106,6 @@ def artifacts(key: str) -> list[Any]:
         found = [each for each in client.read_artifacts() if each.key == key]
     data = [each.data for each in sorted(found, key=lambda each: str(each.created))]
     return [json.loads(each) if str(each).startswith("[") else each for each in data]
-
-
-def test_two_fits_on_one_gpu_resource_run_one_after_the_other(tmp_path: Path):
-    (tmp_path / "pause").write_text("0.01")
-    configs = [CONFIG, CONFIG.model_copy(update={"learning_rate": 0.02})]
-    said = swept(tmp_path, *configs, workers=1)
-    assert [each["status"] for each in said] == ["finished", "finished"]
-    [first, second] = sorted(spans(tmp_path).values())
-    assert first[1] < second[0]
 
 
 @pytest.mark.parametrize("how", ["ctrl-c", "cancelled", "requested"])

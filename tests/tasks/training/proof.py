@@ -29,17 +29,18 @@ class ProofConfig(FitConfig):
     loop: LoopConfig = LoopConfig(epochs=4, batch_size=8, ema_decay=0.9, clip_norm=1.0)
     learning_rate: float = 1e-2
     width: int = 32
+    dropout: float = 0.05
     noise: float = 0.05
     breaks: str | None = None
 
 
-def waves(width: int) -> Any:
+def waves(width: int, dropout: float = 0.0) -> Any:
     from torch import nn
 
     return nn.Sequential(
         nn.Linear(1, width),
         nn.Tanh(),
-        nn.Dropout(0.05),
+        nn.Dropout(dropout),
         nn.Linear(width, width),
         nn.Tanh(),
         nn.Linear(width, 1),
@@ -88,7 +89,7 @@ def training(config: ProofConfig, dataset: Path | None = None) -> Training:
         return mean_square(module, batch)
 
     return Training(
-        module=waves(config.width),
+        module=waves(config.width, config.dropout),
         data=Sine(config.noise),
         loss=loss,
         optimizer=lambda module: torch.optim.AdamW(module.parameters(), lr=config.learning_rate),

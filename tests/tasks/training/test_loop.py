@@ -28,9 +28,7 @@ def proof(config: ProofConfig = PLAIN, **changes: Any) -> Training:
 
 
 def without_dropout(config: ProofConfig = PLAIN, **changes: Any) -> Training:
-    made = proof(config, **changes)
-    made.module[2].p = 0.0  # type: ignore[union-attr]
-    return made
+    return proof(config.model_copy(update={"dropout": 0.0}), **changes)
 
 
 def curve(session: Session, name: str = "loss") -> list[float]:

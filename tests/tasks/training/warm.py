@@ -26,7 +26,7 @@ class Child:
 
     made = 0
 
-    def __init__(self, job: FitJob, folder: Path) -> None:
+    def __init__(self, job: FitJob, folder: Path, **variables: str) -> None:
         Child.made += 1
         self.scratch = folder / f"child-{Child.made}"
         self.scratch.mkdir()
@@ -35,7 +35,7 @@ class Child:
         leash = folder / f"leash-{Child.made}"
         os.mkfifo(leash)
         attempt = f"attempt{Child.made}"
-        arguments = (self.scratch, attempt, leash, self.reports, dict(os.environ))
+        arguments = (self.scratch, attempt, leash, self.reports, os.environ | variables)
         self.process = CONTEXT.Process(target=_train, args=arguments)
         self.process.start()
         self.leash = os.open(leash, os.O_WRONLY)

@@ -13,6 +13,7 @@ from blocks.storage import Storage
 from tasks.fit import FitError, StoppedError
 from tasks.training import randomness
 from tasks.training.config import LoopConfig
+from tasks.training.data import Batches, loader
 from tasks.training.files import FitFiles
 from tasks.training.loop import Training, train
 from tasks.training.session import FitOptions, Session
@@ -93,6 +94,36 @@ def test_data_come_in_an_order_of_the_seed(session: MakeSession):
     every = [2 * (index + 0.5) / 40 - 1 for index in range(40)]
     assert xs[0] == xs[1] == pytest.approx(every), "an epoch is every example once"
     assert first[:5] != first[5:]
+
+
+def test_data_are_read_on_from_a_step_without_those_before():
+    loaded: list[int] = []
+
+    class Watched(Sine):
+        def example(self, index: int, rng: np.random.Generator) -> Any:
+            loaded.append(index)
+            return super().example(index, rng)
+
+    def batches(first_step: int) -> Any:
+        numbers = Batches(40, 8, accumulation=2, processes=1, seed=3)
+        return iter(
+            loader(
+                Watched(noise=0.3),
+                numbers,
+                first_step=first_step,
+                rank=0,
+                num_workers=0,
+                pin_memory=False,
+                collate=None,
+            )
+        )
+
+    first = [next(parts) for parts in [batches(0)] for _ in range(16)]
+    loaded.clear()
+    later = [next(parts) for parts in [batches(6)] for _ in range(4)]
+    assert len(loaded) == 16
+    for one, other in zip(first[12:], later, strict=True):
+        assert all(map(torch.equal, one, other)), "noise and all"
 
 
 def test_accumulation_equals_a_larger_batch(session: MakeSession):
@@ -182,6 +213,36 @@ def test_training_ends_when_patience_is_over(
     assert trained.stopped_early == (steps < 6)
     if trained.stopped_early:
         assert not equal(trained.best, trained.last)
+
+
+def test_patience_and_the_best_weights_outlive_a_stop(session: MakeSession):
+    config = LoopConfig(steps=6, batch_size=8, validate_steps=1, patience=2)
+    values = [3, 2, 2.5, 2.6, 1, 0]
+    whole = train(proof(validate=validated(values)), config, session("whole"))
+    made = proof(validate=validated(values))
+    asked = iter([False] * 3 + [True])
+    with pytest.raises(StoppedError):
+        train(made, config, session(stop=lambda: next(asked)))
+    parts = train(proof(validate=made.validate), config, session())
+    assert (parts.steps, parts.stopped_early) == (whole.steps, whole.stopped_early) == (4, True)
+    assert parts.metrics == whole.metrics == {"loss": 2, "step": 2}
+    assert equal(parts.best, whole.best)
+
+
+def test_how_often_is_validated_changes_nothing(session: MakeSession):
+    seen: list[float] = []
+
+    def validate(module: Any) -> Mapping[str, float]:
+        seen.append(torch.rand(()).item())
+        return {"loss": 0.0}
+
+    config = LoopConfig(epochs=2, batch_size=8)
+    seldom = train(proof(validate=validate), config, session("seldom"))
+    config = LoopConfig(epochs=2, batch_size=8, validate_steps=1)
+    often = train(proof(validate=validate), config, session("often"))
+    assert equal(seldom.last, often.last)
+    assert len(seen) == 12
+    assert len(set(seen)) == 1, "and validations are alike"
 
 
 def test_a_metric_to_watch_that_is_not_there_is_said(session: MakeSession):

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
@@ -18,6 +19,7 @@ from prefect.settings import (
     PREFECT_RESULTS_LOCAL_STORAGE_PATH,
     temporary_settings,
 )
+from prefect.states import Cancelling
 
 from blocks import server
 from blocks.storage import Storage
@@ -108,11 +110,15 @@ def artifacts(key: str) -> list[Any]:
     return [json.loads(each) if str(each).startswith("[") else each for each in data]
 
 
-@pytest.mark.parametrize("how", ["ctrl-c", "cancelled", "requested"])
+@pytest.mark.parametrize("how", ["ctrl-c", "requested", "cancelled"])
 def test_a_flow_that_is_stopped_saves_its_fits_and_the_next_goes_on(tmp_path: Path, how: str):
     (tmp_path / "pause").write_text("0.05")
+    command = [sys.executable, "tests/flows/fit_flow.py", str(tmp_path)]
+    if how == "cancelled":
+        run = deployed(tmp_path)
+        command = [str(Path(sys.executable).with_name("prefect")), "flow-run", "execute", str(run)]
     process = subprocess.Popen(
-        [sys.executable, "tests/flows/fit_flow.py", str(tmp_path)],
+        command,
         cwd=ROOT,
         env=environment(PREFECT_API_URL=os.environ["PREFECT_API_URL"], PYTHONPATH=str(ROOT)),
         stdout=subprocess.PIPE,
@@ -121,35 +127,47 @@ def test_a_flow_that_is_stopped_saves_its_fits_and_the_next_goes_on(tmp_path: Pa
         start_new_session=True,
     )
     until(lambda: len(steps(tmp_path)) >= 3 or process.poll() is not None, TIMEOUT_SECONDS)
-    if how == "requested":
-        with get_client(sync_client=True) as client:
-            runs = [run for run in client.read_flow_runs() if run.state_name == "Running"]
-        for run in runs:
-            stop_run(Storage(str(tmp_path / "fits")), str(run.id))
-    elif how == "ctrl-c":
-        # A terminal sends it to every process of the command.
-        os.killpg(process.pid, signal.SIGINT)
-    else:
-        process.send_signal(signal.SIGTERM)
-    said, errors = process.communicate(timeout=TIMEOUT_SECONDS)
-    if how == "requested":
-        assert process.returncode == 0, errors
-        assert "'status': 'stopped'" in said
-    else:
-        assert process.returncode == (130 if how == "ctrl-c" else -signal.SIGTERM), errors
-        assert "Traceback" not in errors
-    taken = len(steps(tmp_path))
-    assert taken < STEPS
+    with get_client(sync_client=True) as client:
+        if how == "requested":
+            for each in client.read_flow_runs():
+                if each.state_name == "Running":
+                    stop_run(Storage(str(tmp_path / "fits")), str(each.id))
+        elif how == "cancelled":
+            client.set_flow_run_state(run, Cancelling())
+        else:
+            # A terminal sends it to every process of the command.
+            os.killpg(process.pid, signal.SIGINT)
+        said, errors = process.communicate(timeout=TIMEOUT_SECONDS)
+        if how == "requested":
+            assert process.returncode == 0, errors
+            assert "'status': 'stopped'" in said
+        elif how == "cancelled":
+            assert client.read_flow_run(run).state_name == "Cancelled", errors
+        else:
+            assert process.returncode == 130, errors
+            assert "Traceback" not in errors
+    assert len(steps(tmp_path)) < STEPS
 
     (tmp_path / "pause").write_text("0")
-    options = FitOptions(threads=1, log_steps=1)
-    job = proof_job(tmp_path, CONFIG, options=options)
+    job = proof_job(tmp_path, CONFIG, options=FitOptions(threads=1, log_steps=1))
     stopped = job.files.outcome()
     assert stopped is not None
     assert stopped.status == "stopped"
-    assert Child(job, tmp_path).outcome().status == "finished"
+    finished = Child(job, tmp_path).outcome()
+    assert finished.status == "finished"
     assert len(steps(tmp_path)) == STEPS, "nothing was done twice, nothing left out"
     whole = replace(job, place=Storage(str(tmp_path / "whole")))
-    assert Child(whole, tmp_path).outcome().metrics == job.files.outcome().metrics  # type: ignore[union-attr]
+    assert Child(whole, tmp_path).outcome().metrics == finished.metrics
     read = [each.files.model.read_bytes("model.safetensors") for each in (job, whole)]
     assert read[0] == read[1]
+
+
+def deployed(folder: Path) -> UUID:
+    """A run of a deployment of the flow, which waits to be executed."""
+    flow = fits.from_source(source=str(ROOT), entrypoint="tests/flows/fit_flow.py:fits")
+    deployment = flow.to_deployment("test")  # type: ignore[union-attr]
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run_from_deployment(
+            deployment.apply(), parameters={"params": {"folder": str(folder), "workers": 1}}
+        )
+    return run.id

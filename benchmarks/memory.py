@@ -23,7 +23,7 @@ from blocks.storage import Storage
 from examples.songs import RATE_HZ, make_song
 from tasks.audio import write_flac
 from tasks.engine import batch
-from tasks.engine.results import part_name
+from tasks.engine.step_table import part_name
 from tasks.song.pitch import PitchConfig
 from tasks.step import Samples, Tools, Track
 

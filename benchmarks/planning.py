@@ -19,7 +19,7 @@ from benchmarks.measure import Figure, report
 from blocks.storage import Storage
 from flows.build_dataset_params import BuildDatasetParams
 from tasks.engine.plan import BATCH_TRACKS, Plan, Stage, plan
-from tasks.engine.results import part_name
+from tasks.engine.step_table import part_name
 from tasks.step import COMMON_COLUMNS, Tools, Track
 
 MOST_SECONDS = 5.0

@@ -31,7 +31,7 @@ from examples.songs import RATE_HZ, make_song
 from flows.build_dataset import build_dataset, conclude, prepare
 from flows.build_dataset_params import BuildDatasetParams, PitchConfig
 from tasks.engine import batch
-from tasks.engine.results import StepTable
+from tasks.engine.step_table import StepTable
 from tasks.step import Row
 
 MOST_SECONDS = 5.0

@@ -25,7 +25,7 @@ from models.tiny.encodec import published, write
 from models.weights import write_manifest
 from tasks.engine import batch
 from tasks.engine.plan import Plan, plan
-from tasks.engine.results import StepTable
+from tasks.engine.step_table import StepTable
 from tasks.stems.discover import discover
 
 CODEC = "encodec-32khz"

@@ -26,7 +26,7 @@ CODE = """if True:
     from tasks.engine import batch
     from tasks.engine.plan import plan
     from tasks.song.discover import discover
-    from tasks.engine.results import StepTable
+    from tasks.engine.step_table import StepTable
 
     folder = Path(sys.argv[1])
     song = make_song(3, seconds=6, structure=("verse",))

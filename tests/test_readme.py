@@ -16,8 +16,9 @@ from blocks.storage import Storage
 from flows.build_dataset_params import BuildDatasetParams
 from flows.cli import _flags
 from tasks.engine import batch
-from tasks.engine.plan import Stage, plan
-from tasks.engine.results import StepTable
+from tasks.engine.plan import plan
+from tasks.engine.stage import Stage
+from tasks.engine.step_table import StepTable
 from tasks.song import schema
 from tasks.step import Row, Tools, Track
 from tests.conftest import RATE_HZ, tone
@@ -116,7 +117,7 @@ from tasks.engine import batch
 from tasks.engine.plan import plan
 from tasks.song import schema
 from tasks.step import Tools, Track
-from tasks.engine.results import StepTable
+from tasks.engine.step_table import StepTable
 
 kept = ("tasks.song.probe", "tasks.song.level", "tasks.song.merge")
 stages = [each for each in BuildDatasetParams().stages() if each.module in kept]

@@ -10,29 +10,31 @@ from typing import Any
 import orjson
 
 from tasks.engine import provenance
-from tasks.engine.plan import Plan
-from tasks.engine.results import StepTable
+from tasks.engine.results import Results
 from tasks.song import dataset, manifest, report, schema
 from tasks.song.dataset import Paths, Record
 from tasks.song.discover import Discovery
 from tasks.step import Track, digest
 from tasks.text import printable
-
-READ_TRACKS = 64
-"""Records in memory at once."""
+from tasks.weights import Weights
 
 
 def assemble(
-    plan: Plan, found: Discovery, paths: Paths, audio_dir: str, settings: Mapping[str, Any]
+    results: Results,
+    found: Discovery,
+    paths: Paths,
+    audio_dir: str,
+    settings: Mapping[str, Any],
+    weights: Weights,
 ) -> Record:
-    """Write the dataset of a plan that has run, and return its manifest.
+    """Write the dataset of a run, and return its manifest.
 
     Nothing is written when what lies there already was made of the same rows.
 
     Parameters
     ----------
-    plan
-        A plan whose batches are done.
+    results
+        What the run made.
     found
         The tracks and the files that are none.
     paths
@@ -41,11 +43,13 @@ def assemble(
         What the paths of the tracks are shown below.
     settings
         What else the manifest is to hold: profile, folder of the vocals.
+    weights
+        Where the models of its steps lie.
     """
-    failures = list(_failures(plan, found, audio_dir))
+    failures = list(_failures(results, found, audio_dir))
     finished = [
-        (track, key, entry.part)
-        for track, key, entry in plan.final()
+        (track, key)
+        for track, key, entry in results.final()
         if entry is not None and entry.status != "failed"
     ]
     fingerprint = _fingerprint(finished, failures, audio_dir, settings)
@@ -54,7 +58,7 @@ def assemble(
     if before and before.get("fingerprint") == fingerprint and all(map(Path.exists, files)):
         return before
     dataset.begin(paths)
-    count = dataset.write(paths, _records(plan, finished, audio_dir))
+    count = dataset.write(paths, _records(results, audio_dir))
     dataset.write_failures(paths, failures)
     content = {
         "format_version": manifest.FORMAT_VERSION,
@@ -72,9 +76,9 @@ def assemble(
             _shown(audio_dir, path): _shown(audio_dir, original)
             for path, original in sorted(found.duplicates.items())
         },
-        "seconds_by_step": provenance.seconds(plan),
-        "peak_memory_mb_by_step": provenance.peak_memory_mb(plan),
-        "columns": manifest.columns(plan.stages, plan.weights),
+        "seconds_by_step": provenance.seconds(results),
+        "peak_memory_mb_by_step": provenance.peak_memory_mb(results),
+        "columns": manifest.columns(results.stages, weights),
         "fingerprint": fingerprint,
     }
     return finish(paths, content)
@@ -89,7 +93,7 @@ def finish(paths: Paths, content: Record) -> Record:
     return content
 
 
-def _failures(plan: Plan, found: Discovery, audio_dir: str) -> Iterator[Record]:
+def _failures(results: Results, found: Discovery, audio_dir: str) -> Iterator[Record]:
     """Rows of ``failures.jsonl``: files that are no songs, then steps that failed."""
     for file in found.failures:
         yield {
@@ -104,9 +108,9 @@ def _failures(plan: Plan, found: Discovery, audio_dir: str) -> Iterator[Record]:
     for path, original in found.duplicates.items():
         copies.setdefault(original, []).append(path)
     in_dataset = {
-        track.track_id for track, _, entry in plan.final() if entry and entry.status != "failed"
+        track.track_id for track, _, entry in results.final() if entry and entry.status != "failed"
     }
-    for track, step, entry in plan.failures():
+    for track, step, entry in results.failures():
         for path in (track.path, *copies.get(track.path, ())):
             yield {
                 "track_id": track.track_id,
@@ -118,15 +122,9 @@ def _failures(plan: Plan, found: Discovery, audio_dir: str) -> Iterator[Record]:
             }
 
 
-def _records(
-    plan: Plan, finished: Sequence[tuple[Track, str, str]], audio_dir: str
-) -> Iterator[Record]:
-    table = StepTable(plan.tables, plan.stages[-1].step)
-    for start in range(0, len(finished), READ_TRACKS):
-        group = finished[start : start + READ_TRACKS]
-        rows = table.read({key: part for _, key, part in group}, columns=["record"])
-        for track, key, _ in group:
-            yield _head(track, audio_dir) | orjson.loads(rows[key]["record"])
+def _records(results: Results, audio_dir: str) -> Iterator[Record]:
+    for track, row in results.rows(results.stages[-1].step.name, columns=["record"]):
+        yield _head(track, audio_dir) | orjson.loads(row["record"])
 
 
 def _head(track: Track, audio_dir: str) -> Record:
@@ -144,12 +142,12 @@ def _shown(audio_dir: str, path: str) -> str:
 
 
 def _fingerprint(
-    finished: Sequence[tuple[Track, str, str]],
+    finished: Sequence[tuple[Track, str]],
     failures: Sequence[Record],
     audio_dir: str,
     settings: Mapping[str, Any],
 ) -> str:
     """Digest of everything that the files depend on."""
-    rows = [[key, _head(track, audio_dir)] for track, key, _ in finished]
+    rows = [[key, _head(track, audio_dir)] for track, key in finished]
     parts = [manifest.FORMAT_VERSION, rows, failures, settings]
     return digest(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS))

@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ from blocks.storage import Storage
 from tasks.corpora.song import PreparedSong
 from tasks.dataset.split import SPLITS, Split, split
 from tasks.engine import provenance
-from tasks.engine.plan import Plan
-from tasks.engine.results import StepTable
+from tasks.engine.results import Results
 from tasks.stems import datacard, dataset_files, report
 from tasks.stems.distort import STEP as DISTORT
 from tasks.stems.encode import STEP as ENCODE
@@ -36,19 +34,8 @@ COUNTED = ("chunks", "dropped_silent_chunks", "dropped_short_chunks", "silent_pa
 """Columns of `encode` that are summed over a dataset."""
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """A song that was encoded: where its rows lie."""
-
-    song: PreparedSong
-    distort_key: str
-    distort_part: str
-    encode_key: str
-    encode_part: str
-
-
 def assemble(
-    made: Plan,
+    results: Results,
     tools: Tools,
     folder: Path,
     *,
@@ -62,8 +49,8 @@ def assemble(
 
     Parameters
     ----------
-    made
-        A plan whose batches are done.
+    results
+        What the run made.
     tools
         What its steps reached for.
     folder
@@ -75,26 +62,26 @@ def assemble(
     webdataset
         Whether to write tar shards too.
     """
-    songs = list(_encoded(made))
-    failures = list(_failures(made))
+    songs = list(_encoded(results))
+    failures = list(_failures(results))
     settings = {"instrument": instrument, "split_seed": split_seed, "webdataset": webdataset}
-    fingerprint = _fingerprint(songs, failures, settings)
+    fingerprint = _fingerprint(results, songs, failures, settings)
     before = dataset_files.read_manifest(folder)
     if before and before["fingerprint"] == fingerprint and _is_whole(folder, before):
         return before
-    groups = Counter(each.song.group for each in songs)
+    groups = Counter(song.group for song in songs)
     placed = split(groups, seed=split_seed) if groups else {}
-    by_split: dict[Split, list[Encoded]] = {
-        name: [each for each in songs if placed[each.song.group] == name] for name in SPLITS
+    by_split: dict[Split, list[PreparedSong]] = {
+        name: [song for song in songs if placed[song.group] == name] for name in SPLITS
     }
     totals: Counter[str] = Counter()
     written: list[dataset_files.Shard] = []
     summary: Summary | None = None
     if songs:
-        made_by = _encoding(made, tools, songs[0])
+        made_by = _encoding(results, tools, songs[0])
         summary = Summary(made_by)
         rows = {
-            name: summary.observing(name, _rows(made, tools, chosen, made_by, totals))
+            name: summary.observing(name, _rows(results, tools, chosen, made_by, totals))
             for name, chosen in by_split.items()
         }
         written = dataset_files.write(folder, rows, made_by, tars=webdataset)
@@ -117,17 +104,17 @@ def assemble(
         },
         "songs_by_split": {name: len(chosen) for name, chosen in by_split.items()},
         "groups_by_split": {
-            name: sorted({each.song.group for each in chosen}) for name, chosen in by_split.items()
+            name: sorted({song.group for song in chosen}) for name, chosen in by_split.items()
         },
         "files": [shard.path for shard in written],
         "failures_by_reason": dict(sorted(Counter(row["reason"] for row in failures).items())),
-        "seconds_by_step": provenance.seconds(made),
-        "peak_memory_mb_by_step": provenance.peak_memory_mb(made),
-        "steps": [provenance.made_by(stage, made.weights) for stage in made.stages],
+        "seconds_by_step": provenance.seconds(results),
+        "peak_memory_mb_by_step": provenance.peak_memory_mb(results),
+        "steps": [provenance.made_by(stage, tools.weights) for stage in results.stages],
         "fingerprint": fingerprint,
     }
     if summary is not None:
-        _write_pages(made, tools, folder, summary, failures, content)
+        _write_pages(results, tools, folder, summary, failures, content)
     dataset_files.write_manifest(folder, content)
     return content
 
@@ -138,7 +125,7 @@ def read_failures(folder: Path) -> list[Row]:
 
 
 def _write_pages(
-    made: Plan,
+    results: Results,
     tools: Tools,
     folder: Path,
     summary: Summary,
@@ -148,7 +135,7 @@ def _write_pages(
     """Write the report, whose examples are decoded from the codes, and the dataset's card."""
     from models.encodec import Encoded as Codes
 
-    pairs = _pairs_of(made, {example.row["song_id"] for example in summary.examples})
+    pairs = _pairs_of(results, {example.row["song_id"] for example in summary.examples})
     codec = tools.model(summary.encoding.codec)
     page = report.render(
         summary,
@@ -167,29 +154,26 @@ def _write_pages(
     storage.write_bytes(CARD, card.encode())
 
 
-def _pairs_of(made: Plan, song_ids: set[str]) -> dict[str, Row]:
+def _pairs_of(results: Results, song_ids: set[str]) -> dict[str, Row]:
     """Pairs of some songs, by identity."""
-    table = StepTable(made.tables, DISTORT)
-    found: dict[str, Row] = {}
-    for each in _encoded(made):
-        if each.song.track_id in song_ids:
-            row = table.read({each.distort_key: each.distort_part})[each.distort_key]
-            found.update({pair["pair_id"]: pair for pair in row["pairs"]})
-    return found
+    return {
+        pair["pair_id"]: pair
+        for song in _encoded(results)
+        if song.track_id in song_ids
+        for pair in results.row(DISTORT.name, song)["pairs"]
+    }
 
 
-def _encoded(made: Plan) -> Iterator[Encoded]:
-    distorted = made.entries[DISTORT.name].entries(made.keys[DISTORT.name])
-    for (song, key, entry), distort_key, before in zip(
-        made.final(), made.keys[DISTORT.name], distorted, strict=True
-    ):
-        if entry is not None and before is not None and entry.status != "failed":
+def _encoded(results: Results) -> Iterator[PreparedSong]:
+    """Songs that were encoded."""
+    for song, _, entry in results.final():
+        if entry is not None and entry.status != "failed":
             assert isinstance(song, PreparedSong)
-            yield Encoded(song, distort_key, before.part, key, entry.part)
+            yield song
 
 
-def _failures(made: Plan) -> Iterator[Row]:
-    for song, step, entry in made.failures():
+def _failures(results: Results) -> Iterator[Row]:
+    for song, step, entry in results.failures():
         yield {
             "track_id": song.track_id,
             "file_path": printable(song.path),
@@ -200,13 +184,16 @@ def _failures(made: Plan) -> Iterator[Row]:
 
 
 def _fingerprint(
-    songs: Sequence[Encoded], failures: Sequence[Row], settings: Mapping[str, Any]
+    results: Results,
+    songs: Sequence[PreparedSong],
+    failures: Sequence[Row],
+    settings: Mapping[str, Any],
 ) -> str:
     """Digest of all that a dataset's files depend on."""
     made_of = {
         "version": FORMAT_VERSION,
         "rows": [
-            [each.encode_key, each.song.artist, each.song.title, each.song.group] for each in songs
+            [results.key(ENCODE.name, song), song.artist, song.title, song.group] for song in songs
         ],
         "failures": failures,
         **settings,
@@ -218,22 +205,24 @@ def _is_whole(folder: Path, content: Mapping[str, Any]) -> bool:
     return all((folder / name).is_file() for name in (*content["files"], FAILURES, REPORT))
 
 
-def _encoding(made: Plan, tools: Tools, first: Encoded) -> Encoding:
-    config = made.stages[-1].config
+def _encoding(results: Results, tools: Tools, first: PreparedSong) -> Encoding:
+    config = results.stages[-1].config
     assert isinstance(config, EncodeConfig)
-    row = StepTable(made.tables, ENCODE).read({first.encode_key: first.encode_part})
-    return encoding(row[first.encode_key], config, tools.weights.revision(config.codec))
+    return encoding(results.row(ENCODE.name, first), config, tools.weights.revision(config.codec))
 
 
 def _rows(
-    made: Plan, tools: Tools, songs: Sequence[Encoded], made_by: Encoding, totals: Counter[str]
+    results: Results,
+    tools: Tools,
+    songs: Sequence[PreparedSong],
+    made_by: Encoding,
+    totals: Counter[str],
 ) -> Iterator[pa.RecordBatch]:
     """Rows of the dataset, song by song; what they add up to is counted on the way."""
-    for each in songs:
-        encode = StepTable(made.tables, ENCODE).read({each.encode_key: each.encode_part})
-        distort = StepTable(made.tables, DISTORT).read({each.distort_key: each.distort_part})
-        row, pairs = encode[each.encode_key], distort[each.distort_key]["pairs"]
+    for song in songs:
+        row = results.row(ENCODE.name, song)
+        pairs = results.row(DISTORT.name, song)["pairs"]
         totals.update({"pairs": len(pairs), **{name: row[name] for name in COUNTED}})
         if row["codes_path"] is not None:
             codes = (tools.artifacts, row["codes_path"])
-            yield from dataset_files.song_rows(each.song, pairs, codes, made_by)
+            yield from dataset_files.song_rows(song, pairs, codes, made_by)

@@ -13,8 +13,7 @@ from blocks.storage import Storage
 from tasks.corpora.song import PreparedSong, PreparedStem, Song
 from tasks.dataset.near_duplicates import duplicates
 from tasks.dataset.split import groups_of
-from tasks.engine.plan import Plan
-from tasks.engine.results import Entry, StepTable
+from tasks.engine.results import Results
 from tasks.stems.convert import STEP as CONVERT
 from tasks.stems.discover import Discovery
 from tasks.stems.identify import STEP as IDENTIFY
@@ -57,7 +56,7 @@ class NotPreparedError(Exception):
     """A folder that no preparation has written; one sentence for people."""
 
 
-def write(made: Plan, found: Discovery, prepared: Storage) -> tuple[list[Row], list[Row]]:
+def write(results: Results, found: Discovery, prepared: Storage) -> tuple[list[Row], list[Row]]:
     """Write the table of stems and the list of failures, of a plan that has run.
 
     Songs whose source was deleted after an earlier preparation stay in the table.
@@ -67,7 +66,7 @@ def write(made: Plan, found: Discovery, prepared: Storage) -> tuple[list[Row], l
     stems, failures : list of dict
         The rows of both.
     """
-    stems = [row for song, rows in _songs(made) for row in _stems(song, rows)]
+    stems = [row for song, rows in _songs(results) for row in _stems(song, rows)]
     present = {row["source_id"] for row in stems}
     before = [] if not prepared.exists(MANIFEST) else read(prepared)
     stems += [
@@ -75,7 +74,7 @@ def write(made: Plan, found: Discovery, prepared: Storage) -> tuple[list[Row], l
         for row in before
         if row["source_deleted"] and row["source_id"] not in present
     ]
-    failures = list(_failures(made, found))
+    failures = list(_failures(results, found))
     # A table that is as it was stays as it is; to compare all songs again takes its time.
     if stems == [row | {"group": ""} for row in before]:
         stems = before
@@ -160,24 +159,11 @@ def _store(prepared: Storage, rows: Sequence[Row]) -> None:
     prepared.write_bytes(MANIFEST, buffer.getvalue())
 
 
-def _songs(made: Plan) -> Iterator[tuple[Song, Mapping[str, Row]]]:
+def _songs(results: Results) -> Iterator[tuple[Song, Mapping[str, Row]]]:
     """Songs that were prepared, with their rows by step."""
-    tables = {step.name: StepTable(made.tables, step) for step in (CONVERT, IDENTIFY)}
-    keys = [made.keys[name] for name in tables]
-    for song, *of_song in zip(made.tracks, *keys, strict=True):
+    for song, rows in results.joined((CONVERT.name, IDENTIFY.name)):
         assert isinstance(song, Song)
-        entries: list[Entry | None] = [
-            made.entries[name].entries([key])[0] for name, key in zip(tables, of_song, strict=True)
-        ]
-        if all(entry is not None and entry.status != "failed" for entry in entries):
-            yield (
-                song,
-                {
-                    name: tables[name].read({key: entry.part})[key]
-                    for name, key, entry in zip(tables, of_song, entries, strict=True)
-                    if entry is not None
-                },
-            )
+        yield song, rows
 
 
 def _stems(song: Song, rows: Mapping[str, Row]) -> Iterator[Row]:
@@ -214,13 +200,13 @@ def _group(stems: Sequence[Row]) -> None:
         row["group"] = groups[row["song_id"]]
 
 
-def _failures(made: Plan, found: Discovery) -> Iterator[Row]:
+def _failures(results: Results, found: Discovery) -> Iterator[Row]:
     """Files that are no songs, songs that failed, and what is wrong within those that did not."""
     for file in found.failures:
         yield _failure(None, file.path, "discover", file.reason, file.message)
-    for track, step, entry in made.failures():
+    for track, step, entry in results.failures():
         yield _failure(track.track_id, track.path, step, entry.reason, entry.error)
-    for song, rows in _songs(made):
+    for song, rows in _songs(results):
         for problem in rows["identify"]["problems"]:
             inside = problem["path"]
             path = f"{printable(song.path)}: {inside}" if song.archive else inside

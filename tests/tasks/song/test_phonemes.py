@@ -8,7 +8,8 @@ import pytest
 
 from blocks.storage import Storage
 from tasks.song import lyrics, phonemes
-from tasks.step import Tools, Track, TrackError
+from tasks.song.track import SongTrack
+from tasks.step import Tools, TrackError
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def speak(tmp_path):
 
     def speak(text, **config):
         tools.source.write_bytes("song.txt", text.encode())
-        track = Track("a", "song.mp3", "song.txt", "d")
+        track = SongTrack("a", "song.mp3", lyrics_path="song.txt", lyrics_digest="d")
         [row] = lyrics.STEP.run([track], {}, lyrics.LyricsConfig(), tools)
         [result] = phonemes.STEP.run(
             [track], {"lyrics": [row]}, phonemes.PhonemesConfig(**config), tools

@@ -1,0 +1,21 @@
+"""A step as a flow runs it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from models import registry
+from tasks.step import Step, StepConfig
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A step of a flow, and its configuration."""
+
+    step: Step
+    config: StepConfig
+
+
+def fetched_models(stages: Iterable[Stage]) -> list[str]:
+    """Return the models of the stages whose weights no package brings."""
+    names = {name for stage in stages for name in stage.step.models(stage.config)}
+    return sorted(name for name in names if registry.card(name).files)

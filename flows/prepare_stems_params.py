@@ -78,6 +78,6 @@ class PrepareStemsParams(StepFlowParams):
     def stages(self) -> list[Stage]:
         """The steps of the run in their order."""
         return [
-            Stage(convert.STEP, self.convert),
+            Stage(convert.STEP, self.convert, wanted=True),
             Stage(identify.STEP, self.identify),
         ]

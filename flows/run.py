@@ -123,21 +123,19 @@ def carry_out(flow: StepFlow[P, C, F], params: P) -> dict[str, Any]:
     ClusterError
         If the cluster lacks something, or workers keep dying.
     """
-    survey = flow.survey(params, _check(flow, params))
-    tools = params.tools()
-    planned = planned_run(flow, params, survey, tools)
-    pending = planned.pending
+    made, survey = prepare(flow, params)
+    pending = made.pending
     print(f"{survey.title}; {pending.total()} results of steps to compute")
     with _recorded(params) as counts:
         with progress.shown(pending) as advance:
-            needs = _needs(planned, tools)
-            submission.run(planned, params.workers_wanted, needs, progress=advance)
-        done = flow.conclude(params, planned.results, survey)
+            needs = _needs(made, params.tools())
+            submission.run(made, params.workers_wanted, needs, progress=advance)
+        done = flow.conclude(params, made.results, survey)
         counts.update(done.counts)
     if done.nothing_made:
         raise FailedTracksError(done.nothing_made)
     artifacts.publish(
-        planned.results,
+        made.results,
         pending,
         audio_hours=done.audio_hours,
         failures=done.failures,
@@ -150,17 +148,25 @@ def carry_out(flow: StepFlow[P, C, F], params: P) -> dict[str, Any]:
     return done.content
 
 
-def planned_run(flow: StepFlow[P, C, F], params: P, survey: Survey[F], tools: Tools) -> Plan:
-    """Return the plan of a run over the items that were found."""
-    return plan(
+def prepare(flow: StepFlow[P, C, F], params: P) -> tuple[Plan, Survey[F]]:
+    """Return the plan of a run, and the survey that it rests on.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be done.
+    """
+    survey = flow.survey(params, _check(flow, params))
+    made = plan(
         params.stages(),
         survey.tracks,
         params.checkpoints.below("steps"),
-        tools,
+        params.tools(),
         run_id=str(flow_run.id),
         workers=params.workers_wanted,
         batch_tracks=flow.batch_tracks,
     )
+    return made, survey
 
 
 def command(
@@ -281,18 +287,18 @@ def _recorded(params: StepFlowParams) -> Iterator[dict[str, int]]:
     records.finish(run, "completed", counts)
 
 
-def _needs(planned: Plan, tools: Tools) -> Needs:
+def _needs(made: Plan, tools: Tools) -> Needs:
     """What a plan asks of a cluster."""
-    stages = planned.results.stages
+    stages = made.results.stages
     preflight = Preflight(
         code_digest(),
         readable=[tools.source],
-        writable=[tools.artifacts, planned.results.tables],
+        writable=[tools.artifacts, made.results.tables],
         weights=tools.weights,
         models=fetched_models(stages),
     )
     resources = {stage.step.resource(stage.config) for stage in stages}
-    return Needs(frozenset(resources), len(planned.batches), preflight)
+    return Needs(frozenset(resources), len(made.batches), preflight)
 
 
 def _under(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

@@ -112,6 +112,6 @@ class StemsParams(ModelParams):
         return [
             Stage(augment.STEP, augmented),
             Stage(assort.STEP, AssortConfig(instrument=self.instrument, choice=self.assort)),
-            Stage(distort.STEP, self.distort),
+            Stage(distort.STEP, self.distort, wanted=True),
             Stage(encode.STEP, self.encode),
         ]

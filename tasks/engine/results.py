@@ -171,7 +171,10 @@ def missing(results: Results) -> Mapping[str, Sequence[bool]]:
     steps = [stage.step for stage in results.stages]
     used = {name for step in steps for name in (*step.upstream, *step.optional_upstream)}
     # What no other step uses is wanted for its own sake.
-    needed = {step.name: [step.name not in used] * len(results.tracks) for step in steps}
+    needed = {
+        stage.step.name: [stage.wanted or stage.step.name not in used] * len(results.tracks)
+        for stage in results.stages
+    }
     flags_of: dict[str, list[bool]] = {}
     for step in reversed(steps):
         rows = results.index(step.name)

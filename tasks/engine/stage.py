@@ -9,10 +9,20 @@ from tasks.step import Step, StepConfig
 
 @dataclass(frozen=True)
 class Stage:
-    """A step of a flow, and its configuration."""
+    """A step of a flow.
+
+    Attributes
+    ----------
+    step, config
+        The step, and its configuration.
+    wanted
+        Whether its rows are wanted for their own sake, though a step after it uses them:
+        they are made again where they are gone.
+    """
 
     step: Step
     config: StepConfig
+    wanted: bool = False
 
 
 def fetched_models(stages: Iterable[Stage]) -> list[str]:

@@ -1,5 +1,6 @@
 import shutil
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -95,6 +96,15 @@ def test_a_final_row_needs_nothing_of_its_upstream(toy: ToyFlow):
     for name in ("size", "double", "note"):
         shutil.rmtree(toy.folder / "steps" / name)
     assert toy.plan(tracks).batches == []
+
+
+def test_rows_that_are_wanted_for_their_own_sake_are_made_again(toy: ToyFlow):
+    tracks = toy.tracks("a", "b")
+    toy.run(tracks)
+    shutil.rmtree(toy.folder / "steps" / "double")
+    stages = [replace(each, wanted=each.step.name == "double") for each in toy.stages()]
+    toy.run(tracks, stages)
+    assert computed(toy) == {track_id: Counter(double=1) for track_id in "ab"}
 
 
 def test_rows_that_were_removed_are_computed_anew_from_what_is_left(toy: ToyFlow):

@@ -8,7 +8,8 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+LAYERS = PROJECT["tool"]["importlinter"]["contracts"][0]["layers"]
 
 
 def lint(root: Path) -> subprocess.CompletedProcess[str]:
@@ -28,7 +29,7 @@ def test_layers_are_kept():
 
 
 def test_every_room_of_tasks_has_its_layer():
-    named = {name for layer in CONTRACTS[0]["layers"] for name in re.split(r" [:|] ", layer)}
+    named = {name for layer in LAYERS for name in re.split(r" [:|] ", layer)}
     rooms = {
         f"tasks.{path.stem}"
         for path in (ROOT / "tasks").iterdir()

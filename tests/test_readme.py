@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,8 @@ from flows.cli import _flags
 from tasks.engine import batch
 from tasks.engine.plan import Stage, plan
 from tasks.engine.results import StepTable
-from tasks.song import schema
+from tasks.song import columns, schema
+from tasks.song.columns import Column, Rounding
 from tasks.step import Row, Tools, Track
 from tests.conftest import RATE_HZ, tone
 
@@ -36,10 +38,10 @@ def test_options_are_those_of_the_command():
 
 
 @pytest.mark.parametrize(
-    ("heading", "fields"), [("## Tracks", schema.TRACKS), ("## Segments", schema.SEGMENTS)]
+    ("heading", "columns"), [("## Tracks", columns.TRACKS), ("## Segments", columns.SEGMENTS)]
 )
-def test_columns_are_those_of_the_schema(heading: str, fields: pa.Schema):
-    expected = columns_table(fields)
+def test_columns_are_those_of_the_table(heading: str, columns: Sequence[Column]):
+    expected = columns_table(columns)
     found = table_under(ROOT / "docs" / "dataset.md", heading)
     assert found == expected, "\n" + "\n".join(expected)
 
@@ -159,16 +161,31 @@ def options_table() -> list[str]:
     return lines
 
 
-def columns_table(fields: pa.Schema) -> list[str]:
-    """The table of a Parquet file's columns, as its schema has it."""
-    lines = ["| Column | Type | Unit | Step | What it is |", "| --- | --- | --- | --- | --- |"]
-    for field in fields:
-        about = {key.decode(): value.decode() for key, value in field.metadata.items()}
-        lines.append(
-            f"| `{field.name}` | {shown_type(field.type)} | {about.get('unit', '')} "
-            f"| {about['step']} | {about['description']} |"
-        )
+def columns_table(columns: Sequence[Column]) -> list[str]:
+    """The document's table of a Parquet file's columns."""
+    lines = [
+        "| Column | Type | Unit | Rounded to | Step | What it is |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| `{each.name}` | {shown_type(each.type)} | {each.unit or ''} "
+        f"| {shown_rounding(each.rounding)} | {each.step} | {each.description} |"
+        for each in columns
+    ]
     return lines
+
+
+def shown_rounding(rounding: Rounding | Mapping[str, Rounding] | None) -> str:
+    if rounding is None:
+        return ""
+    if isinstance(rounding, Rounding):
+        if rounding.decimals is None:
+            return f"{rounding.digits} digits"
+        return f"{rounding.decimals} decimals"
+    fields: dict[str, list[str]] = {}
+    for name, each in rounding.items():
+        fields.setdefault(shown_rounding(each), []).append(name)
+    return "; ".join(f"{', '.join(names)}: {shown}" for shown, names in fields.items())
 
 
 def shown_type(type_: pa.DataType) -> str:

@@ -16,6 +16,7 @@ from flows.cli import FailedTracksError, UsageError
 from flows.estimate import estimate
 from models.llm import LlmError, check_access
 from tasks.corpora.metadata import MetadataError, load_metadata
+from tasks.dataset.failures import read_failures
 from tasks.engine import run_records
 from tasks.engine.plan import Plan, plan
 from tasks.engine.run_records import Runs
@@ -51,7 +52,7 @@ def build_dataset(params: BuildDatasetParams) -> dict[str, Any]:
         made,
         pending,
         audio_hours=artifacts.hours(params.paths.tables[0], "duration"),
-        failures=dataset.read_failures(params.paths),
+        failures=read_failures(params.paths.storage),
         report=params.paths.report,
         summary=_summary(params, content),
     )

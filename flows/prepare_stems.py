@@ -13,6 +13,7 @@ from blocks.storage import Storage, StorageError
 from flows import artifacts, carrying_out, cli
 from flows.cli import FailedTracksError, UsageError
 from flows.prepare_stems_params import PREPARED, PrepareStemsParams
+from tasks.dataset.failures import FAILURES
 from tasks.engine.plan import plan
 from tasks.stems import prepared_stems
 from tasks.stems.discover import Discovery, discover
@@ -131,7 +132,7 @@ def describe(params: PrepareStemsParams, stems: Sequence[Row], failures: Sequenc
 
 
 def _failures(params: PrepareStemsParams) -> str:
-    return f"{params.output}/{prepared_stems.FAILURES}"
+    return f"{params.output}/{FAILURES}"
 
 
 def delete_sources(

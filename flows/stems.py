@@ -13,6 +13,7 @@ from flows import artifacts, carrying_out, cli
 from flows.cli import FailedTracksError, UsageError
 from flows.stems_params import StemsParams
 from tasks.corpora.song import PreparedSong
+from tasks.dataset.failures import FAILURES, read_failures
 from tasks.dataset.split import SPLITS
 from tasks.engine.plan import plan
 from tasks.stems import assemble, prepared_stems
@@ -57,14 +58,14 @@ def stems(params: StemsParams) -> dict[str, Any]:
     if not content["files"]:
         raise FailedTracksError(
             f"None of the {len(songs)} songs could be made into pairs: "
-            f"{params.folder / assemble.FAILURES} says why."
+            f"{params.folder / FAILURES} says why."
         )
     summary = describe(params, content)
     artifacts.publish(
         made,
         pending,
         audio_hours=sum(stem.seconds for song in songs for stem in song.stems) / 3600,
-        failures=assemble.read_failures(params.folder),
+        failures=read_failures(Storage(str(params.folder))),
         report=params.folder / assemble.REPORT,
         summary=summary,
     )
@@ -136,9 +137,7 @@ def describe(params: StemsParams, content: Mapping[str, Any]) -> str:
         reasons = ", ".join(
             f"{reason} {number}" for reason, number in content["failures_by_reason"].items()
         )
-        lines.append(
-            f"{counts['failed']} songs failed ({reasons}): {params.folder / assemble.FAILURES}"
-        )
+        lines.append(f"{counts['failed']} songs failed ({reasons}): {params.folder / FAILURES}")
     return "\n".join(lines)
 
 

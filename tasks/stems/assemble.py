@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,15 @@ import pyarrow as pa
 
 from blocks.storage import Storage
 from tasks.corpora.song import PreparedSong
+from tasks.dataset.failures import (
+    FAILURES,
+    Failure,
+    count_by_reason,
+    count_failed_files,
+    failure,
+    write_failures,
+)
+from tasks.dataset.manifest import now, unchanged, write_manifest
 from tasks.dataset.split import SPLITS, Split, split
 from tasks.engine import provenance
 from tasks.engine.plan import Plan
@@ -23,12 +31,10 @@ from tasks.stems.encode import EncodeConfig, encoding
 from tasks.stems.schema import Encoding
 from tasks.stems.summary import Summary
 from tasks.step import Row, Tools, digest
-from tasks.text import printable
 
 FORMAT_VERSION = 1
 """Raised when the layout of a dataset's files changes."""
 
-FAILURES = "failures.jsonl"
 REPORT = "report.html"
 CARD = "README.md"
 
@@ -37,7 +43,7 @@ COUNTED = ("chunks", "dropped_silent_chunks", "dropped_short_chunks", "silent_pa
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
+class EncodedSong:
     """A song that was encoded: where its rows lie."""
 
     song: PreparedSong
@@ -79,12 +85,12 @@ def assemble(
     failures = list(_failures(made))
     settings = {"instrument": instrument, "split_seed": split_seed, "webdataset": webdataset}
     fingerprint = _fingerprint(songs, failures, settings)
-    before = dataset_files.read_manifest(folder)
-    if before and before["fingerprint"] == fingerprint and _is_whole(folder, before):
+    storage = Storage(str(folder))
+    if before := unchanged(storage, fingerprint, lambda manifest: _files(folder, manifest)):
         return before
     groups = Counter(each.song.group for each in songs)
     placed = split(groups, seed=split_seed) if groups else {}
-    by_split: dict[Split, list[Encoded]] = {
+    by_split: dict[Split, list[EncodedSong]] = {
         name: [each for each in songs if placed[each.song.group] == name] for name in SPLITS
     }
     totals: Counter[str] = Counter()
@@ -98,17 +104,16 @@ def assemble(
             for name, chosen in by_split.items()
         }
         written = dataset_files.write(folder, rows, made_by, tars=webdataset)
-    lines = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in failures)
-    Storage(str(folder)).write_bytes(FAILURES, lines.encode())
+    write_failures(storage, failures)
     tables = [shard for shard in written if shard.path.endswith(".parquet")]
     content = {
         "format_version": FORMAT_VERSION,
         "name": instrument,
         **settings,
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created_at": now(),
         "counts": {
             "tracks": len(songs),
-            "failed": len({failure["file_path"] for failure in failures}),
+            "failed": count_failed_files(failures),
             "pairs": totals.pop("pairs", 0),
             **{name: totals[name] for name in COUNTED},
         },
@@ -120,7 +125,7 @@ def assemble(
             name: sorted({each.song.group for each in chosen}) for name, chosen in by_split.items()
         },
         "files": [shard.path for shard in written],
-        "failures_by_reason": dict(sorted(Counter(row["reason"] for row in failures).items())),
+        "failures_by_reason": count_by_reason(failures),
         "seconds_by_step": provenance.seconds(made),
         "peak_memory_mb_by_step": provenance.peak_memory_mb(made),
         "steps": [provenance.made_by(stage, made.weights) for stage in made.stages],
@@ -128,13 +133,8 @@ def assemble(
     }
     if summary is not None:
         _write_pages(made, tools, folder, summary, failures, content)
-    dataset_files.write_manifest(folder, content)
+    write_manifest(storage, content, sort_keys=True)
     return content
-
-
-def read_failures(folder: Path) -> list[Row]:
-    """What failed, a row each."""
-    return [json.loads(line) for line in (folder / FAILURES).read_text("utf-8").splitlines()]
 
 
 def _write_pages(
@@ -142,7 +142,7 @@ def _write_pages(
     tools: Tools,
     folder: Path,
     summary: Summary,
-    failures: Sequence[Row],
+    failures: Sequence[Failure],
     content: Mapping[str, Any],
 ) -> None:
     """Write the report, whose examples are decoded from the codes, and the dataset's card."""
@@ -178,29 +178,34 @@ def _pairs_of(made: Plan, song_ids: set[str]) -> dict[str, Row]:
     return found
 
 
-def _encoded(made: Plan) -> Iterator[Encoded]:
+def _encoded(made: Plan) -> Iterator[EncodedSong]:
     distorted = made.entries[DISTORT.name].entries(made.keys[DISTORT.name])
     for (song, key, entry), distort_key, before in zip(
         made.final(), made.keys[DISTORT.name], distorted, strict=True
     ):
         if entry is not None and before is not None and entry.status != "failed":
             assert isinstance(song, PreparedSong)
-            yield Encoded(song, distort_key, before.part, key, entry.part)
+            yield EncodedSong(song, distort_key, before.part, key, entry.part)
 
 
-def _failures(made: Plan) -> Iterator[Row]:
+def _failures(made: Plan) -> Iterator[Failure]:
+    """Rows of ``failures.jsonl``: steps that failed."""
+    present = {
+        song.track_id for song, _, entry in made.final() if entry and entry.status != "failed"
+    }
     for song, step, entry in made.failures():
-        yield {
-            "track_id": song.track_id,
-            "file_path": printable(song.path),
-            "step": step,
-            "reason": entry.reason,
-            "message": entry.error,
-        }
+        yield failure(
+            song.track_id,
+            song.path,
+            step,
+            entry.reason,
+            entry.error,
+            in_dataset=song.track_id in present,
+        )
 
 
 def _fingerprint(
-    songs: Sequence[Encoded], failures: Sequence[Row], settings: Mapping[str, Any]
+    songs: Sequence[EncodedSong], failures: Sequence[Failure], settings: Mapping[str, Any]
 ) -> str:
     """Digest of all that a dataset's files depend on."""
     made_of = {
@@ -214,11 +219,11 @@ def _fingerprint(
     return digest(json.dumps(made_of, sort_keys=True).encode())
 
 
-def _is_whole(folder: Path, content: Mapping[str, Any]) -> bool:
-    return all((folder / name).is_file() for name in (*content["files"], FAILURES, REPORT))
+def _files(folder: Path, content: Mapping[str, Any]) -> list[Path]:
+    return [folder / name for name in (*content["files"], FAILURES, REPORT)]
 
 
-def _encoding(made: Plan, tools: Tools, first: Encoded) -> Encoding:
+def _encoding(made: Plan, tools: Tools, first: EncodedSong) -> Encoding:
     config = made.stages[-1].config
     assert isinstance(config, EncodeConfig)
     row = StepTable(made.tables, ENCODE).read({first.encode_key: first.encode_part})
@@ -226,7 +231,7 @@ def _encoding(made: Plan, tools: Tools, first: Encoded) -> Encoding:
 
 
 def _rows(
-    made: Plan, tools: Tools, songs: Sequence[Encoded], made_by: Encoding, totals: Counter[str]
+    made: Plan, tools: Tools, songs: Sequence[EncodedSong], made_by: Encoding, totals: Counter[str]
 ) -> Iterator[pa.RecordBatch]:
     """Rows of the dataset, song by song; what they add up to is counted on the way."""
     for each in songs:

@@ -27,7 +27,7 @@ def failure(
     *,
     in_dataset: bool,
 ) -> Failure:
-    """One row of the list.
+    """Make one row of the list.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def write_failures(folder: Storage, failures: Iterable[Failure]) -> None:
 
 
 def read_failures(folder: Storage) -> list[Failure]:
-    """Rows of the list in a dataset's folder.
+    """Read the list in a dataset's folder.
 
     Raises
     ------
@@ -75,10 +75,10 @@ def read_failures(folder: Storage) -> list[Failure]:
 
 
 def count_failed_files(failures: Iterable[Failure]) -> int:
-    """Number of files that the list names."""
+    """Count the files that the list names."""
     return len({each["file_path"] for each in failures})
 
 
 def count_by_reason(failures: Sequence[Failure]) -> dict[str, int]:
-    """Number of rows with each reason, in the order of the reasons."""
+    """Count the rows with each reason; reasons in alphabetical order."""
     return dict(sorted(Counter(each["reason"] for each in failures).items()))

@@ -32,7 +32,7 @@ def write_manifest(
 
 
 def read_manifest(folder: Storage) -> Manifest | None:
-    """Content of ``manifest.json``, or None if there is none or it is damaged."""
+    """Read ``manifest.json``; None if there is none or it is damaged."""
     try:
         manifest: Manifest = orjson.loads(folder.read_bytes(MANIFEST))
     except (FileNotFoundError, orjson.JSONDecodeError):
@@ -61,5 +61,5 @@ def unchanged(
 
 
 def now() -> str:
-    """The time, as manifests state it."""
+    """Return the time, as manifests state it."""
     return datetime.now(UTC).isoformat(timespec="seconds")

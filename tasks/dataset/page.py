@@ -64,7 +64,7 @@ def render(
 
 
 def environment(folder: Path, *, html: bool = True) -> "Environment":
-    """Environment of the templates of a folder, and of those that all datasets share.
+    """Return the environment of a folder's templates and of those that all datasets share.
 
     Parameters
     ----------
@@ -90,13 +90,13 @@ def encodable(page: str) -> str:
 
 
 def ranked(counter: Counter[str], most: int | None = None) -> list[tuple[str, int, float]]:
-    """Names with counts and shares of the largest in percent, the most frequent first."""
+    """List names with counts and percentages of the largest, the most frequent first."""
     highest = sorted(counter.items(), key=lambda item: (-item[1], item[0]))[:most]
     return [(name, count, 100 * count / highest[0][1]) for name, count in highest]
 
 
 def duration_fact(seconds: float) -> tuple[str, str]:
-    """A duration in hours, or in minutes if it is less than one."""
+    """Format a duration in hours, or in minutes if it is shorter than one."""
     hours = seconds / 3600
     return (f"{hours:,.1f}", "hours") if hours >= 1 else (f"{hours * 60:.1f}", "minutes")
 
@@ -104,7 +104,7 @@ def duration_fact(seconds: float) -> tuple[str, str]:
 def with_costs(
     steps: Iterable[Mapping[str, Any]], seconds: Mapping[str, float], tracks: int | None = None
 ) -> list[dict[str, Any]]:
-    """Steps with what each took, in words and as a share of the longest in percent.
+    """Add to steps what each took, in words and as a percentage of the longest.
 
     Parameters
     ----------

@@ -240,7 +240,7 @@ def test_a_file_that_vanished_after_discovery_is_a_failure(
 def test_a_step_is_declared_as_the_contract_asks(stage: Stage):
     step = stage.step
     before = {each.step.name for each in ALL_STAGES[: ALL_STAGES.index(stage)]}
-    assert stage.module == f"tasks.song.{step.name}"
+    assert stage.module.rpartition(".")[2] == step.name
     assert step.version >= 1
     assert step.resource(stage.config) in ("CPU", "GPU")
     assert {*step.upstream, *step.optional_upstream} <= before

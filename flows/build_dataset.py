@@ -15,6 +15,7 @@ from flows.estimate import estimate
 from flows.run import Conclusion, StepFlow, Survey
 from models.llm import LlmError, check_access
 from tasks.corpora.metadata import MetadataError, MetadataTable, load_metadata
+from tasks.dataset.failures import read_failures
 from tasks.engine.results import Results
 from tasks.song import dataset, discover, enhance
 from tasks.song.assemble import assemble
@@ -144,7 +145,7 @@ def conclude(params: BuildDatasetParams, results: Results, survey: Survey[Discov
     return Conclusion(
         content,
         counts=content["counts"],
-        failures=dataset.read_failures(params.paths),
+        failures=read_failures(params.paths.storage),
         audio_hours=artifacts.hours(params.paths.tables[0], "duration"),
         summary=summary(params.paths, content),
         report=params.paths.report,

@@ -14,6 +14,7 @@ from flows.cli import UsageError
 from flows.compute_params import RunCommand
 from flows.prepare_stems_params import PREPARED, PrepareStemsParams
 from flows.run import Conclusion, StepFlow, Survey
+from tasks.dataset.failures import FAILURES
 from tasks.engine.results import Results
 from tasks.stems import prepared_stems
 from tasks.stems.discover import Discovery, discover
@@ -125,7 +126,7 @@ def describe(params: PrepareStemsParams, stems: Sequence[Row], failures: Sequenc
 
 
 def _failures(params: PrepareStemsParams) -> str:
-    return f"{params.output}/{prepared_stems.FAILURES}"
+    return f"{params.output}/{FAILURES}"
 
 
 def delete_sources(

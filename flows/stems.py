@@ -14,6 +14,7 @@ from flows.compute_params import RunCommand
 from flows.run import Conclusion, StepFlow, Survey
 from flows.stems_params import StemsParams
 from tasks.corpora.song import PreparedSong
+from tasks.dataset.failures import FAILURES, read_failures
 from tasks.dataset.split import SPLITS
 from tasks.engine.results import Results
 from tasks.stems import assemble, prepared_stems
@@ -101,7 +102,7 @@ def conclude(params: StemsParams, results: Results, survey: Survey[Songs]) -> Co
     return Conclusion(
         content,
         counts=content["counts"],
-        failures=assemble.read_failures(params.folder),
+        failures=read_failures(Storage(str(params.folder))),
         audio_hours=sum(stem.seconds for song in survey.found for stem in song.stems) / 3600,
         summary=describe(params, content),
         report=params.folder / assemble.REPORT,
@@ -109,7 +110,7 @@ def conclude(params: StemsParams, results: Results, survey: Survey[Songs]) -> Co
         nothing_made=None
         if content["files"]
         else f"None of the {len(survey.found)} songs could be made into pairs: "
-        f"{params.folder / assemble.FAILURES} says why.",
+        f"{params.folder / FAILURES} says why.",
     )
 
 
@@ -133,9 +134,7 @@ def describe(params: StemsParams, content: Mapping[str, Any]) -> str:
         reasons = ", ".join(
             f"{reason} {number}" for reason, number in content["failures_by_reason"].items()
         )
-        lines.append(
-            f"{counts['failed']} songs failed ({reasons}): {params.folder / assemble.FAILURES}"
-        )
+        lines.append(f"{counts['failed']} songs failed ({reasons}): {params.folder / FAILURES}")
     return "\n".join(lines)
 
 

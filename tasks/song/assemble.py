@@ -1,14 +1,20 @@
 """From finished rows to the dataset's files."""
 
 import os
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import orjson
 
+from tasks.dataset.failures import (
+    Failure,
+    count_by_reason,
+    count_failed_files,
+    failure,
+    read_failures,
+    write_failures,
+)
+from tasks.dataset.manifest import declare_unfinished, now, unchanged, write_manifest
 from tasks.engine import provenance
 from tasks.engine.results import Results
 from tasks.song import dataset, manifest, report, schema
@@ -53,25 +59,22 @@ def assemble(
         if entry is not None and entry.status != "failed"
     ]
     fingerprint = _fingerprint(finished, failures, audio_dir, settings)
-    before = dataset.read_manifest(paths)
     files = (paths.json, *paths.tables, paths.failures, paths.report)
-    if before and before.get("fingerprint") == fingerprint and all(map(Path.exists, files)):
+    if before := unchanged(paths.storage, fingerprint, lambda _: files):
         return before
-    dataset.begin(paths)
+    declare_unfinished(paths.storage)
     count = dataset.write(paths, _records(results, audio_dir))
-    dataset.write_failures(paths, failures)
+    write_failures(paths.storage, failures)
     content = {
         "format_version": manifest.FORMAT_VERSION,
         **settings,
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created_at": now(),
         "counts": {
             "tracks": count,
-            "failed": len({failure["file_path"] for failure in failures}),
+            "failed": count_failed_files(failures),
             "duplicates": len(found.duplicates),
         },
-        "failures_by_reason": dict(
-            sorted(Counter(failure["reason"] for failure in failures).items())
-        ),
+        "failures_by_reason": count_by_reason(failures),
         "duplicates": {
             _shown(audio_dir, path): _shown(audio_dir, original)
             for path, original in sorted(found.duplicates.items())
@@ -86,40 +89,34 @@ def assemble(
 
 def finish(paths: Paths, content: Record) -> Record:
     """Write the report and, last of all, the manifest that declares the dataset whole."""
-    failures = dataset.read_failures(paths)
+    failures = read_failures(paths.storage)
     page = report.render(dataset.read(paths.json), failures, content)
     paths.report.write_text(page, encoding="utf-8")
-    dataset.write_manifest(paths, content)
+    write_manifest(paths.storage, content)
     return content
 
 
-def _failures(results: Results, found: Discovery, audio_dir: str) -> Iterator[Record]:
+def _failures(results: Results, found: Discovery, audio_dir: str) -> Iterator[Failure]:
     """Rows of ``failures.jsonl``: files that are no songs, then steps that failed."""
     for file in found.failures:
-        yield {
-            "track_id": None,
-            "file_path": _shown(audio_dir, file.path),
-            "step": "discover",
-            "reason": file.reason,
-            "message": file.message,
-            "in_dataset": False,
-        }
+        path = _below(audio_dir, file.path)
+        yield failure(None, path, "discover", file.reason, file.message, in_dataset=False)
     copies: dict[str, list[str]] = {}
     for path, original in found.duplicates.items():
         copies.setdefault(original, []).append(path)
-    in_dataset = {
+    present = {
         track.track_id for track, _, entry in results.final() if entry and entry.status != "failed"
     }
     for track, step, entry in results.failures():
         for path in (track.path, *copies.get(track.path, ())):
-            yield {
-                "track_id": track.track_id,
-                "file_path": _shown(audio_dir, path),
-                "step": step,
-                "reason": entry.reason,
-                "message": entry.error,
-                "in_dataset": track.track_id in in_dataset,
-            }
+            yield failure(
+                track.track_id,
+                _below(audio_dir, path),
+                step,
+                entry.reason,
+                entry.error,
+                in_dataset=track.track_id in present,
+            )
 
 
 def _records(results: Results, audio_dir: str) -> Iterator[Record]:
@@ -138,12 +135,16 @@ def _head(track: Track, audio_dir: str) -> Record:
 
 
 def _shown(audio_dir: str, path: str) -> str:
-    return printable(f"{audio_dir.rstrip('/')}/{path}")
+    return printable(_below(audio_dir, path))
+
+
+def _below(audio_dir: str, path: str) -> str:
+    return f"{audio_dir.rstrip('/')}/{path}"
 
 
 def _fingerprint(
     finished: Sequence[tuple[Track, str]],
-    failures: Sequence[Record],
+    failures: Sequence[Failure],
     audio_dir: str,
     settings: Mapping[str, Any],
 ) -> str:

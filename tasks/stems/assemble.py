@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,15 @@ import pyarrow as pa
 
 from blocks.storage import Storage
 from tasks.corpora.song import PreparedSong
+from tasks.dataset.failures import (
+    FAILURES,
+    Failure,
+    count_by_reason,
+    count_failed_files,
+    failure,
+    write_failures,
+)
+from tasks.dataset.manifest import now, unchanged, write_manifest
 from tasks.dataset.split import SPLITS, Split, split
 from tasks.engine import provenance
 from tasks.engine.results import Results
@@ -21,12 +29,10 @@ from tasks.stems.encode import EncodeConfig, encoding
 from tasks.stems.schema import Encoding
 from tasks.stems.summary import Summary
 from tasks.step import Row, Tools, digest
-from tasks.text import printable
 
 FORMAT_VERSION = 1
 """Raised when the layout of a dataset's files changes."""
 
-FAILURES = "failures.jsonl"
 REPORT = "report.html"
 CARD = "README.md"
 
@@ -66,8 +72,8 @@ def assemble(
     failures = list(_failures(results))
     settings = {"instrument": instrument, "split_seed": split_seed, "webdataset": webdataset}
     fingerprint = _fingerprint(results, songs, failures, settings)
-    before = dataset_files.read_manifest(folder)
-    if before and before["fingerprint"] == fingerprint and _is_whole(folder, before):
+    storage = Storage(str(folder))
+    if before := unchanged(storage, fingerprint, lambda manifest: _files(folder, manifest)):
         return before
     groups = Counter(song.group for song in songs)
     placed = split(groups, seed=split_seed) if groups else {}
@@ -85,17 +91,16 @@ def assemble(
             for name, chosen in by_split.items()
         }
         written = dataset_files.write(folder, rows, made_by, tars=webdataset)
-    lines = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in failures)
-    Storage(str(folder)).write_bytes(FAILURES, lines.encode())
+    write_failures(storage, failures)
     tables = [shard for shard in written if shard.path.endswith(".parquet")]
     content = {
         "format_version": FORMAT_VERSION,
         "name": instrument,
         **settings,
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created_at": now(),
         "counts": {
             "tracks": len(songs),
-            "failed": len({failure["file_path"] for failure in failures}),
+            "failed": count_failed_files(failures),
             "pairs": totals.pop("pairs", 0),
             **{name: totals[name] for name in COUNTED},
         },
@@ -107,7 +112,7 @@ def assemble(
             name: sorted({song.group for song in chosen}) for name, chosen in by_split.items()
         },
         "files": [shard.path for shard in written],
-        "failures_by_reason": dict(sorted(Counter(row["reason"] for row in failures).items())),
+        "failures_by_reason": count_by_reason(failures),
         "seconds_by_step": provenance.seconds(results),
         "peak_memory_mb_by_step": provenance.peak_memory_mb(results),
         "steps": [provenance.made_by(stage, tools.weights) for stage in results.stages],
@@ -115,13 +120,8 @@ def assemble(
     }
     if summary is not None:
         _write_pages(results, tools, folder, summary, failures, content)
-    dataset_files.write_manifest(folder, content)
+    write_manifest(storage, content, sort_keys=True)
     return content
-
-
-def read_failures(folder: Path) -> list[Row]:
-    """What failed, a row each."""
-    return [json.loads(line) for line in (folder / FAILURES).read_text("utf-8").splitlines()]
 
 
 def _write_pages(
@@ -129,7 +129,7 @@ def _write_pages(
     tools: Tools,
     folder: Path,
     summary: Summary,
-    failures: Sequence[Row],
+    failures: Sequence[Failure],
     content: Mapping[str, Any],
 ) -> None:
     """Write the report, whose examples are decoded from the codes, and the dataset's card."""
@@ -172,21 +172,24 @@ def _encoded(results: Results) -> Iterator[PreparedSong]:
             yield song
 
 
-def _failures(results: Results) -> Iterator[Row]:
+def _failures(results: Results) -> Iterator[Failure]:
+    """Rows of ``failures.jsonl``: steps that failed."""
+    present = {song.track_id for song in _encoded(results)}
     for song, step, entry in results.failures():
-        yield {
-            "track_id": song.track_id,
-            "file_path": printable(song.path),
-            "step": step,
-            "reason": entry.reason,
-            "message": entry.error,
-        }
+        yield failure(
+            song.track_id,
+            song.path,
+            step,
+            entry.reason,
+            entry.error,
+            in_dataset=song.track_id in present,
+        )
 
 
 def _fingerprint(
     results: Results,
     songs: Sequence[PreparedSong],
-    failures: Sequence[Row],
+    failures: Sequence[Failure],
     settings: Mapping[str, Any],
 ) -> str:
     """Digest of all that a dataset's files depend on."""
@@ -201,8 +204,8 @@ def _fingerprint(
     return digest(json.dumps(made_of, sort_keys=True).encode())
 
 
-def _is_whole(folder: Path, content: Mapping[str, Any]) -> bool:
-    return all((folder / name).is_file() for name in (*content["files"], FAILURES, REPORT))
+def _files(folder: Path, content: Mapping[str, Any]) -> list[Path]:
+    return [folder / name for name in (*content["files"], FAILURES, REPORT)]
 
 
 def _encoding(results: Results, tools: Tools, first: PreparedSong) -> Encoding:

@@ -1,7 +1,6 @@
 """The prepared folder: a table of stems, what failed, and the songs that steps take from it."""
 
 import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import pyarrow.parquet as pq
 
 from blocks.storage import Storage
 from tasks.corpora.song import PreparedSong, PreparedStem, Song
+from tasks.dataset.failures import Failure, failure, write_failures
 from tasks.dataset.near_duplicates import duplicates
 from tasks.dataset.split import groups_of
 from tasks.engine.results import Results
@@ -21,7 +21,6 @@ from tasks.step import Row, column, digest
 from tasks.text import printable
 
 MANIFEST = "manifest.parquet"
-FAILURES = "failures.jsonl"
 
 STEMS = pa.schema(
     [
@@ -56,7 +55,7 @@ class NotPreparedError(Exception):
     """A folder that no preparation has written; one sentence for people."""
 
 
-def write(results: Results, found: Discovery, prepared: Storage) -> tuple[list[Row], list[Row]]:
+def write(results: Results, found: Discovery, prepared: Storage) -> tuple[list[Row], list[Failure]]:
     """Write the table of stems and the list of failures, of a plan that has run.
 
     Songs whose source was deleted after an earlier preparation stay in the table.
@@ -81,8 +80,7 @@ def write(results: Results, found: Discovery, prepared: Storage) -> tuple[list[R
     else:
         _group(stems)
         _store(prepared, stems)
-    lines = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in failures)
-    prepared.write_bytes(FAILURES, lines.encode())
+    write_failures(prepared, failures)
     return stems, failures
 
 
@@ -200,37 +198,23 @@ def _group(stems: Sequence[Row]) -> None:
         row["group"] = groups[row["song_id"]]
 
 
-def _failures(results: Results, found: Discovery) -> Iterator[Row]:
+def _failures(results: Results, found: Discovery) -> Iterator[Failure]:
     """Files that are no songs, songs that failed, and what is wrong within those that did not."""
     for file in found.failures:
-        yield _failure(None, file.path, "discover", file.reason, file.message)
+        yield failure(None, file.path, "discover", file.reason, file.message, in_dataset=False)
     for track, step, entry in results.failures():
-        yield _failure(track.track_id, track.path, step, entry.reason, entry.error)
+        yield failure(track.track_id, track.path, step, entry.reason, entry.error, in_dataset=False)
     for song, rows in _songs(results):
         for problem in rows["identify"]["problems"]:
             inside = problem["path"]
-            path = f"{printable(song.path)}: {inside}" if song.archive else inside
-            used = any(
-                stem["source"] == inside and is_of_use(stem) for stem in rows["identify"]["stems"]
+            yield failure(
+                song.track_id,
+                f"{song.path}: {inside}" if song.archive else inside,
+                "convert",
+                problem["reason"],
+                problem["message"],
+                in_dataset=any(
+                    stem["source"] == inside and is_of_use(stem)
+                    for stem in rows["identify"]["stems"]
+                ),
             )
-            yield _failure(
-                song.track_id, path, "convert", problem["reason"], problem["message"], used
-            )
-
-
-def _failure(
-    track_id: str | None,
-    path: str,
-    step: str,
-    reason: str | None,
-    message: str | None,
-    in_dataset: bool = False,
-) -> Row:
-    return {
-        "track_id": track_id,
-        "file_path": printable(path),
-        "step": step,
-        "reason": reason,
-        "message": message,
-        "in_dataset": in_dataset,
-    }

@@ -1,11 +1,9 @@
 """What every registered step, configuration and model keeps, proven on real audio."""
 
 import json
-import os
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ from deployments.catalogue import DEPLOYMENTS, Folders
 from examples.songs import make_song, write_song
 from flows.build_dataset_params import BuildDatasetParams
 from flows.compute_params import StepFlowParams
-from models import registry, trust
+from models import registry
 from models.tiny.write import write
 from tasks.engine.plan import Plan, plan, run_here
 from tasks.engine.stage import Stage, fetched_models
@@ -293,26 +291,6 @@ def test_a_configuration_is_frozen_documented_and_knows_its_keys(stages: list[St
         with pytest.raises(ValidationError):
             setattr(config, name, getattr(config, name))
     assert type(config).model_validate_json(config.model_dump_json()) == config
-
-
-@pytest.mark.parametrize("name", registry.CARDS)
-def test_every_registered_model_loads_from_its_package_or_its_folder(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    card = registry.card(name)
-    assert (card.name, bool(card.licence), bool(card.library)) == (name, True, True)
-    kind, _, package = card.source.partition(" ")
-    if kind == "package":
-        assert card.revision == f"{package}-{version(package)}"
-    folder = None
-    if card.files:
-        folder = write(tmp_path, name)
-        assert Weights(str(tmp_path)).problems(name) == []
-        assert {file.name for file in card.files} <= set(os.listdir(folder))
-    if card.custom_code:
-        monkeypatch.setenv(trust.VARIABLE, name)
-    adapter = registry.load(name, "cpu", folder)
-    assert adapter is registry.load(name, "cpu", folder), "once per process"
 
 
 def test_a_model_that_is_not_registered_is_named():

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from models import registry
 from tasks.engine.results import Results
 from tasks.engine.stage import Stage
 from tasks.engine.step_table import Entry
@@ -59,7 +58,7 @@ def _entries(results: Results, stage: Stage) -> list[Entry]:
 
 
 def _model(name: str, weights: Weights) -> dict[str, str]:
-    card = registry.card(name)
+    card = weights.card(name)
     present = weights.manifest(name) if card.files else None
     return {
         "name": card.name,

@@ -26,6 +26,7 @@ class Stage:
 
 
 def fetched_models(stages: Iterable[Stage]) -> list[str]:
-    """Return the models of the stages whose weights no package brings."""
+    """Return the models of the stages whose weights no package brings, the user's own too."""
     names = {name for stage in stages for name in stage.step.models(stage.config)}
-    return sorted(name for name in names if registry.card(name).files)
+    packaged = {name for name, card in registry.CARDS.items() if not card.files}
+    return sorted(names - packaged)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from models import registry, weights
-from models.registry import ModelCard, ModelFile
+from models.registry import HubSource, ModelCard, ModelFile, UrlSource
 from models.weights import MANIFEST
 from tasks.weights import Weights, fetch, hub
 from tests.support.hub_server import HubServer, Repository, hub_server
@@ -45,7 +45,7 @@ def toy(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> ModelCard:
         adapter="none:none",
         revision=server.repositories[REPOSITORY].commit,
         licence="MIT",
-        source=REPOSITORY,
+        sources=(HubSource(REPOSITORY, server.repositories[REPOSITORY].commit),),
         files=tuple(ModelFile(name) for name in CONTENT),
     )
     monkeypatch.setitem(registry.CARDS, "toy", card)
@@ -60,7 +60,7 @@ def plain(server: HubServer, toy: ModelCard, monkeypatch: pytest.MonkeyPatch) ->
         toy,
         name="plain",
         revision="0123abcd",
-        source=f"{server.plain_address}/place",
+        sources=(UrlSource(f"{server.plain_address}/place"),),
         files=(ModelFile("weights.th", sha256=digest[:8]),),
     )
     monkeypatch.setitem(registry.CARDS, "plain", card)

@@ -9,10 +9,9 @@ import pytest
 
 from blocks.storage import Storage
 from flows.build_dataset_params import BuildDatasetParams
-from tasks.engine.plan import Stage
-from tasks.song import columns, merge
+from tasks.engine.stage import Stage
+from tasks.song import columns, enhance, merge
 from tasks.song.columns import OF_FILES, SEGMENTS, TRACKS, Column, Rounding
-from tasks.song.enhance import EnhanceConfig
 from tasks.song.merge import STEP, MergeConfig
 from tasks.step import Recipe, Tools, Track
 from tests.tasks.song.records import make_rows
@@ -21,7 +20,7 @@ STEPS = {
     stage.step.name: stage.step
     for stage in (
         *BuildDatasetParams(llm=False).stages(),
-        Stage("tasks.song.enhance", EnhanceConfig()),
+        Stage(enhance.STEP, enhance.EnhanceConfig()),
     )
 }
 BOTH = [*((each, False) for each in TRACKS), *((each, True) for each in SEGMENTS)]

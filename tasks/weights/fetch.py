@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from filelock import FileLock
+
 from blocks.storage import Storage, StorageError
 from models import registry, weights
 from models.registry import ModelCard
 from models.weights import MANIFEST, Manifest
 from tasks.weights import Weights, WeightsError, hub
 from tasks.weights.hub import UNPINNED, DownloadError, Published, RemoteFile
-from tasks.weights.places import alone
 
 WORK = ".pulling"
 """Name of the hidden folder of what has not arrived completely."""
@@ -132,7 +133,7 @@ def _fetch_into(
 ) -> Fetched:
     """Fill the folder of a model, unless it is right already."""
     home = folder.parent / WORK / card.name
-    with alone(home.with_name(f"{card.name}.lock")):
+    with FileLock(home.with_name(f"{card.name}.lock")):
         if force:
             weights.forget(folder)
         if (manifest := _right(folder, card)) is not None:

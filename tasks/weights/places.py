@@ -1,13 +1,13 @@
 """Weights of models where a worker finds them: a local folder, or a bucket and a copy."""
 
-import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock
 
 from blocks.storage import Storage
 from models import registry, weights
@@ -158,7 +158,7 @@ class Weights:
         folder = self.copy_of(name, manifest.revision)
         if not _is_copy(folder, manifest):
             try:
-                with alone(folder.with_name(f".{manifest.revision}.lock")):
+                with FileLock(folder.with_name(f".{manifest.revision}.lock")):
                     # Whoever held the lock before may have made it.
                     if not _is_copy(folder, manifest):
                         self._copy(name, manifest, folder)
@@ -197,32 +197,6 @@ class Weights:
 def _is_copy(folder: Path, manifest: Manifest) -> bool:
     card = registry.card(manifest.name)
     return weights.read_manifest(folder) == manifest and not weights.problems(folder, card)
-
-
-@contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Hold a lock file, which is gone afterwards; processes that want it too wait.
-
-    The lock ends with the process that holds it, however that ends.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        with open(path, "a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if _is_at(path, file.fileno()):
-                try:
-                    yield
-                finally:
-                    path.unlink()
-                return
-
-
-def _is_at(path: Path, descriptor: int) -> bool:
-    """Whether an open file still is the one of that name: who held it before removed it."""
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
 
 
 def _cache() -> Path:

@@ -56,7 +56,7 @@ def test_a_repository_arrives_whole_with_its_manifest(
     assert [done for done, _ in steps] == sorted(done for done, _ in steps)
     # Nothing else is left, and nothing has to be read again.
     assert names(tmp_path) == {"toy"}
-    assert list((tmp_path / fetch.WORK).iterdir()) == []
+    assert [path.name for path in (tmp_path / fetch.WORK).iterdir()] == ["toy.lock"]
     assert set(json.loads((tmp_path / "toy" / weights.SEEN).read_text())) == set(CONTENT)
 
 

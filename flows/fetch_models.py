@@ -20,9 +20,9 @@ from flows.build_dataset_params import BuildDatasetParams
 from flows.cli import FlowParams, UsageError
 from models import registry, trust
 from models.registry import CARDS, ModelCard
+from tasks.web import DownloadError, UnreachableError
 from tasks.weights import Weights, WeightsError, default_address, fetch, hub
 from tasks.weights.fetch import Advance, Fetched, FetchError, State
-from tasks.weights.hub import DownloadError, UnreachableError
 
 Profile = Literal["full", "offline", "stems", "embeddings", "all"]
 

@@ -18,8 +18,10 @@ from blocks.storage import Storage, StorageError
 from models import registry, weights
 from models.registry import ModelCard
 from models.weights import MANIFEST, Manifest
+from tasks.download import check_space, partial_path
+from tasks.web import DownloadError
 from tasks.weights import Weights, WeightsError, hub
-from tasks.weights.hub import UNPINNED, DownloadError, Published, RemoteFile
+from tasks.weights.hub import UNPINNED, Published, RemoteFile
 
 WORK = ".pulling"
 """Name of the hidden folder of what has not arrived completely."""
@@ -191,14 +193,15 @@ class _Transfer:
         """
         missing = [file for file in self._published.files if not self._take(file, folder)]
         started = sum(
-            path.stat().st_size for file in missing if (path := self._partial(file)).exists()
+            path.stat().st_size
+            for file in missing
+            if (path := partial_path(self._work / file.name)).exists()
         )
-        needed = self._total_bytes - self._done_bytes - started
-        free = shutil.disk_usage(self._work).free
-        if missing and needed > free:
-            raise StorageError(
-                f"{needed / 1e9:.1f} GB more are needed in {self._work.parents[2]}, where "
-                f"{free / 1e9:.1f} GB are free: make space, or choose another --models_dir."
+        if missing:
+            check_space(
+                self._work.parents[2],
+                self._total_bytes - self._done_bytes - started,
+                "make space, or choose another --models_dir",
             )
         return missing
 
@@ -210,31 +213,22 @@ class _Transfer:
         DownloadError
             If it cannot be had, or is not the published one.
         """
-        partial = self._partial(file)
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        started_bytes = partial.stat().st_size if partial.exists() else 0
-        self._count(started_bytes)
-        hub.download(file, partial, self._arrived)
-        if wrong := file.wrong(partial):
-            self._count(-partial.stat().st_size)
-            partial.unlink()
-            if started_bytes:
-                # What an earlier pull left may be at fault: a crash of the machine, a mirror.
-                self.bring(file)
-                return
-            raise DownloadError(
-                f"{file.name} of {file.repository} {wrong}: it is not the published one and was "
-                "removed; if the same happens again, a proxy or mirror on the way changes it."
-            )
-        os.replace(partial, self._work / file.name)
+        before_bytes = self._done_bytes
+
+        def progress(done_bytes: int, size_bytes: int | None) -> None:
+            self._done_bytes = before_bytes + done_bytes
+            self._advance(self._done_bytes, max(self._total_bytes, self._done_bytes))
+
+        self.fetched_bytes += hub.fetch(file, self._work / file.name, progress)
 
     def _take(self, file: RemoteFile, folder: Path) -> bool:
         """Whether a file is there: from an earlier pull, or in the folder to be replaced."""
         target, present = self._work / file.name, folder / file.name
-        if target.is_file() and file.wrong(target):
+        wrong = file.expected.wrong
+        if target.is_file() and wrong(target):
             target.unlink()
         if not target.is_file():
-            if not (file.is_verifiable and present.is_file()) or file.wrong(present):
+            if not file.expected.is_verifiable or not present.is_file() or wrong(present):
                 return False
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -242,19 +236,9 @@ class _Transfer:
             except OSError:
                 # Not every file system has links.
                 shutil.copyfile(present, target)
-        self._count(target.stat().st_size)
-        return True
-
-    def _partial(self, file: RemoteFile) -> Path:
-        return self._work / f"{file.name}.partial"
-
-    def _arrived(self, count: int) -> None:
-        self.fetched_bytes += max(count, 0)
-        self._count(count)
-
-    def _count(self, count: int) -> None:
-        self._done_bytes += count
+        self._done_bytes += target.stat().st_size
         self._advance(self._done_bytes, max(self._total_bytes, self._done_bytes))
+        return True
 
 
 def _upload(folder: Path, place: Weights, name: str, *, force: bool) -> int:

@@ -1,4 +1,4 @@
-"""Files of models as their sources publish them, and downloads that go on where they stopped.
+"""Files of models as their sources publish them.
 
 A source is a repository of the Hugging Face hub, or an address with files below it.
 ``huggingface_hub`` itself begins a file anew after a process that was killed, which
@@ -8,63 +8,58 @@ for gigabytes is not good enough; its addresses, tokens and environment variable
 
 import hashlib
 import os
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from models.registry import ModelCard, ModelFile
-from models.weights import sha256
-
-if TYPE_CHECKING:
-    import httpx
+from tasks.download import Expected, Progress, download
+from tasks.web import (
+    DownloadError,
+    RefusedError,
+    UnreachableError,
+    check_answer,
+    connect,
+    retried,
+)
 
 UNPINNED = "main"
 """Revision of a card that names no commit: whichever is the newest when it is fetched."""
 
-TRIES = 5
-"""How often in a row a transfer may bring nothing before it is given up."""
+REMEDY = (
+    "behind a proxy set HTTPS_PROXY, for a mirror of the hub HF_ENDPOINT, or pull on another "
+    "machine and copy the model's folder from there"
+)
 
-WAIT_SECONDS = 1.0
-"""Before the second try; each further wait is twice as long."""
-
-LONGEST_WAIT_SECONDS = 60.0
-"""However long a server asks to be left alone."""
-
-CONNECT_SECONDS = 10.0
-READ_SECONDS = 60.0
-
-CHUNK_BYTES = 2**18
-
-_TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
-
-Advance = Callable[[int], None]
-"""Called with bytes that arrived, or, negative, bytes that have to be fetched anew."""
-
-Result = TypeVar("Result")
+_CHUNK_BYTES = 2**18
 
 
-class DownloadError(Exception):
-    """A file that could not be had; the message is one sentence for people."""
-
-
-class UnreachableError(DownloadError):
-    """A host that does not answer.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitBlob(Expected):
+    """A file that git keeps, and names by its content.
 
     Attributes
     ----------
-    host
+    git_sha1
         Its name.
     """
 
-    def __init__(self, message: str, host: str) -> None:
-        super().__init__(message, host)
-        self.host = host
+    git_sha1: str
 
-    def __str__(self) -> str:
-        return str(self.args[0])
+    @property
+    def is_verifiable(self) -> bool:
+        """Always: git's name is a digest."""
+        return True
+
+    def wrong(self, path: Path) -> str | None:
+        """Return what is wrong with the content of `path`, a phrase; None if nothing is."""
+        if phrase := Expected.wrong(self, path):
+            return phrase
+        name = _git_sha1(path)
+        return None if name == self.git_sha1 else f"has git hash {name} instead of {self.git_sha1}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,39 +74,14 @@ class RemoteFile:
         Where it is.
     repository
         What it belongs to, for messages.
-    size_bytes
-        Its size; None where it is not published.
-    sha256
-        SHA-256 prefixes in hexadecimal that it has to match, all of them.
-    git_sha1
-        Name that git gives the content; None where it is not published.
+    expected
+        What it has to be.
     """
 
     name: str
     url: str
     repository: str
-    size_bytes: int | None = None
-    sha256: tuple[str, ...] = ()
-    git_sha1: str | None = None
-
-    @property
-    def is_verifiable(self) -> bool:
-        """Whether a digest of it is published."""
-        return bool(self.sha256 or self.git_sha1)
-
-    def wrong(self, path: Path) -> str | None:
-        """What is wrong with the content of `path`, a phrase; None if nothing is."""
-        size = path.stat().st_size
-        if self.size_bytes is not None and size != self.size_bytes:
-            return f"has {size:,} bytes instead of {self.size_bytes:,}"
-        if self.sha256:
-            found = sha256(path)
-            for digest in self.sha256:
-                if not found.startswith(digest):
-                    return f"has SHA-256 {found[: len(digest)]} instead of {digest}"
-        if self.git_sha1 and (name := _git_sha1(path)) != self.git_sha1:
-            return f"has git hash {name} instead of {self.git_sha1}"
-        return None
+    expected: Expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +94,7 @@ class Published:
     @property
     def size_bytes(self) -> int | None:
         """Size of the files together; None if that of one is not published."""
-        sizes = [file.size_bytes for file in self.files]
+        sizes = [file.expected.size_bytes for file in self.files]
         return None if None in sizes else sum(size or 0 for size in sizes)
 
 
@@ -160,8 +130,9 @@ def published(card: ModelCard) -> Published:
                     file.name,
                     f"{card.source}/{quote(file.name)}",
                     card.source,
-                    file.size_bytes,
-                    (file.sha256,) if file.sha256 else (),
+                    Expected(
+                        size_bytes=file.size_bytes, sha256=(file.sha256,) if file.sha256 else ()
+                    ),
                 )
                 for file in card.files
             ),
@@ -174,23 +145,26 @@ def published(card: ModelCard) -> Published:
     )
 
 
-def download(file: RemoteFile, partial: Path, advance: Advance) -> None:
-    """Fetch the rest of a file into `partial`, which keeps what arrived whatever happens.
-
-    The content is not verified.
+def fetch(file: RemoteFile, path: Path, progress: Progress) -> int:
+    """Fetch a file, or the rest of it; returns the bytes that came over the network.
 
     Raises
     ------
     DownloadError
-        If the source cannot be reached or does not give the file away.
+        If the source cannot be reached, does not give the file away, or has another one.
+    StorageError
+        If there is no space for it.
     OSError
-        If `partial` cannot be written.
+        If `path` cannot be written.
     """
-    with _client() as client:
-        _retried(
+    with _explained(file.repository, file.name):
+        return download(
             file.url,
-            lambda: _continue(client, file, partial, advance),
-            lambda: _size(partial),
+            path,
+            name=f"{file.name} of {file.repository}",
+            expected=file.expected,
+            headers=_credentials() if file.url.startswith(f"{endpoint()}/") else None,
+            progress=progress,
         )
 
 
@@ -206,7 +180,7 @@ def _repository(card: ModelCard) -> Mapping[str, Any]:
 
     def ask() -> Mapping[str, Any]:
         response = client.get(url, headers=_credentials())
-        _check(response, card.source, f"revision {card.revision}")
+        check_answer(response, card.source)
         try:
             answer: dict[str, Any] = response.json()
             if isinstance(answer["sha"], str):
@@ -218,8 +192,8 @@ def _repository(card: ModelCard) -> Mapping[str, Any]:
             "proxy may answer in its place."
         )
 
-    with _client() as client:
-        return _retried(url, ask, lambda: 0)
+    with connect() as client, _explained(card.source, f"revision {card.revision}"):
+        return retried(url, ask)
 
 
 def _remote_file(
@@ -240,140 +214,47 @@ def _remote_file(
             f"{file.name} of {card.source} has another size or SHA-256 at revision "
             f"{revision[:8]} than was published: {endpoint()} does not serve the real one."
         )
-    return RemoteFile(
-        file.name,
-        f"{endpoint()}/{card.source}/resolve/{revision}/{quote(file.name)}",
-        card.source,
-        sizes[0] if sizes else None,
-        digests,
-        # Of a large file, git holds only a pointer.
-        None if lfs else entry.get("blobId"),
-    )
+    size_bytes = sizes[0] if sizes else None
+    # Of a large file, git holds only a pointer.
+    if not lfs and (name := entry.get("blobId")):
+        expected: Expected = GitBlob(size_bytes=size_bytes, sha256=digests, git_sha1=name)
+    else:
+        expected = Expected(size_bytes=size_bytes, sha256=digests)
+    url = f"{endpoint()}/{card.source}/resolve/{revision}/{quote(file.name)}"
+    return RemoteFile(file.name, url, card.source, expected)
 
 
-def _continue(client: "httpx.Client", file: RemoteFile, partial: Path, advance: Advance) -> None:
-    """One request for what `partial` lacks of a file."""
-    have = _size(partial)
-    if have and have == file.size_bytes:
-        return
-    headers = {"Accept-Encoding": "identity"}
-    if have:
-        headers["Range"] = f"bytes={have}-"
-    if file.url.startswith(f"{endpoint()}/"):
-        headers |= _credentials()
-    with client.stream("GET", file.url, headers=headers) as response:
-        if response.status_code == 416:
-            # Nothing comes after what is there: it is whole, or more than the whole.
-            total = response.headers.get("Content-Range", "").rpartition("/")[2]
-            if total == str(have):
-                return
-            partial.unlink()
-            advance(-have)
-            raise _TryAgainError("the file changed while it was fetched")
-        _check(response, file.repository, file.name)
-        start = response.headers.get("Content-Range", "bytes 0-").partition("-")[0]
-        goes_on = response.status_code == 206 and start == f"bytes {have}"
-        if have and not goes_on:
-            advance(-have)
-        with open(partial, "ab" if goes_on else "wb") as sink:
-            # Without a size of its own, each is written as it arrives: a break loses nothing.
-            for chunk in response.iter_raw():
-                sink.write(chunk)
-                advance(len(chunk))
-    if file.size_bytes is not None and _size(partial) < file.size_bytes:
-        raise _TryAgainError("the connection was closed early")
+@contextmanager
+def _explained(repository: str, what: str) -> Iterator[None]:
+    """Say what can be done about an answer inside the block that is none."""
+    try:
+        yield
+    except UnreachableError as error:
+        raise UnreachableError(error.host, error.reason, REMEDY) from error
+    except RefusedError as error:
+        raise DownloadError(_refusal(error, repository, what)) from error
 
 
-class _TryAgainError(Exception):
-    """What may go better at another time."""
-
-    def __init__(self, reason: str, wait_seconds: float = 0.0) -> None:
-        super().__init__(reason)
-        self.wait_seconds = wait_seconds
-
-
-def _retried(url: str, request: Callable[[], Result], progress: Callable[[], int]) -> Result:
-    """Result of a request, which is repeated while the network or the server fails.
-
-    Parameters
-    ----------
-    url
-        What is asked for.
-    request
-        The request.
-    progress
-        How far it has come: whenever that grew, the count of tries begins anew.
-
-    Raises
-    ------
-    UnreachableError
-        When the tries are used up.
-    """
-    import httpx
-
-    failures = 0
-    while True:
-        before, wait_seconds = progress(), 0.0
-        try:
-            return request()
-        except _TryAgainError as error:
-            reason, wait_seconds = str(error), error.wait_seconds
-        except (httpx.RequestError, httpx.InvalidURL) as error:
-            reason = str(error) or type(error).__name__
-        failures = 1 if progress() > before else failures + 1
-        if failures == TRIES:
-            break
-        backoff = WAIT_SECONDS * 2 ** (failures - 1)
-        time.sleep(min(max(backoff, wait_seconds), LONGEST_WAIT_SECONDS))
-    name = urlsplit(url).hostname or url
-    raise UnreachableError(
-        f"{name} cannot be reached ({reason}): behind a proxy set HTTPS_PROXY, for a mirror of "
-        "the hub HF_ENDPOINT, or pull on another machine and copy the model's folder from there; "
-        "what was fetched is kept, and the same command goes on from it.",
-        name,
-    )
-
-
-def _check(response: "httpx.Response", repository: str, what: str) -> None:
-    """Make sure that a request was answered with what it asked for."""
-    status, code = response.status_code, response.headers.get("X-Error-Code")
-    if response.is_success:
-        return
-    if status in _TRANSIENT:
-        try:
-            wait = float(response.headers.get("Retry-After", 0))
-        except ValueError:
-            wait = 0.0
-        raise _TryAgainError(f"status {status}", wait)
+def _refusal(error: RefusedError, repository: str, what: str) -> str:
+    code = error.headers.get("x-error-code")
     if code == "GatedRepo":
-        raise DownloadError(
+        return (
             f"{repository} is given only to those who accepted its terms: do so on "
             f"{endpoint()}/{repository}, and set HF_TOKEN to a token of that account."
         )
     if code == "RepoNotFound":
-        raise DownloadError(
+        return (
             f"{endpoint()} has no repository {repository}, or keeps it private: if it does, "
             "set HF_TOKEN to a token of an account that may read it."
         )
-    if status in (401, 403):
-        raise DownloadError(
-            f"{repository} refuses {what} (status {status}): set HF_TOKEN to a token that is "
+    if error.status in (401, 403):
+        return (
+            f"{repository} refuses {what} (status {error.status}): set HF_TOKEN to a token that is "
             "valid and may read it."
         )
-    raise DownloadError(
-        f"{repository} has no {what} (status {status}): it was removed or renamed there, so a "
-        "newer version of Songmill, or a copy from another machine, is needed."
-    )
-
-
-def _client() -> "httpx.Client":
-    import httpx
-
-    # On a redirect to another host, the store of large files, httpx leaves the token out.
-    return httpx.Client(
-        follow_redirects=True,
-        timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
-        headers={"User-Agent": "songmill"},
+    return (
+        f"{repository} has no {what} (status {error.status}): it was removed or renamed there, so "
+        "a newer version of Songmill, or a copy from another machine, is needed."
     )
 
 
@@ -387,10 +268,6 @@ def _credentials() -> dict[str, str]:
 def _git_sha1(path: Path) -> str:
     digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
     with open(path, "rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
+        while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0

@@ -21,6 +21,7 @@ from flows.cli import UsageError
 from flows.fetch_models import PROFILES, FetchModelsParams, licence, needed, table, wanted
 from models.registry import CARDS, ModelCard, ModelFile
 from models.tiny.write import write
+from tasks import web
 from tasks.weights import Weights, fetch, hub
 from tasks.weights.fetch import FetchError
 from tests.flows.test_imports import HEAVY, loaded_by
@@ -35,7 +36,7 @@ COLUMNS = "| Model | What it does | Size | Licence of the weights | From | Profi
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    monkeypatch.setattr(hub, "WAIT_SECONDS", 0.001)
+    monkeypatch.setattr(web, "WAIT_SECONDS", 0.001)
     with hub_server() as state:
         state.repositories["owner/toy"] = Repository(CONTENT, large=("model.bin",))
         state.repositories["owner/gated"] = Repository(CONTENT, gated=True)

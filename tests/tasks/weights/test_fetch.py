@@ -127,10 +127,10 @@ def test_a_full_disk_is_known_before(
 def test_a_disk_that_fills_up_is_one_sentence(
     server: HubServer, toy: ModelCard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    def full(*arguments: object) -> None:
+    def full(*arguments: object, **named: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(hub, "_continue", full)
+    monkeypatch.setattr(hub, "download", full)
     with pytest.raises(StorageError, match=r"No space is left for toy .* run the same command"):
         pull("toy", tmp_path)
 

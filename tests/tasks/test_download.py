@@ -218,7 +218,7 @@ def test_another_part_than_was_asked_for_is_not_used(server: HubServer, tmp_path
     server.headers["corpus.zip"] = {"ETag": '"1"'}
     server.cuts["corpus.zip"] = [50_000]
     server.skips_bytes = 10
-    get(server, tmp_path)
+    assert get(server, tmp_path) == 250_000
     assert has_only_the_file(tmp_path)
 
 

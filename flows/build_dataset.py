@@ -24,6 +24,7 @@ from tasks.song.assemble import assemble
 from tasks.song.dataset import Paths
 from tasks.song.discover import Discovery
 from tasks.song.merge_shards import ShardError, merge_shards
+from tasks.weights import ModelError
 
 VOCALS_PLACE = "vocals-place"
 """File of a checkpoint folder that says where the vocals of its rows lie."""
@@ -70,15 +71,18 @@ def check(params: BuildDatasetParams) -> None:
     """
     if params.audio_dir is None:
         raise UsageError("--audio_dir is needed: the folder with the songs.")
-    if params.checkpoint and not Path(params.checkpoint).is_file():
+    own = params.checkpoint
+    if own and Storage(own).is_local and not Path(own).exists():
         raise UsageError(
-            f"--separator {params.checkpoint} is neither demucs, htdemucs_ft, htdemucs_6s, "
-            "mdx_extra, offline nor the file of a checkpoint."
+            f"--separator {own} is neither demucs, htdemucs_ft, htdemucs_6s, mdx_extra, offline "
+            "nor the folder of a trained model or the file of a checkpoint."
         )
     try:
         stages = params.stages()
     except ValueError as error:
         raise UsageError(f"{error}.") from error
+    except ModelError as error:
+        raise UsageError(f"--separator {error}") from error
     if Storage(params.audio_dir).is_local and not Path(params.audio_dir).is_dir():
         raise UsageError(f"{params.audio_dir} is not a folder: --audio_dir names one with songs.")
     audio_dir, folder = Path(params.audio_dir).resolve(), params.paths.folder.resolve()

@@ -2,14 +2,14 @@
 
 import os
 from pathlib import Path
-from typing import ClassVar, Literal, Self, get_args
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from blocks.storage import Storage
 from flows.compute_params import CHECKPOINTS, COMPUTE, FILES, Group, ModelParams
 from models.llm import LlmSettings
-from models.weights import sha256
+from models.protocols import SEPARATION
 from tasks.embed.clap import ClapConfig
 from tasks.embed.clap_text import ClapTextConfig
 from tasks.embed.ecapa import EcapaConfig
@@ -27,10 +27,11 @@ from tasks.song.pitch import PitchConfig
 from tasks.song.probe import ProbeConfig
 from tasks.song.prompts import PromptsConfig
 from tasks.song.sections import SectionsConfig
-from tasks.song.separate import SeparateConfig, Separator
+from tasks.song.separate import SEPARATORS, SeparateConfig
 from tasks.song.singing import SingingConfig
 from tasks.song.transcribe import TranscribeConfig
 from tasks.step import Tools
+from tasks.weights import Weights
 
 _METADATA: Group = {"group": "Metadata"}
 _SHARDS: Group = {"group": "Sharding over machines"}
@@ -105,7 +106,8 @@ class BuildDatasetParams(ModelParams):
     separator: str | None = Field(
         None,
         description="demucs (htdemucs), htdemucs_ft, htdemucs_6s, mdx_extra, offline (without "
-        "weights) or the path of a Demucs checkpoint (default: by the profile).",
+        "weights), the folder of a trained model or the path of a Demucs checkpoint (default: by "
+        "the profile).",
         json_schema_extra=COMPUTE,
     )
     estimate_time: bool = Field(
@@ -214,9 +216,21 @@ class BuildDatasetParams(ModelParams):
         return LlmSettings(cache, self.llm_concurrency, self.llm_budget_usd)
 
     @property
+    def weights(self) -> Weights:
+        """Where the weights of models lie, the user's own separator among them.
+
+        Raises
+        ------
+        ModelError
+            If the separator is no model.
+        """
+        weights = super().weights
+        return weights.with_own(self.checkpoint, SEPARATION)[0] if self.checkpoint else weights
+
+    @property
     def checkpoint(self) -> str | None:
-        """Path of the user's own separator, if that is what was asked for."""
-        known = {*get_args(Separator), *SEPARATOR_ALIASES}
+        """Address of the user's own separator, if that is what was asked for."""
+        known = {*SEPARATORS, *SEPARATOR_ALIASES}
         return self.separator if self.separator and self.separator not in known else None
 
     def tools(self) -> Tools:
@@ -229,7 +243,6 @@ class BuildDatasetParams(ModelParams):
             batch_size=self.batch_size,
             llm=self.llm_settings,
             weights=self.weights,
-            checkpoint=self.checkpoint,
         )
 
     def stages(self) -> list[Stage]:
@@ -290,11 +303,11 @@ class BuildDatasetParams(ModelParams):
 
     def _separate(self) -> SeparateConfig:
         if self.checkpoint:
-            # Known by its content: the same file elsewhere is the same separator.
-            digest = sha256(Path(self.checkpoint))
-            return SeparateConfig(separator="checkpoint", checkpoint_sha256=digest)
+            # Known by its content: the same model elsewhere is the same separator.
+            _, name = super().weights.with_own(self.checkpoint, SEPARATION)
+            return SeparateConfig(separator=name)
         name = self.separator or ("demucs" if self.profile == "full" else "offline")
-        return SeparateConfig.model_validate({"separator": SEPARATOR_ALIASES.get(name, name)})
+        return SeparateConfig(separator=SEPARATOR_ALIASES.get(name, name))
 
     def _pitch(self) -> PitchConfig:
         if self.pitch.method != "crepe" or self.pitch.crepe_model != "auto":

@@ -16,17 +16,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from blocks.storage import Storage
-from models import registry
+from models import adapters, registry
 from models.llm import LlmSettings
+from models.protocols import Adapter, Task
 from tasks import audio
 from tasks.track import Samples, Track, TrackError
-from tasks.weights import Weights, default_address
+from tasks.weights import ModelError, Weights, default_address
 
 
 def column(name: str, type_: pa.DataType, description: str, unit: str | None = None) -> pa.Field:
@@ -65,6 +66,10 @@ class StepConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    def keyed(self) -> dict[str, Any]:
+        """What enters the keys, as JSON values; overridden where a field is no more."""
+        return self.model_dump(mode="json")
+
 
 @dataclass(frozen=True)
 class Tools:
@@ -84,8 +89,6 @@ class Tools:
         How language models are reached, if they may be.
     weights
         Where the weights of models lie.
-    checkpoint
-        Path of a user's own separator, if there is one.
     """
 
     source: Storage
@@ -94,7 +97,6 @@ class Tools:
     batch_size: int | None = None
     llm: LlmSettings | None = None
     weights: Weights = field(default_factory=lambda: Weights(default_address()))
-    checkpoint: str | None = None
 
     def mix(self, track: Track, rate_hz: int) -> Samples:
         """Mono mix of a track, shape ``(samples,)``, at `rate_hz`."""
@@ -113,10 +115,34 @@ class Tools:
         """Mono signal of a stored artifact, shape ``(samples,)``, at `rate_hz`."""
         return audio.load(self.artifacts, path, rate_hz=rate_hz, channels=1)[0]
 
-    def model(self, name: str) -> Any:
-        """Adapter of a registered model, loaded once per worker process."""
-        folder = self.weights.folder(name) if registry.card(name).files else None
-        return registry.load(name, self.device, folder)
+    def model(self, name: str, task: Task[Adapter]) -> Adapter:
+        """Adapter of a model, registered or of the user's own; loaded once per worker process.
+
+        Parameters
+        ----------
+        name
+            Of the model.
+        task
+            What it is wanted for; of :mod:`models.protocols`.
+
+        Raises
+        ------
+        ModelError
+            If it is a model of another task, or one of the user's own that cannot be loaded.
+        """
+        card = self.weights.card(name)
+        if card.task != task.name:
+            raise ModelError(f"{name} is a model of {card.task}, not of {task.name}.")
+        place = self.weights.folder(name) if card.files else None
+        try:
+            adapter = adapters.load(card, self.device, place)
+        except ValueError as error:
+            if name not in self.weights.trained:
+                raise
+            raise ModelError(f"{name} cannot be used: {error}.") from error
+        if not isinstance(adapter, task.protocol):
+            raise ModelError(f"{name} lacks what a model of {task.name} needs: {card.adapter}.")
+        return cast("Adapter", adapter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +285,7 @@ class Step:
         inputs = {
             "step": self.name,
             "version": self.version,
-            "config": config.model_dump(mode="json"),
+            "config": config.keyed(),
             "models": [
                 [name, revisions.get(name) or registry.card(name).revision]
                 for name in sorted(self.models(config))

@@ -1,10 +1,8 @@
 """What every registered step, configuration and model keeps, proven on real audio."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from pydantic import ValidationError
 from blocks.storage import Storage
 from examples.songs import make_song, write_song
 from flows.build_dataset_params import BuildDatasetParams
-from models import registry, trust
+from models import registry
 from models.tiny.write import write
 from tasks.engine import batch
 from tasks.engine.plan import Plan, Stage, fetched_models, plan
@@ -271,26 +269,6 @@ def test_a_configuration_is_frozen_documented_and_knows_its_keys(stage: Stage):
         with pytest.raises(ValidationError):
             setattr(config, name, getattr(config, name))
     assert type(config).model_validate_json(config.model_dump_json()) == config
-
-
-@pytest.mark.parametrize("name", registry.CARDS)
-def test_every_registered_model_loads_from_its_package_or_its_folder(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    card = registry.card(name)
-    assert (card.name, bool(card.licence), bool(card.library)) == (name, True, True)
-    kind, _, package = card.source.partition(" ")
-    if kind == "package":
-        assert card.revision == f"{package}-{version(package)}"
-    folder = None
-    if card.files:
-        folder = write(tmp_path, name)
-        assert Weights(str(tmp_path)).problems(name) == []
-        assert {file.name for file in card.files} <= set(os.listdir(folder))
-    if card.custom_code:
-        monkeypatch.setenv(trust.VARIABLE, name)
-    adapter = registry.load(name, "cpu", folder)
-    assert adapter is registry.load(name, "cpu", folder), "once per process"
 
 
 def test_a_model_that_is_not_registered_is_named():

@@ -1,13 +1,12 @@
 """One tiny model into its folder, with its manifest."""
 
-import hashlib
 import shutil
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
 from models.registry import ModelCard, card
-from models.weights import MANIFEST, read_manifest, write_manifest
+from models.weights import digest_of, read_manifest, write_manifest
 
 LICENCE = "CC0-1.0"
 """Of tiny models, whose parameters are random numbers."""
@@ -15,14 +14,15 @@ LICENCE = "CC0-1.0"
 Writer = Callable[[ModelCard, Path], None]
 
 _WRITERS = {
-    "separation": "models.tiny.demucs",
-    "transcription": "models.tiny.whisper",
-    "audio-text-embedding": "models.tiny.clap",
-    "voice-embedding": "models.tiny.ecapa",
-    "codec": "models.tiny.encodec",
-    "music-embedding": "models.tiny.music_encoders",
+    "models.demucs:load": "models.tiny.demucs",
+    "models.whisper:load": "models.tiny.whisper",
+    "models.clap:load": "models.tiny.clap",
+    "models.ecapa:load": "models.tiny.ecapa",
+    "models.encodec:load": "models.tiny.encodec",
+    "models.muq:load": "models.tiny.music_encoders",
+    "models.mert:load": "models.tiny.music_encoders",
 }
-"""Module that writes the models of a task: its ``write(card, folder)`` makes the files."""
+"""Module that writes the models of an adapter: its ``write(card, folder)`` makes the files."""
 
 
 def write(models_dir: Path, name: str) -> Path:
@@ -35,20 +35,24 @@ def write(models_dir: Path, name: str) -> Path:
     ------
     FileExistsError
         If weights that are no tiny ones lie there.
+    ValueError
+        If nothing writes models of its adapter.
     """
     model_card = card(name)
+    if model_card.adapter not in _WRITERS:
+        raise ValueError(
+            f"{name}: nothing writes tiny models of {model_card.adapter}; name a writer in "
+            "models/tiny/write.py."
+        )
     folder = models_dir / name
     manifest = read_manifest(folder)
     if folder.exists() and (manifest is None or not manifest.revision.startswith("tiny-")):
         raise FileExistsError(f"{folder} holds something else than a tiny model; it stays")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    writer: Writer = import_module(_WRITERS[model_card.task]).write
+    writer: Writer = import_module(_WRITERS[model_card.adapter]).write
     writer(model_card, folder)
     written = write_manifest(folder, model_card, revision="", licence=LICENCE)
-    digest = hashlib.sha256()
-    for file, record in sorted(written.files.items()):
-        digest.update(f"{file} {record.sha256}\n".encode())
-    (folder / MANIFEST).unlink()
-    write_manifest(folder, model_card, revision=f"tiny-{digest.hexdigest()[:12]}", licence=LICENCE)
+    revision = f"tiny-{digest_of(written.files)[:12]}"
+    write_manifest(folder, model_card, revision=revision, licence=LICENCE)
     return folder

@@ -44,9 +44,10 @@ class Stage:
 
 
 def fetched_models(stages: Iterable[Stage]) -> list[str]:
-    """Models of the stages whose weights no package brings."""
+    """Models of the stages whose weights no package brings, the user's own among them."""
     names = {name for stage in stages for name in stage.step.models(stage.config)}
-    return sorted(name for name in names if registry.card(name).files)
+    packaged = {name for name, card in registry.CARDS.items() if not card.files}
+    return sorted(names - packaged)
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from models import registry
 from tasks.engine.plan import Plan, Stage
 from tasks.engine.results import Entry
 from tasks.weights import Weights
@@ -58,7 +57,7 @@ def _entries(plan: Plan, stage: Stage) -> list[Entry]:
 
 
 def _model(name: str, weights: Weights) -> dict[str, str]:
-    card = registry.card(name)
+    card = weights.card(name)
     present = weights.manifest(name) if card.files else None
     return {
         "name": card.name,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from models import registry
+from models import adapters, registry
 from tasks.song import lrc
 from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column, per_track
 
@@ -299,7 +299,7 @@ def _language(lyrics: lrc.Lyrics) -> str | None:
 
 
 def _languages(text: str) -> list[tuple[str, float]]:
-    ranked: list[tuple[str, float]] = registry.load("py3langid").languages(text)
+    ranked: list[tuple[str, float]] = adapters.load(registry.card("py3langid")).languages(text)
     return ranked
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from blocks.storage import Storage
+from models.protocols import CODEC
 from tasks.corpora.song import PreparedSong
 from tasks.dataset.split import SPLITS, Split, split
 from tasks.engine import provenance
@@ -149,7 +150,7 @@ def _write_pages(
     from models.encodec import Encoded as Codes
 
     pairs = _pairs_of(made, {example.row["song_id"] for example in summary.examples})
-    codec = tools.model(summary.encoding.codec)
+    codec = tools.model(summary.encoding.codec, CODEC)
     page = report.render(
         summary,
         failures,

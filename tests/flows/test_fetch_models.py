@@ -19,7 +19,7 @@ from flows import cli, fetch_models
 from flows.build_dataset_params import BuildDatasetParams
 from flows.cli import UsageError
 from flows.fetch_models import PROFILES, FetchModelsParams, licence, needed, table, wanted
-from models.registry import CARDS, ModelCard, ModelFile
+from models.registry import CARDS, HubSource, ModelCard, ModelFile, UrlSource
 from models.tiny.write import write
 from tasks import web
 from tasks.weights import Weights, fetch, hub
@@ -56,14 +56,15 @@ def toys(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> list[ModelCard]:
         ("gated", "owner/gated", ("config.json", "model.bin"), False),
     ]:
         pinned = server.repositories.get(source)
+        revision = pinned.commit if pinned else "0123abcd"
         card = ModelCard(
             name=name,
             task="codec",
             library="none",
             adapter="none:none",
-            revision=pinned.commit if pinned else "0123abcd",
+            revision=revision,
             licence="MIT",
-            source=source,
+            sources=(HubSource(source, revision) if pinned else UrlSource(source),),
             files=tuple(ModelFile(file) for file in files),
             custom_code=code,
         )
@@ -89,7 +90,7 @@ def start(cards: Sequence[ModelCard], *arguments: str) -> subprocess.Popen[str]:
     code = f"""if True:
         import runpy, sys
         from models import registry
-        from models.registry import ModelCard, ModelFile
+        from models.registry import HubSource, ModelCard, ModelFile, UrlSource
 
         registry.CARDS.update({{card.name: card for card in {list(cards)!r}}})
         sys.argv[0] = "flows/fetch_models.py"

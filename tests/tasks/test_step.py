@@ -125,6 +125,26 @@ def test_a_key_contains_the_revision_of_the_models(monkeypatch: pytest.MonkeyPat
     assert key_of(step, TRACK, Config(), UPSTREAM) != before
 
 
+def test_a_field_that_is_no_more_stays_in_the_keys():
+    class Before(Config):
+        """With a field."""
+
+        gone: str | None = None
+
+    class Now(Config):
+        """Without it."""
+
+        def keyed(self):
+            return {**super().keyed(), "gone": None}
+
+    assert key_of(make_step(config=Now), TRACK, Now(), UPSTREAM) == key_of(
+        make_step(config=Before), TRACK, Before(), UPSTREAM
+    )
+    assert key_of(make_step(config=Now), TRACK, Now(), UPSTREAM) != key_of(
+        make_step(), TRACK, Config(), UPSTREAM
+    )
+
+
 @given(st.dictionaries(st.text(), st.text(), max_size=3), st.text(), st.randoms())
 def test_keys_are_the_same_in_every_process(metadata, method, random):
     items = list(metadata.items())

@@ -173,9 +173,9 @@ def test_no_system_program_is_needed(tmp_path):
         "import shutil\n"
         "assert shutil.which('espeak-ng') is shutil.which('espeak') is shutil.which('ffmpeg')"
         " is None\n"
-        "from models import registry\n"
-        "print(registry.load('espeak-ng').speak('dom', 'pl'))\n"
-        "print(registry.load('gruut').speak('casa', 'es-es'))\n"
+        "from models import adapters, registry\n"
+        "print(adapters.load(registry.card('espeak-ng')).speak('dom', 'pl'))\n"
+        "print(adapters.load(registry.card('gruut')).speak('casa', 'es-es'))\n"
     )
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("PHONEMIZER")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from models.registry import ModelCard, ModelFile
+from models.registry import HubSource, ModelCard, ModelFile
 from models.weights import MANIFEST
 from tasks import web
 from tasks.web import DownloadError, UnreachableError
@@ -55,7 +55,7 @@ def test_a_pull_that_was_killed_goes_on_without_fetching_twice(
     code = f"""if True:
         import sys
         from models import registry
-        from models.registry import ModelCard, ModelFile
+        from models.registry import HubSource, ModelCard, ModelFile
         from tasks.weights import fetch
         from tasks.weights import Weights
 
@@ -257,7 +257,7 @@ def test_what_the_source_does_not_have_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ):
-    changed(monkeypatch, toy, source="owner/other")
+    changed(monkeypatch, toy, sources=(HubSource("owner/other", toy.revision),))
     with pytest.raises(DownloadError, match="no repository owner/other"):
         pull("toy", tmp_path)
     changed(monkeypatch, toy, revision="0" * 40)

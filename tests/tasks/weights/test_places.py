@@ -15,12 +15,13 @@ import pytest
 from filelock import FileLock
 
 from blocks.storage import Storage
-from models import registry, trust, weights
-from models.registry import CARDS, ModelCard, ModelFile
+from models import registry, trained, trust, weights
+from models.protocols import CODEC, TASKS
+from models.registry import CARDS, HubSource, ModelCard, ModelFile
 from models.tiny.write import write
-from models.weights import MANIFEST
+from models.weights import FIT, MANIFEST
 from tasks.step import Tools
-from tasks.weights import Weights, WeightsError, default_address, fetch
+from tasks.weights import ModelError, Weights, WeightsError, default_address, fetch
 from tests.blocks.test_storage import bucket
 
 __all__ = ["bucket"]
@@ -39,7 +40,7 @@ def toy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModelCard:
         adapter="none:none",
         revision="r1",
         licence="MIT",
-        source="owner/toy",
+        sources=(HubSource("owner/toy", "r1"),),
         files=tuple(ModelFile(name) for name in CONTENT),
     )
     monkeypatch.setitem(CARDS, "toy", card)
@@ -169,8 +170,8 @@ def test_threads_that_need_a_model_at_once_copy_it_once(
         thread.join()
     assert found == [remote.copy_of("toy", "r1")] * 6
     assert sorted(name for name in read if not name.endswith(MANIFEST)) == [
-        "toy/config.json",
-        "toy/sub/model.bin",
+        "config.json",
+        "sub/model.bin",
     ]
     assert copies(remote) == [found[0]]
 
@@ -321,4 +322,39 @@ def test_with_everything_there_nothing_touches_the_network(
     tools = Tools(nowhere, nowhere, weights=Weights(str(tmp_path)))
 
     assert tools.weights.problems(name) == []
-    assert tools.model(name) is not None
+    assert tools.model(name, TASKS[CARDS[name].task]) is not None
+
+
+def test_a_trained_model_in_a_bucket_is_copied_and_verified(bucket: str, tmp_path: Path, toy):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "model.safetensors").write_bytes(b"weights")
+    fit = dict.fromkeys(FIT, "0")
+    said = {"task": "codec", "adapter": "models.encodec:load", "arguments": {}, "metrics": {}}
+    made = trained.write(tmp_path / "run", name="mine", licence="MIT", fit=fit, **said)
+    home, local = Storage(bucket).below("runs/mine"), Storage(str(tmp_path / "run"))
+    for name in local.files():
+        home.write_bytes(name, local.read_bytes(name))
+
+    place, name = Weights(str(tmp_path)).with_own(home.address, CODEC)
+    assert name == made.known_as == Weights(str(tmp_path)).with_own(local.address, CODEC)[1]
+    assert place.problems(name) == place.verify(name) == []
+    folder = place.folder(name)
+    assert trained.read(folder) == made
+    assert (folder / "model.safetensors").read_bytes() == b"weights"
+    assert folder == place.copy_of(name, made.revision)
+    assert place.manifest(name) == made
+
+    home.write_bytes("model.safetensors", b"Weights")
+    assert place.verify(name) == ["model.safetensors is damaged"]
+    shutil.rmtree(folder)
+    with pytest.raises(WeightsError, match=r"model\.safetensors is damaged; in s3://"):
+        place.folder(name)
+    home.write_bytes("model.safetensors", b"less")
+    with pytest.raises(ModelError, match="has 4 bytes instead of 7"):
+        Weights(str(tmp_path)).with_own(home.address, CODEC)
+
+
+def test_weights_travel_to_workers_with_what_they_know_of_own_models(tmp_path: Path):
+    place = Weights(str(tmp_path), {"mine-01234567": "runs/mine"})
+    assert pickle.loads(pickle.dumps(place)) == place
+    assert hash(place) == hash(Weights(str(tmp_path)))

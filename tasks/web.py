@@ -128,7 +128,7 @@ def retried(
     """
     import httpx
 
-    host, failures = urlsplit(url).hostname or url, 0
+    name, failures = host(url), 0
     while True:
         before, wait_seconds = progress(), 0.0
         try:
@@ -136,14 +136,19 @@ def retried(
         except TryAgainError as error:
             reason, wait_seconds = str(error), error.wait_seconds
         except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
-            raise UnreachableError(host, str(error)) from error
+            raise UnreachableError(name, str(error)) from error
         except httpx.RequestError as error:
             reason = str(error) or type(error).__name__
         failures = 1 if progress() > before else failures + 1
         if failures == TRIES:
-            raise UnreachableError(host, reason)
+            raise UnreachableError(name, reason)
         backoff = WAIT_SECONDS * 2 ** (failures - 1)
         time.sleep(min(max(backoff, wait_seconds), LONGEST_WAIT_SECONDS))
+
+
+def host(url: str) -> str:
+    """Name of the host of an address; of what is no address, all of it."""
+    return urlsplit(url).hostname or url
 
 
 def check_answer(response: "httpx.Response", name: str) -> None:

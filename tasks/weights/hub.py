@@ -1,6 +1,5 @@
-"""Files of models as their sources publish them.
+"""Files of models in repositories of the Hugging Face hub.
 
-A source is a repository of the Hugging Face hub, or an address with files below it.
 ``huggingface_hub`` itself begins a file anew after a process that was killed, which
 for gigabytes is not good enough; its addresses, tokens and environment variables
 (``HF_ENDPOINT``, ``HF_TOKEN``, ``HF_HUB_OFFLINE``) are those used here.
@@ -8,14 +7,14 @@ for gigabytes is not good enough; its addresses, tokens and environment variable
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from models.registry import ModelCard, ModelFile
+from models.registry import HubSource, ModelFile
 from tasks.download import Expected, Progress, download
 from tasks.web import (
     DownloadError,
@@ -25,9 +24,6 @@ from tasks.web import (
     connect,
     retried,
 )
-
-UNPINNED = "main"
-"""Revision of a card that names no commit: whichever is the newest when it is fetched."""
 
 REMEDY = (
     "behind a proxy set HTTPS_PROXY, for a mirror of the hub HF_ENDPOINT, or pull on another "
@@ -64,7 +60,7 @@ class GitBlob(Expected):
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """One file of a model at its source.
+    """One file of a model on the hub, or below an address.
 
     Attributes
     ----------
@@ -83,19 +79,27 @@ class RemoteFile:
     repository: str
     expected: Expected
 
+    def fetch(self, path: Path, progress: Progress) -> int:
+        """Fetch it, or the rest of it; returns the bytes that came over the network.
 
-@dataclass(frozen=True, slots=True)
-class Published:
-    """What a source has of a model: the exact revision, and its files."""
-
-    revision: str
-    files: tuple[RemoteFile, ...]
-
-    @property
-    def size_bytes(self) -> int | None:
-        """Size of the files together; None if that of one is not published."""
-        sizes = [file.expected.size_bytes for file in self.files]
-        return None if None in sizes else sum(size or 0 for size in sizes)
+        Raises
+        ------
+        DownloadError
+            If the source cannot be reached, does not give the file away, or has another one.
+        StorageError
+            If there is no space for it.
+        OSError
+            If `path` cannot be written.
+        """
+        with _explained(self.repository, self.name):
+            return download(
+                self.url,
+                path,
+                name=f"{self.name} of {self.repository}",
+                expected=self.expected,
+                headers=_credentials() if self.url.startswith(f"{endpoint()}/") else None,
+                progress=progress,
+            )
 
 
 def endpoint() -> str:
@@ -103,84 +107,34 @@ def endpoint() -> str:
     return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
 
 
-def is_on_hub(card: ModelCard) -> bool:
-    """Whether the files of a model are in a repository of the hub."""
-    return "://" not in card.source
-
-
-def host(card: ModelCard) -> str:
-    """Name of the host that has a model's files."""
-    address = endpoint() if is_on_hub(card) else card.source
-    return urlsplit(address).hostname or address
-
-
-def published(card: ModelCard) -> Published:
-    """What the source of a model has; the hub is asked, other sources are taken at their word.
+def published(source: HubSource, files: Sequence[ModelFile]) -> tuple[str, tuple[RemoteFile, ...]]:
+    """Ask the hub for a repository's files; returns the commit that they are of as well.
 
     Raises
     ------
     DownloadError
         If the hub cannot be reached, or has no such repository, revision or file.
     """
-    if not is_on_hub(card):
-        return Published(
-            card.revision,
-            tuple(
-                RemoteFile(
-                    file.name,
-                    f"{card.source}/{quote(file.name)}",
-                    card.source,
-                    Expected(
-                        size_bytes=file.size_bytes, sha256=(file.sha256,) if file.sha256 else ()
-                    ),
-                )
-                for file in card.files
-            ),
-        )
-    answer = _repository(card)
-    revision = str(answer["sha"])
+    answer = _repository(source)
+    commit = str(answer["sha"])
     entries = {entry["rfilename"]: entry for entry in answer.get("siblings", [])}
-    return Published(
-        revision, tuple(_remote_file(card, revision, entries, file) for file in card.files)
-    )
+    remote = tuple(_remote_file(source.repository, commit, entries, file) for file in files)
+    return commit, remote
 
 
-def fetch(file: RemoteFile, path: Path, progress: Progress) -> int:
-    """Fetch a file, or the rest of it; returns the bytes that came over the network.
-
-    Raises
-    ------
-    DownloadError
-        If the source cannot be reached, does not give the file away, or has another one.
-    StorageError
-        If there is no space for it.
-    OSError
-        If `path` cannot be written.
-    """
-    with _explained(file.repository, file.name):
-        return download(
-            file.url,
-            path,
-            name=f"{file.name} of {file.repository}",
-            expected=file.expected,
-            headers=_credentials() if file.url.startswith(f"{endpoint()}/") else None,
-            progress=progress,
-        )
-
-
-def _repository(card: ModelCard) -> Mapping[str, Any]:
-    """The hub's record of a repository at the card's revision."""
+def _repository(source: HubSource) -> Mapping[str, Any]:
+    """The hub's record of a repository at a revision."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         raise DownloadError(
             "HF_HUB_OFFLINE is set, so nothing is fetched from the hub: unset it, or copy the "
             "model's folder from a machine that has it."
         )
-    revision = quote(card.revision, safe="")
-    url = f"{endpoint()}/api/models/{card.source}/revision/{revision}?blobs=true"
+    revision = quote(source.revision, safe="")
+    url = f"{endpoint()}/api/models/{source.repository}/revision/{revision}?blobs=true"
 
     def ask() -> Mapping[str, Any]:
         response = client.get(url, headers=_credentials())
-        check_answer(response, card.source)
+        check_answer(response, source.repository)
         try:
             answer: dict[str, Any] = response.json()
             if isinstance(answer["sha"], str):
@@ -192,17 +146,17 @@ def _repository(card: ModelCard) -> Mapping[str, Any]:
             "proxy may answer in its place."
         )
 
-    with connect() as client, _explained(card.source, f"revision {card.revision}"):
+    with connect() as client, _explained(source.repository, f"revision {source.revision}"):
         return retried(url, ask)
 
 
 def _remote_file(
-    card: ModelCard, revision: str, entries: Mapping[str, Any], file: ModelFile
+    repository: str, revision: str, entries: Mapping[str, Any], file: ModelFile
 ) -> RemoteFile:
     entry = entries.get(file.name)
     if entry is None:
         raise DownloadError(
-            f"{card.source} has no {file.name} at revision {revision[:8]}: what it holds was "
+            f"{repository} has no {file.name} at revision {revision[:8]}: what it holds was "
             "changed since this version of Songmill was made, so a newer one is needed."
         )
     lfs = entry.get("lfs") or {}
@@ -211,7 +165,7 @@ def _remote_file(
     # Known before gigabytes arrive that would be refused.
     if len(set(sizes)) > 1 or not all(digests[-1].startswith(digest) for digest in digests):
         raise DownloadError(
-            f"{file.name} of {card.source} has another size or SHA-256 at revision "
+            f"{file.name} of {repository} has another size or SHA-256 at revision "
             f"{revision[:8]} than was published: {endpoint()} does not serve the real one."
         )
     size_bytes = sizes[0] if sizes else None
@@ -220,8 +174,8 @@ def _remote_file(
         expected: Expected = GitBlob(size_bytes=size_bytes, sha256=digests, git_sha1=name)
     else:
         expected = Expected(size_bytes=size_bytes, sha256=digests)
-    url = f"{endpoint()}/{card.source}/resolve/{revision}/{quote(file.name)}"
-    return RemoteFile(file.name, url, card.source, expected)
+    url = f"{endpoint()}/{repository}/resolve/{revision}/{quote(file.name)}"
+    return RemoteFile(file.name, url, repository, expected)
 
 
 @contextmanager

@@ -19,11 +19,12 @@ from flows import cli, fetch_models
 from flows.build_dataset_params import BuildDatasetParams
 from flows.cli import UsageError
 from flows.fetch_models import PROFILES, FetchModelsParams, licence, needed, table, wanted
-from models.registry import CARDS, HubSource, ModelCard, ModelFile, UrlSource
+from models.registry import CARDS, HubSource, ModelCard, ModelFile, Source, UrlSource
 from models.tiny.write import write
 from tasks import web
-from tasks.weights import Weights, fetch, hub
+from tasks.weights import Weights, fetch, sources
 from tasks.weights.fetch import FetchError
+from tasks.weights.sources import Offer
 from tests.flows.test_imports import HEAVY, loaded_by
 from tests.support.hub_server import HubServer, Repository, hub_server
 from tests.test_readme import table_under
@@ -160,13 +161,13 @@ def test_a_host_that_is_down_is_asked_once_and_named_once(
 ):
     monkeypatch.setenv("HF_ENDPOINT", "http://localhost:9")
     asked: list[str] = []
-    real = hub.published
+    real = sources._offer
 
-    def counting(card: ModelCard) -> hub.Published:
+    def counting(source: Source, card: ModelCard) -> Offer:
         asked.append(card.name)
-        return real(card)
+        return real(source, card)
 
-    monkeypatch.setattr(hub, "published", counting)
+    monkeypatch.setattr(sources, "_offer", counting)
     params = FetchModelsParams(
         action="pull", models=["toy", "gated", "plain"], models_dir=str(tmp_path)
     )

@@ -260,7 +260,7 @@ def test_what_the_source_does_not_have_is_one_sentence(
     changed(monkeypatch, toy, sources=(HubSource("owner/other", toy.revision),))
     with pytest.raises(DownloadError, match="no repository owner/other"):
         pull("toy", tmp_path)
-    changed(monkeypatch, toy, revision="0" * 40)
+    changed(monkeypatch, toy, sources=(HubSource(REPOSITORY, "0" * 40),))
     with pytest.raises(DownloadError, match="owner/toy has no revision 000"):
         pull("toy", tmp_path)
     changed(monkeypatch, toy, files=(ModelFile("gone.bin"),))

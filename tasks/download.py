@@ -98,7 +98,7 @@ def download(
     expected
         What it has to be.
     headers
-        Headers of the request, such as credentials; they are kept from other hosts.
+        Headers of the request; of these, Authorization is kept from hosts it redirects to.
     progress
         Told how far it has come.
 

@@ -1,14 +1,14 @@
 """Weights of models where a worker finds them: a local folder, or a bucket and a copy."""
 
-import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from blocks.storage import Storage
 from models import registry, weights
@@ -229,7 +229,7 @@ class Weights:
         card = self.card(name)
         if not _is_copy(folder, manifest, card):
             try:
-                with alone(folder.with_name(f".{manifest.revision}.lock")):
+                with FileLock(folder.with_name(f".{manifest.revision}.lock")):
                     # Whoever held the lock before may have made it.
                     if not _is_copy(folder, manifest, card):
                         self._copy(name, manifest, folder)
@@ -279,32 +279,6 @@ def _is_file(home: Storage) -> bool:
 
 def _is_copy(folder: Path, manifest: Manifest, card: ModelCard) -> bool:
     return weights.read_manifest(folder) == manifest and not weights.problems(folder, card)
-
-
-@contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Hold a lock file, which is gone afterwards; processes that want it too wait.
-
-    The lock ends with the process that holds it, however that ends.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        with open(path, "a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if _is_at(path, file.fileno()):
-                try:
-                    yield
-                finally:
-                    path.unlink()
-                return
-
-
-def _is_at(path: Path, descriptor: int) -> bool:
-    """Whether an open file still is the one of that name: who held it before removed it."""
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
 
 
 def _cache() -> Path:

@@ -11,7 +11,8 @@ import pytest
 from models import registry, weights
 from models.registry import HubSource, ModelCard, ModelFile, UrlSource
 from models.weights import MANIFEST
-from tasks.weights import Weights, fetch, hub
+from tasks import web
+from tasks.weights import Weights, fetch
 from tests.support.hub_server import HubServer, Repository, hub_server
 
 REPOSITORY = "owner/toy"
@@ -25,7 +26,7 @@ PLAIN = random.Random(2).randbytes(150_000)
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    monkeypatch.setattr(hub, "WAIT_SECONDS", 0.001)
+    monkeypatch.setattr(web, "WAIT_SECONDS", 0.001)
     for name in ("HF_TOKEN", "HF_HUB_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
     with hub_server() as state:

@@ -7,10 +7,12 @@ import pickle
 import shutil
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from blocks.storage import Storage
 from models import registry, trained, trust, weights
@@ -20,7 +22,6 @@ from models.tiny.write import write
 from models.weights import FIT, MANIFEST
 from tasks.step import Tools
 from tasks.weights import ModelError, Weights, WeightsError, default_address, fetch
-from tasks.weights.places import alone
 from tests.blocks.test_storage import bucket
 
 __all__ = ["bucket"]
@@ -67,9 +68,10 @@ def remote(local: Weights, bucket: str) -> Weights:
 
 
 def copies(place: Weights) -> list[Path]:
-    """Everything that this machine keeps of a bucket's model, half-made copies too."""
+    """All that this machine keeps of a bucket's model, half-made copies too, but not its locks."""
     home = place.copy_of("toy", "r1").parent
-    return sorted(path for path in home.iterdir()) if home.exists() else []
+    paths = home.iterdir() if home.exists() else ()
+    return sorted(path for path in paths if path.suffix != ".lock")
 
 
 def test_the_default_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -197,11 +199,36 @@ def test_processes_that_need_a_model_at_once_copy_it_once(remote: Weights, toy: 
     assert weights.problems(folder, toy) == []
 
 
-def test_a_lock_of_a_process_that_died_holds_nobody(tmp_path: Path):
-    (tmp_path / "lock").touch()
-    with alone(tmp_path / "lock"):
-        assert (tmp_path / "lock").exists()
-    assert not (tmp_path / "lock").exists()
+def hold_lock(path: Path, held: object) -> None:
+    with FileLock(path):
+        held.set()  # type: ignore[attr-defined]
+        time.sleep(600)
+
+
+def test_who_copies_holds_the_others_and_nobody_once_it_died(
+    remote: Weights, monkeypatch: pytest.MonkeyPatch
+):
+    spawn = multiprocessing.get_context("spawn")
+    held = spawn.Event()
+    lock = remote.copy_of("toy", "r1").with_name(".r1.lock")
+    holder = spawn.Process(target=hold_lock, args=(lock, held))
+    holder.start()
+    assert held.wait(60)
+    read = spied(monkeypatch)
+    found: list[Path] = []
+    waiting = threading.Thread(target=lambda: found.append(remote.folder("toy")))
+    waiting.start()
+    waiting.join(0.5)
+    # It has seen which model it is, and copies nothing yet.
+    assert (read, found) == ([f"toy/{MANIFEST}"], [])
+
+    holder.kill()
+    holder.join()
+    waiting.join(60)
+
+    assert found == copies(remote) == [remote.copy_of("toy", "r1")]
+    # What is left of the lock holds nobody either.
+    assert remote.folder("toy") == found[0]
 
 
 def test_a_damaged_object_is_refused_and_leaves_no_copy(remote: Weights):

@@ -39,7 +39,7 @@ def build(prepared: Prepared, folder: Path) -> dict:
         encode={"chunk_frames": 64, "min_chunk_seconds": 0.5},
     )
     tables, tools = params.checkpoints.below("steps"), params.tools()
-    made = carry_out(params.stages(), prepared.songs, tables, tools).plan
+    made = carry_out(params.stages(), prepared.songs, tables, tools).results
     return assemble(made, tools, folder, instrument="guitar", split_seed=1, webdataset=False)
 
 

@@ -195,6 +195,6 @@ def test_artifacts_that_were_deleted_are_a_failure_with_a_remedy(studio: Prepare
     [path, *_] = [each["path"] for each in first.row("augment", song)["signals"]]
     Path(tools.artifacts.address, path).unlink()
     again, _ = made(studio, tmp_path, HARSH, variants=0)
-    [(track, step, entry)] = again.plan.failures()
+    [(track, step, entry)] = again.results.failures()
     assert (track.track_id, step, entry.reason) == (song.track_id, "distort", "artifact-missing")
     assert f"remove {tmp_path} as a whole" in entry.error

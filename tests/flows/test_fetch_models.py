@@ -264,7 +264,7 @@ def test_profiles_are_what_their_steps_need():
         "separation",
         "transcription",
         "audio-text-embedding",
-        "voice-embedding",
+        "speaker-embedding",
     }
     assert set(needed("all")) == set(CARDS)
     for names in PROFILES.values():

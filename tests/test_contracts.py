@@ -24,6 +24,7 @@ from models.tiny.write import write
 from tasks.engine.plan import Plan, plan, run_here
 from tasks.engine.stage import Stage, fetched_models
 from tasks.song.discover import discover
+from tasks.song.track import SongTrack
 from tasks.step import COMMON_COLUMNS, Row, StepConfig, Tools, Track
 from tasks.weights import Weights
 from tests.conftest import write_tone
@@ -244,7 +245,7 @@ def test_a_broken_file_fails_once_and_says_why(together: Built):
 def test_a_file_that_vanished_after_discovery_is_a_failure(
     source: Storage, tracks: Mapping[str, Track], weights: Weights, tmp_path: Path
 ):
-    gone = Track("0" * 32, "vanished/song.flac")
+    gone = SongTrack("0" * 32, "vanished/song.flac")
     built = build(source, [gone, tracks["short.wav"]], weights, tmp_path)
     [(track, step, entry)] = built.plan.results.failures()
     assert (track.path, step, entry.reason) == (gone.path, "probe", "missing")

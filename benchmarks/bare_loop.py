@@ -9,13 +9,12 @@ import pickle
 import sys
 import time
 from collections.abc import Sequence
-from importlib import import_module
 from multiprocessing import get_context
 from typing import Any
 
-from tasks.step import Row, StepConfig, Tools, Track, TrackError
+from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError
 
-Stages = Sequence[tuple[str, StepConfig]]
+Stages = Sequence[tuple[Step, StepConfig]]
 """Modules of the steps and their configurations, in order."""
 
 
@@ -39,11 +38,10 @@ def main() -> int:
 
 def process_tracks(stages: Stages, tools: Tools, queue: Any) -> None:
     """Run every step over the tracks of the queue, one track after the other."""
-    steps = [(import_module(module).STEP, config) for module, config in stages]
     track: Track
     for track in iter(queue.get, None):
         rows: dict[str, Row] = {}
-        for step, config in steps:
+        for step, config in stages:
             needed = (*step.upstream, *step.optional_upstream)
             upstream = {name: [rows[name]] for name in needed if name in rows}
             (row,) = step.run([track], upstream, config, tools)

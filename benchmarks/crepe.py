@@ -14,7 +14,7 @@ import torch
 import torchcrepe
 
 from examples.songs import make_song
-from models import registry
+from models import adapters, registry
 from tasks.dsp.salience import decode_salience
 
 FLOOR = 4.0
@@ -70,7 +70,7 @@ def theirs(samples: np.ndarray) -> np.ndarray:
 
 
 def ours(samples: np.ndarray) -> np.ndarray:
-    blocks = registry.load("crepe-tiny").activations(samples, HOP_SAMPLES)
+    blocks = adapters.load(registry.card("crepe-tiny")).activations(samples, HOP_SAMPLES)
     n_frames = 1 + len(samples) // HOP_SAMPLES
     return decode_salience(blocks, n_frames, fmin_hz=FMIN_HZ, fmax_hz=FMAX_HZ).f0_hz
 
@@ -79,7 +79,8 @@ def network_difference(samples: np.ndarray) -> float:
     frames = torchcrepe.preprocess(torch.tensor(samples)[None], RATE_HZ, HOP_SAMPLES, 256)
     with torch.inference_mode():
         expected = np.concatenate([torchcrepe.infer(batch, "tiny").numpy() for batch in frames])
-    found = np.concatenate(list(registry.load("crepe-tiny").activations(samples, HOP_SAMPLES)))
+    adapter = adapters.load(registry.card("crepe-tiny"))
+    found = np.concatenate(list(adapter.activations(samples, HOP_SAMPLES)))
     return float(np.abs(found - expected).max())
 
 

@@ -44,9 +44,9 @@ def run(folder: Path, tracks: int, minutes: float) -> list[float]:
     from flows.build_dataset_params import BuildDatasetParams
     from models.tiny.write import write
     from tasks.audio import write_flac
-    from tasks.engine import batch
-    from tasks.engine.plan import fetched_models, plan
-    from tasks.step import Track
+    from tasks.engine.plan import plan, run_here
+    from tasks.engine.stage import fetched_models
+    from tasks.song.track import SongTrack
 
     params = BuildDatasetParams(
         audio_dir=str(folder / "songs"),
@@ -63,7 +63,7 @@ def run(folder: Path, tracks: int, minutes: float) -> list[float]:
         song = songs[at % len(songs)]
         pieces = [song] * max(1, round(minutes * 60 * RATE_HZ / song.shape[1]))
         write_flac(Storage(str(folder / "songs")), f"{at}.flac", pieces, RATE_HZ)
-        track = Track(f"{at:032x}", f"{at}.flac")
+        track = SongTrack(f"{at:032x}", f"{at}.flac")
         made = plan(
             params.stages(),
             [track],
@@ -72,9 +72,9 @@ def run(folder: Path, tracks: int, minutes: float) -> list[float]:
             run_id="growth",
             workers=1,
         )
-        for job in made.batches[0]:
-            if batch.run(job).failed:
-                raise RuntimeError(f"{job.step} failed")
+        run_here(made)
+        for _, step, entry in made.results.failures():
+            raise RuntimeError(f"{step}: {entry.error}")
         (folder / "songs" / f"{at}.flac").unlink()
         resident.append(resident_mb())
         print(f"{at + 1}: {resident[-1]:.0f} MiB", flush=True)

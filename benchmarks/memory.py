@@ -15,17 +15,19 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 
 from benchmarks.measure import Figure, report
 from blocks.cluster import THREAD_VARIABLES
 from blocks.storage import Storage
 from examples.songs import RATE_HZ, make_song
+from models import registry
 from tasks.audio import write_flac
 from tasks.engine import batch
-from tasks.engine.results import part_name
+from tasks.engine.step_table import part_name
 from tasks.song.pitch import PitchConfig
-from tasks.step import Samples, Tools, Track
+from tasks.step import Samples, Step, Tools, Track
 
 STEPS = ("separate", "features", "pitch", "singing", "voice")
 SHORT_SECONDS = 110
@@ -74,22 +76,30 @@ def write_tracks(folder: Path, lengths: Sequence[int]) -> None:
         write_flac(Storage(str(folder)), f"{seconds}.flac", repeated(seconds * RATE_HZ), RATE_HZ)
 
 
+def step_named(name: str) -> Step:
+    package = "embed" if name == "voice" else "song"
+    step: Step = import_module(f"tasks.{package}.{name}").STEP
+    return step
+
+
 def run_step(name: str, folder: Path, seconds: int) -> None:
     """Run a step over the track of so many seconds, upstream rows and its own row included."""
-    module = f"tasks.song.{name}"
-    step = batch.load_step(module)
+    step = step_named(name)
+    # CREPE has a benchmark of its own.
+    config = PitchConfig(method="pyin") if name == "pitch" else step.config()
     job = batch.Job(
-        step=module,
-        # CREPE has a benchmark of its own.
-        config=PitchConfig(method="pyin") if name == "pitch" else step.config(),
+        step=step,
+        config=config,
         tracks=[Track(str(seconds), f"{seconds}.flac")],
         keys=[f"{name} {seconds}"],
-        upstream={
-            f"tasks.song.{upstream}": [
-                (f"{upstream} {seconds}", part_name([f"{upstream} {seconds}"]))
-            ]
+        upstream=[
+            batch.Upstream(
+                step_named(upstream),
+                [(f"{upstream} {seconds}", part_name([f"{upstream} {seconds}"]))],
+            )
             for upstream in step.upstream
-        },
+        ],
+        revisions={name: registry.card(name).revision for name in step.models(config)},
         tables=Storage(str(folder / "tables")),
         tools=Tools(Storage(str(folder)), Storage(str(folder / "artifacts"))),
         cache_scope="",

@@ -30,7 +30,7 @@ import torch
 
 from benchmarks.measure import Figure, report
 from examples.songs import make_song
-from models import registry, trust
+from models import adapters, registry, trust
 from models.music_encoder import MusicEncoder
 from models.tiny.music_encoders import PUBLISHED, write
 
@@ -125,7 +125,7 @@ def compare(
 ) -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         write(registry.card(name), Path(folder), dimensions)
-        adapter = registry.load(name, options.device, Path(folder))
+        adapter = adapters.load(registry.card(name), options.device, Path(folder))
         call = library_call(Path(folder), options.device)
     windows = [
         window

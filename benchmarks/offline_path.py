@@ -23,9 +23,10 @@ from threadpoolctl import threadpool_limits
 from benchmarks import plain_librosa
 from benchmarks.measure import Figure, cpu_seconds, report
 from examples.songs import make_song, write_song
-from flows.build_dataset import prepare
+from flows.build_dataset import BUILD
 from flows.build_dataset_params import BuildDatasetParams, PitchConfig
-from tasks.engine import batch
+from flows.run import prepare
+from tasks.engine.plan import run_here
 from tasks.engine.provenance import seconds as seconds_by_step
 
 LEAST_RATIO = 12.0
@@ -88,13 +89,11 @@ def ours(path: Path, folder: Path, spent: dict[str, list[float]]) -> None:
         profile="offline",
         pitch=PitchConfig(method="pyin"),
     )
-    made, _ = prepare(params)
-    for job in made.batches[0]:
-        outcome = batch.run(job)
-        if outcome.failed:
-            raise RuntimeError(f"{job.step} failed")
-    made.record(made.batches[0])
-    for step, seconds in seconds_by_step(made).items():
+    made, _ = prepare(BUILD, params)
+    run_here(made)
+    for _, step, entry in made.results.failures():
+        raise RuntimeError(f"{step}: {entry.error}")
+    for step, seconds in seconds_by_step(made.results).items():
         spent.setdefault(step, []).append(seconds)
 
 

@@ -11,7 +11,7 @@ import time
 
 import gruut
 
-from models import registry
+from models import adapters, registry
 
 FLOOR = 3.0
 
@@ -33,7 +33,7 @@ def main() -> int:
         for line in lines
     ]
     middle = time.process_time()
-    adapter = registry.load("gruut")
+    adapter = adapters.load(registry.card("gruut"))
     ours = [adapter.speak(line, "es-es") for line in lines]
     end = time.process_time()
     # gruut writes the ASCII letter g in Spanish, the adapter IPA's own.

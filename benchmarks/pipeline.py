@@ -36,7 +36,7 @@ os.environ["DASK_LOGGING__DISTRIBUTED"] = "error"
 from benchmarks.measure import Figure, report
 from blocks import server
 from blocks.cluster import THREAD_VARIABLES
-from flows.build_dataset import build_dataset, survey
+from flows.build_dataset import BUILD, build_dataset
 from flows.build_dataset_params import BuildDatasetParams
 
 MOST_RATIO = 1.15
@@ -110,8 +110,9 @@ def params_for(songs: Path, output_dir: Path, workers: int) -> BuildDatasetParam
 
 def run_loop(params: BuildDatasetParams) -> float:
     """Wall seconds of the loop."""
-    stages = [(stage.module, stage.config) for stage in params.stages()]
-    work = stages, params.tools(), survey(params).tracks, params.workers
+    stages = [(stage.step, stage.config) for stage in params.stages()]
+    tracks = BUILD.survey(params, BUILD.check(params)).tracks
+    work = stages, params.tools(), tracks, params.workers
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.bare_loop"],
         input=pickle.dumps(work),

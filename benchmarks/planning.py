@@ -19,8 +19,9 @@ from benchmarks.measure import Figure, report
 from blocks.storage import Storage
 from flows.build_dataset_params import BuildDatasetParams
 from tasks.engine.plan import BATCH_TRACKS, Plan, Stage, plan
-from tasks.engine.results import part_name
-from tasks.step import COMMON_COLUMNS, Tools, Track
+from tasks.engine.step_table import part_name
+from tasks.song.track import SongTrack
+from tasks.step import COMMON_COLUMNS, Tools
 
 MOST_SECONDS = 5.0
 
@@ -33,7 +34,7 @@ def main() -> int:
     steps = ["clap", *(stage.step.name for stage in offline)]
     stages = BuildDatasetParams(separator="offline", llm=False, steps=steps).stages()
     tracks = [
-        Track(f"{at:032x}", f"{at}.flac", metadata={"artist": str(at % 997)})
+        SongTrack(f"{at:032x}", f"{at}.flac", metadata={"artist": str(at % 997)})
         for at in range(options.tracks)
     ]
     with tempfile.TemporaryDirectory() as name:
@@ -43,7 +44,7 @@ def main() -> int:
         again, made = timed(stages, tracks, tables)
         if made.batches:
             raise RuntimeError("a finished build has nothing to do")
-        more = [*tracks, Track("f" * 32, "new.flac")]
+        more = [*tracks, SongTrack("f" * 32, "new.flac")]
         one, made = timed(stages, more, tables)
         if made.pending.total() != len(stages):
             raise RuntimeError("one new song costs one row per step")
@@ -59,25 +60,24 @@ def main() -> int:
     )
 
 
-def timed(stages: list[Stage], tracks: list[Track], tables: Storage) -> tuple[float, Plan]:
+def timed(stages: list[Stage], tracks: list[SongTrack], tables: Storage) -> tuple[float, Plan]:
     tools = Tools(Storage("songs"), Storage("vocals"))
     start = time.perf_counter()
     made = plan(stages, tracks, tables, tools, run_id="planning", workers=8)
     return time.perf_counter() - start, made
 
 
-def fill(stages: list[Stage], tracks: list[Track], tables: Storage) -> int:
+def fill(stages: list[Stage], tracks: list[SongTrack], tables: Storage) -> int:
     """Write the parts that a build would have left; returns how many."""
-    empty = plan(stages, tracks[:0], tables, Tools(Storage(""), Storage("")), run_id="", workers=1)
     tools = Tools(Storage("songs"), Storage("vocals"))
-    made = plan(stages, tracks, empty.tables, tools, run_id="fill", workers=8)
+    made = plan(stages, tracks, tables, tools, run_id="fill", workers=8)
     parts = 0
     for stage in stages:
         name = stage.step.name
         folder = Path(tables.address, name)
         folder.mkdir(exist_ok=True)
         for start in range(0, len(tracks), BATCH_TRACKS):
-            keys = made.keys[name][start : start + BATCH_TRACKS]
+            keys = made.results.keys[name][start : start + BATCH_TRACKS]
             rows = [
                 {"key": key, "track_id": track.track_id, "status": "ok", "seconds": 0.5}
                 for key, track in zip(keys, tracks[start:], strict=False)

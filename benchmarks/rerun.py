@@ -28,10 +28,11 @@ import soundfile
 from benchmarks.measure import Figure, report
 from blocks import server
 from examples.songs import RATE_HZ, make_song
-from flows.build_dataset import build_dataset, conclude, prepare
+from flows.build_dataset import BUILD, build_dataset
 from flows.build_dataset_params import BuildDatasetParams, PitchConfig
-from tasks.engine import batch
-from tasks.engine.results import StepTable
+from flows.run import prepare
+from tasks.engine.plan import run_here
+from tasks.engine.step_table import StepTable
 from tasks.step import Row
 
 MOST_SECONDS = 5.0
@@ -57,7 +58,7 @@ def main() -> int:
         with server.running():
             first = seconds(lambda: build_dataset(params))
             again = [seconds(lambda: build_dataset(params)) for _ in range(options.rounds)]
-        own = seconds(lambda: conclude(params, *prepare(params)))
+        own = seconds(lambda: concluded(params))
         records_mb = params.paths.json.stat().st_size / 1e6
     print(f"{options.tracks} tracks, {records_mb:.0f} MB of records, {WORKERS} workers")
     return report(
@@ -67,6 +68,11 @@ def main() -> int:
             Figure("  of it finding songs, planning, comparing", own, "s"),
         ]
     )
+
+
+def concluded(params: BuildDatasetParams) -> None:
+    made, survey = prepare(BUILD, params)
+    BUILD.conclude(params, made.results, survey)
 
 
 def seconds(call: Callable[[], Any]) -> float:
@@ -106,26 +112,22 @@ def params_for(songs: Path, output_dir: Path) -> BuildDatasetParams:
 
 def rows_of_one(params: BuildDatasetParams) -> dict[str, Row]:
     """Row of each step for a folder with one song."""
-    made, _ = prepare(params)
-    (jobs,) = made.batches
-    rows = {}
-    for job in jobs:
-        batch.run(job)
-        step = batch.load_step(job.step)
-        (row,) = StepTable(made.tables, step).read({job.keys[0]: job.part}).values()
-        rows[step.name] = row
-    return rows
+    made, survey = prepare(BUILD, params)
+    run_here(made)
+    (track,) = survey.tracks
+    return {
+        stage.step.name: made.results.row(stage.step.name, track) for stage in made.results.stages
+    }
 
 
 def fill_tables(params: BuildDatasetParams, rows: dict[str, Row]) -> None:
     """Store every row of a plan, as if its jobs had run."""
-    made, _ = prepare(params)
+    made, _ = prepare(BUILD, params)
     for jobs in made.batches:
         for job in jobs:
-            step = batch.load_step(job.step)
-            StepTable(job.tables, step).write(
+            StepTable(job.tables, job.step).write(
                 [
-                    rows[step.name] | {"key": key, "track_id": track.track_id}
+                    rows[job.step.name] | {"key": key, "track_id": track.track_id}
                     for key, track in zip(job.keys, job.tracks, strict=True)
                 ]
             )

@@ -1,15 +1,13 @@
 """Twelve steps that sleep as long as the real ones work, and a flow of them.
 
 Each stands in for the step of build-dataset of the same name, with its place in the graph and
-its resource. Importing this module makes ``benchmarks.scale_steps.NAME`` importable for each,
-as a step of a flow has to be.
+its resource.
 """
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from types import ModuleType
+from importlib import import_module
 from typing import Any
 
 import psutil
@@ -20,8 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from blocks.cluster import Needs, task_runner
 from blocks.storage import Storage
-from tasks.engine import submission as pipeline
-from tasks.engine.batch import load_step
+from tasks.engine import submission
 from tasks.engine.plan import BATCH_TRACKS, Plan, Stage, plan
 from tasks.step import (
     Row,
@@ -56,6 +53,7 @@ for CLAP what ``benchmarks.clap`` has measured, times four."""
 
 
 GPU_STEPS = ("separate", "pitch", "clap")
+EMBEDDINGS = ("voice", "clap")
 
 
 class SleepConfig(StepConfig):
@@ -109,9 +107,9 @@ def sleepers(params: ScaleParams) -> list[tuple[float, float]]:
         done += tracks
         resident.append((done / todo, process.memory_info().rss / 2**20))
 
-    resources = frozenset(stage.step.resource(stage.config) for stage in made.stages)
+    resources = frozenset(stage.step.resource(stage.config) for stage in made.results.stages)
     needs = Needs(resources, len(made.batches), preflight=list)
-    pipeline.run(made, lambda: params.workers, needs, progress=note)
+    submission.run(made, lambda: params.workers, needs, progress=note)
     return resident
 
 
@@ -134,7 +132,7 @@ def stages_of(track_seconds: float) -> list[Stage]:
     """The twelve steps, sleeping so long altogether for a track of mean length."""
     scale = track_seconds / sum(STEP_SECONDS.values())
     return [
-        Stage(f"{__name__}.{name}", SleepConfig(seconds=scale * seconds))
+        Stage(STEPS[name], SleepConfig(seconds=scale * seconds))
         for name, seconds in STEP_SECONDS.items()
     ]
 
@@ -167,16 +165,12 @@ def _stand_in(name: str) -> Step:
         "run": _sleep,
         "resource": on_gpu if name in GPU_STEPS else on_cpu,
         "models": no_models,
-        "identity": ("track_id",),
+        "attributes": ("track_id",),
     }
-    return replace(load_step(f"tasks.song.{name}"), **changed)
+    real = import_module(f"tasks.{'embed' if name in EMBEDDINGS else 'song'}.{name}").STEP
+    return replace(real, **changed)
 
 
-def _register() -> None:
-    for name in STEP_SECONDS:
-        module = ModuleType(f"{__name__}.{name}")
-        module.__dict__["STEP"] = _stand_in(name)
-        sys.modules[module.__name__] = module
-
-
-_register()
+STEPS = {name: _stand_in(name) for name in STEP_SECONDS}
+# Workers look for a step among the names of its module.
+globals().update({name.upper(): step for name, step in STEPS.items()})

@@ -23,9 +23,8 @@ from flows.stems_params import StemsParams
 from models import registry
 from models.tiny.encodec import published, write
 from models.weights import write_manifest
-from tasks.engine import batch
-from tasks.engine.plan import Plan, plan
-from tasks.engine.results import StepTable
+from tasks.engine.plan import Plan, plan, run_here
+from tasks.stems import prepared_stems
 from tasks.stems.discover import discover
 
 CODEC = "encodec-32khz"
@@ -58,7 +57,7 @@ def measure(folder: Path, weights: Path, songs: int, seconds: float, seed: int =
     preparing = PrepareStemsParams(source=str(source), output=str(folder / "prepared"))
     found = discover(Storage(str(source)), preparing.checkpoints)
     prepared = carried_out(preparing, found.songs)
-    stems, failures = prepared.write(prepared, found, preparing.prepared)
+    stems, failures = prepared_stems.write(prepared.results, found, preparing.prepared)
     if failures:
         raise RuntimeError(f"{len(failures)} files failed")
     params = StemsParams(
@@ -68,7 +67,7 @@ def measure(folder: Path, weights: Path, songs: int, seconds: float, seed: int =
         augment={"variants": 1},
         assort={"basic": 1, "random": 1},
     )
-    made = carried_out(params, prepared.songs(stems))
+    made = carried_out(params, prepared_stems.songs(stems))
     stem_minutes = sum(row["duration_seconds"] for row in stems) / 60
     augmented = [
         (len(song.stems), variant["samples"])
@@ -90,7 +89,7 @@ def measure(folder: Path, weights: Path, songs: int, seconds: float, seed: int =
     return [
         Figure(f"{step}: {of:.1f} minutes", spent / of, "s/min", at_most=MOST_SECONDS[step])
         for step, of in minutes.items()
-        for spent in [sum(seconds_of(made if step in made.keys else prepared, step))]
+        for spent in [sum(seconds_of(made if step in made.results.keys else prepared, step))]
     ]
 
 
@@ -98,30 +97,20 @@ def carried_out(params: PrepareStemsParams | StemsParams, songs: list) -> Plan:
     """The plan of a flow, carried out in this process."""
     tables = params.checkpoints.below("steps")
     made = plan(params.stages(), songs, tables, params.tools(), run_id="benchmark", workers=1)
-    for jobs in made.batches:
-        for job in jobs:
-            batch.run(job)
-        made.record(jobs)
-    if failed := list(made.failures()):
+    run_here(made)
+    if failed := list(made.results.failures()):
         raise RuntimeError(f"{failed[0][1]}: {failed[0][2].error}")
     return made
 
 
 def rows(made: Plan, step: str) -> list[tuple]:
     """Songs with their rows of a step."""
-    [stage] = [stage for stage in made.stages if stage.step.name == step]
-    entries = made.entries[step].entries(made.keys[step])
-    table = StepTable(made.tables, stage.step)
-    return [
-        (song, table.read({key: entry.part})[key])
-        for song, key, entry in zip(made.tracks, made.keys[step], entries, strict=True)
-        if entry is not None
-    ]
+    return list(made.results.rows(step))
 
 
 def seconds_of(made: Plan, step: str) -> list[float]:
     """CPU time of each row of a step."""
-    return [entry.seconds for entry in made.entries[step].entries(made.keys[step]) if entry]
+    return [entry.seconds for entry in made.results.entries(step) if entry]
 
 
 if __name__ == "__main__":

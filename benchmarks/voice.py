@@ -19,7 +19,7 @@ import soxr
 from resemblyzer import VoiceEncoder, preprocess_wav
 
 from examples.songs import make_song
-from models import registry
+from models import adapters, registry
 from tasks.embed.voice import RATE_HZ, VoiceConfig
 
 Float32 = npt.NDArray[np.float32]
@@ -37,7 +37,7 @@ def main() -> int:
     song = make_song(1, seconds=options.seconds)
     vocals = soxr.resample(song.stems["vocals"].mean(axis=0), 44_100, RATE_HZ)
     encoder = VoiceEncoder("cpu", verbose=False)
-    adapter = registry.load("resemblyzer")
+    adapter = adapters.load(registry.card("resemblyzer"))
     chosen_rate = VoiceConfig().partials_per_second
 
     def package(rate: float) -> Float32:

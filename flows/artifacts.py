@@ -14,14 +14,14 @@ from prefect.artifacts import (
 )
 
 from tasks.engine import provenance
-from tasks.engine.plan import Plan
+from tasks.engine.results import Results
 
 MOST_FAILURES = 500
 """Rows of the table of failures; all are in ``failures.jsonl``."""
 
 
 def publish(
-    made: Plan,
+    results: Results,
     pending: Mapping[str, int],
     *,
     audio_hours: float,
@@ -33,8 +33,8 @@ def publish(
 
     Parameters
     ----------
-    made
-        What the run did.
+    results
+        What the run made.
     pending
         Tracks that were to be computed when it began, by step.
     audio_hours
@@ -47,26 +47,26 @@ def publish(
         What became of the run, in Markdown.
     """
     create_markdown_artifact(summary, key="dataset")
-    create_table_artifact(steps(made, pending, audio_hours), key="steps")
+    create_table_artifact(steps(results, pending, audio_hours), key="steps")
     if failures:
         create_table_artifact(list(failures[:MOST_FAILURES]), key="failures")
     if report is not None:
         create_link_artifact(report.resolve().as_uri(), link_text="Report", key="report")
 
 
-def steps(made: Plan, pending: Mapping[str, int], audio_hours: float) -> list[dict[str, Any]]:
+def steps(results: Results, pending: Mapping[str, int], audio_hours: float) -> list[dict[str, Any]]:
     """A row per step: tracks, of them cached, computed and failed, and what an hour costs."""
-    failed = Counter(step for _, step, _ in made.failures())
-    seconds = provenance.seconds(made)
+    failed = Counter(step for _, step, _ in results.failures())
+    seconds = provenance.seconds(results)
     rows = []
-    for stage in made.stages:
+    for stage in results.stages:
         name = stage.step.name
         spent = seconds[name]
         rows.append(
             {
                 "step": name,
-                "tracks": len(made.tracks),
-                "cached": len(made.tracks) - pending[name],
+                "tracks": len(results.tracks),
+                "cached": len(results.tracks) - pending[name],
                 "computed": pending[name],
                 "failed": failed[name],
                 "audio hours": round(audio_hours, 2),

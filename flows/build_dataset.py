@@ -5,80 +5,70 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow
-from prefect.runtime import flow_run
-from pydantic import ValidationError
 
-from blocks import cluster, server
+from blocks import cluster
 from blocks.storage import Storage, StorageError
-from flows import artifacts, carrying_out, cli
-from flows.build_dataset_params import BuildDatasetParams
-from flows.cli import FailedTracksError, UsageError
+from flows import artifacts, cli, run
+from flows.build_dataset_params import BuildDatasetCommand, BuildDatasetParams
+from flows.cli import UsageError
 from flows.estimate import estimate
+from flows.run import Conclusion, StepFlow, Survey
 from models.llm import LlmError, check_access
-from tasks.corpora.metadata import MetadataError, load_metadata
-from tasks.engine import run_records
-from tasks.engine.plan import Plan, plan
-from tasks.engine.run_records import Runs
-from tasks.song import dataset, discover
+from tasks.corpora.metadata import MetadataError, MetadataTable, load_metadata
+from tasks.dataset.failures import read_failures
+from tasks.engine.results import Results
+from tasks.song import dataset, discover, enhance
 from tasks.song.assemble import assemble
 from tasks.song.dataset import Paths
 from tasks.song.discover import Discovery
 from tasks.song.merge_shards import ShardError, merge_shards
+from tasks.weights import ModelError
 
 VOCALS_PLACE = "vocals-place"
 """File of a checkpoint folder that says where the vocals of its rows lie."""
 
 
-COMMAND_ONLY = ("list_runs", "merge", "merge_shards", "estimate_time")
-"""Options that ask for something else than a build."""
-
-
 @flow(name="build-dataset", flow_run_name="{params.title}", task_runner=cluster.task_runner())
 def build_dataset(params: BuildDatasetParams) -> dict[str, Any]:
     """Build a dataset, and return its manifest."""
-    if asked := [name for name in COMMAND_ONLY if getattr(params, name)]:
-        raise UsageError(
-            f"{asked[0]} is no build: python flows/build_dataset.py --{asked[0]} does it."
-        )
-    made, found = prepare(params)
-    pending = made.pending
-    print(f"{len(found.tracks)} tracks; {pending.total()} results of steps to compute")
-    with carrying_out.recorded(params.checkpoints, params) as counts:
-        carrying_out.carry_out(made, params.tools(), params)
-        content = conclude(params, made, found)
-        counts.update(content["counts"])
-    artifacts.publish(
-        made,
-        pending,
-        audio_hours=artifacts.hours(params.paths.tables[0], "duration"),
-        failures=dataset.read_failures(params.paths),
-        report=params.paths.report,
-        summary=_summary(params, content),
-    )
-    if params.on_error == "fail" and content["counts"]["failed"]:
-        raise FailedTracksError(_said_of_failures(params, content))
-    return content
+    return run.carry_out(BUILD, params)
 
 
-def check(params: BuildDatasetParams) -> None:
-    """Find what is wrong with a request before any work.
+def check(params: BuildDatasetParams) -> MetadataTable:
+    """Find what is wrong with a request before any work, and return the metadata of the songs.
 
     Raises
     ------
     UsageError
         If it cannot be done; one sentence says why and what to do.
     """
+    metadata = check_sources(params)
+    try:
+        dataset.check_writable(params.paths)
+        for place in (params.checkpoints, params.vocals):
+            place.check_writable()
+        _check_vocals(params)
+    except StorageError as error:
+        raise UsageError(str(error)) from error
+    return metadata
+
+
+def check_sources(params: BuildDatasetParams) -> MetadataTable:
+    """Do what :func:`check` does, but for the places to write to; leaves nothing behind."""
     if params.audio_dir is None:
         raise UsageError("--audio_dir is needed: the folder with the songs.")
-    if params.checkpoint and not Path(params.checkpoint).is_file():
+    own = params.checkpoint
+    if own and Storage(own).is_local and not Path(own).exists():
         raise UsageError(
-            f"--separator {params.checkpoint} is neither demucs, htdemucs_ft, htdemucs_6s, "
-            "mdx_extra, offline nor the file of a checkpoint."
+            f"--separator {own} is neither demucs, htdemucs_ft, htdemucs_6s, mdx_extra, offline "
+            "nor the folder of a trained model or the file of a checkpoint."
         )
     try:
         stages = params.stages()
     except ValueError as error:
         raise UsageError(f"{error}.") from error
+    except ModelError as error:
+        raise UsageError(f"--separator {error}") from error
     if Storage(params.audio_dir).is_local and not Path(params.audio_dir).is_dir():
         raise UsageError(f"{params.audio_dir} is not a folder: --audio_dir names one with songs.")
     audio_dir, folder = Path(params.audio_dir).resolve(), params.paths.folder.resolve()
@@ -88,19 +78,14 @@ def check(params: BuildDatasetParams) -> None:
             "the songs are: choose another name."
         )
     other = "--profile" if params.profile == "full" else "--separator"
-    carrying_out.check_weights(
+    run.check_weights(
         params, stages, f", or do without them by adding `{other} offline` to this command"
     )
     try:
-        if not params.estimate_time:
-            dataset.check_writable(params.paths)
-            for place in (params.checkpoints, params.vocals):
-                place.check_writable()
-            _check_vocals(params)
-        load_metadata(params.tracks_csv, params.genres_csv, params.metadata_mapping)
-        if any(stage.module == "tasks.song.enhance" for stage in stages):
+        if any(stage.step is enhance.STEP for stage in stages):
             check_access(params.enhance.llm_model, params.llm_settings)
-    except (StorageError, MetadataError, LlmError) as error:
+        return load_metadata(params.tracks_csv, params.genres_csv, params.metadata_mapping)
+    except (MetadataError, LlmError) as error:
         raise UsageError(str(error)) from error
 
 
@@ -123,29 +108,17 @@ def _check_vocals(params: BuildDatasetParams) -> None:
         )
 
 
-def prepare(params: BuildDatasetParams) -> tuple[Plan, Discovery]:
-    """What there is, and what there is to do.
+def survey(
+    params: BuildDatasetParams, metadata: MetadataTable, *, remember: bool = True
+) -> Survey[Discovery]:
+    """Find the songs there are.
 
-    Raises
-    ------
-    UsageError
-        If there is nothing.
-    """
-    check(params)
-    found = survey(params)
-    made = plan(
-        params.stages(),
-        found.tracks,
-        params.checkpoints.below("steps"),
-        params.tools(),
-        run_id=str(flow_run.id),
-        workers=params.workers_wanted,
-    )
-    return made, found
-
-
-def survey(params: BuildDatasetParams) -> Discovery:
-    """The songs there are, with their metadata.
+    Parameters
+    ----------
+    params, metadata
+        The request, and what :func:`check` read of the songs.
+    remember
+        Whether to note the digests of files among the checkpoints.
 
     Raises
     ------
@@ -153,11 +126,9 @@ def survey(params: BuildDatasetParams) -> Discovery:
         If there are none.
     """
     assert params.audio_dir is not None
-    metadata = load_metadata(params.tracks_csv, params.genres_csv, params.metadata_mapping)
     found = discover.discover(
         Storage(params.audio_dir),
-        # An estimate leaves nothing behind.
-        None if params.estimate_time else params.checkpoints,
+        params.checkpoints if remember else None,
         own=[params.checkpoints, params.vocals],
         metadata=metadata.match,
         max_tracks=params.max_tracks,
@@ -165,101 +136,39 @@ def survey(params: BuildDatasetParams) -> Discovery:
     )
     if not found.tracks and not found.failures and params.shard is None:
         raise UsageError(f"{params.audio_dir} holds no audio: nothing to build a dataset of.")
-    return found
+    return Survey(found.tracks, f"{len(found.tracks)} tracks", found)
 
 
-def conclude(params: BuildDatasetParams, made: Plan, found: Discovery) -> dict[str, Any]:
-    """Write the dataset's files, and return its manifest."""
+def conclude(params: BuildDatasetParams, results: Results, survey: Survey[Discovery]) -> Conclusion:
+    """Write the dataset's files, and say what became of the run."""
     assert params.audio_dir is not None
     settings = {"profile": params.profile, "vocals_dir": params.vocals.address}
-    return assemble(made, found, params.paths, params.audio_dir, settings)
+    content = assemble(
+        results, survey.found, params.paths, params.audio_dir, settings, params.weights
+    )
+    return Conclusion(
+        content,
+        counts=content["counts"],
+        failures=read_failures(params.paths.storage),
+        audio_hours=artifacts.hours(params.paths.tables[0], "duration"),
+        summary=summary(params.paths, content),
+        report=params.paths.report,
+        failed=_said_of_failures(params.paths, content) if content["counts"]["failed"] else None,
+    )
 
 
-def main() -> None:
-    """Build a dataset, or do what else the options ask for."""
-    params = cli.parse(BuildDatasetParams)
-    cli.run(lambda: _command(params))
+BUILD = StepFlow(check, survey, conclude)
 
 
-def _command(params: BuildDatasetParams) -> None:
-    if params.list_runs:
-        print(run_records.table(Runs(params.checkpoints).all()))
-        return
-    if params.merge_shards:
-        _merge_shards(params)
-        return
-    params = _resumed(params)
-    check(params)
-    if params.estimate_time:
-        workers = cluster.default_workers(params.workers)
-        try:
-            tracks = survey(params).tracks
-            gpus = params.gpus
-            print(estimate(params.stages(), tracks, params.tools(), workers=workers, gpus=gpus))
-        except ValueError as error:
-            raise UsageError(f"{params.audio_dir}: {error}.") from error
-    elif params.merge:
-        print(_summary(params, conclude(params, *prepare(params))))
-    else:
-        with server.running(workers_here=params.cluster is None):
-            content = build_dataset(params)
-        print(_summary(params, content))
-
-
-def _resumed(params: BuildDatasetParams) -> BuildDatasetParams:
-    """The options of the run to go on with, under those that were given."""
-    history = Runs(params.checkpoints)
-    if params.resume_run_id:
-        run = history.find(params.resume_run_id)
-        if run is None:
-            raise UsageError(
-                f"There is no run {params.resume_run_id} in {params.checkpoints.address}: "
-                "--list_runs shows those there are."
-            )
-    elif params.merge and params.audio_dir is None:
-        if not (all_runs := history.all()):
-            raise UsageError(f"There is no run in {params.checkpoints.address} to merge.")
-        run = all_runs[-1]
-    else:
-        return params
-    given = params.model_dump(exclude_unset=True)
-    try:
-        return BuildDatasetParams.model_validate(_under(run.params, given))
-    except ValidationError as error:
-        reason = cli.describe(error, BuildDatasetParams)
-        raise UsageError(f"Run {run.run_id} has options of another version: {reason}.") from error
-
-
-def _under(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Values of `old`, overlaid at every depth by those of `new`."""
-    both = {
-        name: _under(old[name], value)
-        for name, value in new.items()
-        if isinstance(value, dict) and isinstance(old.get(name), dict)
-    }
-    return old | new | both
-
-
-def _merge_shards(params: BuildDatasetParams) -> None:
-    assert params.merge_shards is not None
-    shards = [Paths(path) for path in params.merge_shards]
-    try:
-        dataset.check_writable(params.paths)
-        content = merge_shards(shards, params.paths)
-    except (ShardError, StorageError) as error:
-        raise UsageError(str(error)) from error
-    print(_summary(params, content))
-
-
-def _summary(params: BuildDatasetParams, content: dict[str, Any]) -> str:
-    """What became of a run, for the terminal and for Prefect's UI."""
+def summary(paths: Paths, content: dict[str, Any]) -> str:
+    """Return what became of a run, for the terminal and for Prefect's UI."""
     counts = content["counts"]
     absent = sorted(
         {name.partition(".")[2] for name, made in content["columns"].items() if "absent" in made}
     )
     lines = [
-        f"{counts['tracks']} tracks: {params.paths.json}",
-        f"Tables, manifest and report: {params.paths.report}",
+        f"{counts['tracks']} tracks: {paths.json}",
+        f"Tables, manifest and report: {paths.report}",
     ]
     models = {
         model["name"]: model["revision"]
@@ -271,15 +180,60 @@ def _summary(params: BuildDatasetParams, content: dict[str, Any]) -> str:
     if absent:
         lines.append(f"Null, since no step of this run fills them: {', '.join(absent)}")
     if counts["failed"]:
-        lines.append(_said_of_failures(params, content))
+        lines.append(_said_of_failures(paths, content))
     return "\n".join(lines)
 
 
-def _said_of_failures(params: BuildDatasetParams, content: dict[str, Any]) -> str:
+def _said_of_failures(paths: Paths, content: dict[str, Any]) -> str:
     reasons = ", ".join(
         f"{reason} {count}" for reason, count in content["failures_by_reason"].items()
     )
-    return f"{content['counts']['failed']} files failed ({reasons}): {params.paths.failures}"
+    return f"{content['counts']['failed']} files failed ({reasons}): {paths.failures}"
+
+
+def main() -> None:
+    """Build a dataset, or do what else the options ask for."""
+    params, asked = cli.parse_command(BuildDatasetParams, BuildDatasetCommand)
+    cli.run(lambda: _command(params, asked))
+
+
+def _command(params: BuildDatasetParams, asked: BuildDatasetCommand) -> None:
+    if asked.merge_shards:
+        print(_merged(asked.merge_shards, params.paths))
+    elif asked.merge or asked.estimate_time:
+        if asked.resume_run_id or (asked.merge and params.audio_dir is None):
+            params = run.resumed(params, asked.resume_run_id)
+        print(_merge(params) if asked.merge else _estimate(params))
+    else:
+        run.command(BUILD, build_dataset, params, asked)
+
+
+def _merge(params: BuildDatasetParams) -> str:
+    """Write the dataset of what is finished; returns the summary."""
+    found = survey(params, check(params))
+    tables = params.checkpoints.below("steps")
+    results = Results(params.stages(), found.tracks, tables, params.weights)
+    return conclude(params, results, found).summary
+
+
+def _estimate(params: BuildDatasetParams) -> str:
+    tracks = survey(params, check_sources(params), remember=False).tracks
+    workers = cluster.default_workers(params.workers)
+    try:
+        return str(
+            estimate(params.stages(), tracks, params.tools(), workers=workers, gpus=params.gpus)
+        )
+    except ValueError as error:
+        raise UsageError(f"{params.audio_dir}: {error}.") from error
+
+
+def _merged(shards: list[Path], paths: Paths) -> str:
+    """Merge shards into one dataset; returns the summary."""
+    try:
+        dataset.check_writable(paths)
+        return summary(paths, merge_shards([Paths(path) for path in shards], paths))
+    except (ShardError, StorageError) as error:
+        raise UsageError(str(error)) from error
 
 
 if __name__ == "__main__":

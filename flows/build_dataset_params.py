@@ -2,20 +2,35 @@
 
 import os
 from pathlib import Path
-from typing import ClassVar, Literal, Self, get_args
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from blocks.storage import Storage
-from flows.compute_params import CHECKPOINTS, COMPUTE, FILES, Group, ModelParams
+from flows.compute_params import CHECKPOINTS, COMPUTE, FILES, Group, ModelParams, RunCommand
 from models.llm import LlmSettings
-from models.weights import sha256
+from models.protocols import SEPARATION
+from tasks.embed import clap, clap_text, ecapa, voice
 from tasks.embed.clap import ClapConfig
 from tasks.embed.clap_text import ClapTextConfig
 from tasks.embed.ecapa import EcapaConfig
 from tasks.embed.voice import VoiceConfig
-from tasks.engine.plan import Stage
-from tasks.song import schema
+from tasks.engine.stage import Stage
+from tasks.song import (
+    enhance,
+    features,
+    lyrics,
+    merge,
+    phonemes,
+    pitch,
+    probe,
+    prompts,
+    schema,
+    sections,
+    separate,
+    singing,
+    transcribe,
+)
 from tasks.song.dataset import Paths
 from tasks.song.discover import Shard, ShardBy
 from tasks.song.enhance import EnhanceConfig
@@ -27,10 +42,11 @@ from tasks.song.pitch import PitchConfig
 from tasks.song.probe import ProbeConfig
 from tasks.song.prompts import PromptsConfig
 from tasks.song.sections import SectionsConfig
-from tasks.song.separate import SeparateConfig, Separator
+from tasks.song.separate import SEPARATORS, SeparateConfig
 from tasks.song.singing import SingingConfig
+from tasks.song.track import SongTools
 from tasks.song.transcribe import TranscribeConfig
-from tasks.step import Tools
+from tasks.weights import Weights
 
 _METADATA: Group = {"group": "Metadata"}
 _SHARDS: Group = {"group": "Sharding over machines"}
@@ -105,30 +121,13 @@ class BuildDatasetParams(ModelParams):
     separator: str | None = Field(
         None,
         description="demucs (htdemucs), htdemucs_ft, htdemucs_6s, mdx_extra, offline (without "
-        "weights) or the path of a Demucs checkpoint (default: by the profile).",
-        json_schema_extra=COMPUTE,
-    )
-    estimate_time: bool = Field(
-        False,
-        description="Measure a few tracks here, and say how long all of them would take.",
+        "weights), the folder of a trained model or the path of a Demucs checkpoint (default: by "
+        "the profile).",
         json_schema_extra=COMPUTE,
     )
     checkpoint_dir: str | None = Field(
         None,
         description="Folder of finished results (default: checkpoints/ beside the tables).",
-        json_schema_extra=CHECKPOINTS,
-    )
-    resume_run_id: str | None = Field(
-        None,
-        description="Run to go on with: its options apply where none are given.",
-        json_schema_extra=CHECKPOINTS,
-    )
-    list_runs: bool = Field(
-        False, description="Show the runs and end.", json_schema_extra=CHECKPOINTS
-    )
-    merge: bool = Field(
-        False,
-        description="Write the dataset of what is finished, without computing anything.",
         json_schema_extra=CHECKPOINTS,
     )
     shard_index: int | None = Field(
@@ -143,12 +142,9 @@ class BuildDatasetParams(ModelParams):
     shard_by: ShardBy = Field(
         "hash", description="How files are dealt out.", json_schema_extra=_SHARDS
     )
-    merge_shards: list[Path] | None = Field(
-        None, description="JSON files of shards to merge into --output.", json_schema_extra=_SHARDS
-    )
     llm: bool = Field(
         True,
-        description="Leave the prompts as the template makes them.",
+        description="Rewrite the prompts with an LLM.",
         json_schema_extra=_LLM,
     )
     llm_cache: Path | None = Field(
@@ -214,22 +210,33 @@ class BuildDatasetParams(ModelParams):
         return LlmSettings(cache, self.llm_concurrency, self.llm_budget_usd)
 
     @property
+    def weights(self) -> Weights:
+        """Where the weights of models lie, the user's own separator among them.
+
+        Raises
+        ------
+        ModelError
+            If the separator is no model.
+        """
+        weights = super().weights
+        return weights.with_own(self.checkpoint, SEPARATION)[0] if self.checkpoint else weights
+
+    @property
     def checkpoint(self) -> str | None:
-        """Path of the user's own separator, if that is what was asked for."""
-        known = {*get_args(Separator), *SEPARATOR_ALIASES}
+        """Address of the user's own separator, if that is what was asked for."""
+        known = {*SEPARATORS, *SEPARATOR_ALIASES}
         return self.separator if self.separator and self.separator not in known else None
 
-    def tools(self) -> Tools:
+    def tools(self) -> SongTools:
         """What the steps may reach for."""
         assert self.audio_dir is not None
-        return Tools(
+        return SongTools(
             source=Storage(self.audio_dir),
             artifacts=self.vocals,
             device="cuda" if self.gpus else "cpu",
             batch_size=self.batch_size,
             llm=self.llm_settings,
             weights=self.weights,
-            checkpoint=self.checkpoint,
         )
 
     def stages(self) -> list[Stage]:
@@ -243,24 +250,24 @@ class BuildDatasetParams(ModelParams):
         with_audio = not self.no_features
         with_models = with_audio and self.profile == "full"
         with_llm = with_audio and self.llm and bool(os.environ.get("OPENAI_API_KEY"))
-        clap_text = ClapTextConfig(model=self.clap.model)
+        texts = ClapTextConfig(model=self.clap.model)
         stages = [
-            (True, Stage("tasks.song.probe", ProbeConfig())),
-            (with_audio, Stage("tasks.song.separate", self._separate())),
-            (with_audio, Stage("tasks.song.features", self.features)),
-            (with_audio, Stage("tasks.song.sections", self.sections)),
-            (with_audio, Stage("tasks.song.pitch", self._pitch())),
-            (with_audio, Stage("tasks.song.singing", SingingConfig())),
-            (with_audio, Stage("tasks.embed.voice", VoiceConfig())),
-            (with_models, Stage("tasks.embed.ecapa", EcapaConfig())),
-            (with_models, Stage("tasks.embed.clap", self.clap)),
-            (with_models, Stage("tasks.song.transcribe", self.transcribe)),
-            (True, Stage("tasks.song.lyrics", LyricsConfig())),
-            (True, Stage("tasks.song.phonemes", self.phonemes)),
-            (with_audio, Stage("tasks.song.prompts", PromptsConfig())),
-            (with_models, Stage("tasks.embed.clap_text", clap_text)),
-            (with_llm, Stage("tasks.song.enhance", self.enhance)),
-            (True, Stage("tasks.song.merge", MergeConfig())),
+            (True, Stage(probe.STEP, ProbeConfig())),
+            (with_audio, Stage(separate.STEP, self._separate())),
+            (with_audio, Stage(features.STEP, self.features)),
+            (with_audio, Stage(sections.STEP, self.sections)),
+            (with_audio, Stage(pitch.STEP, self._pitch())),
+            (with_audio, Stage(singing.STEP, SingingConfig())),
+            (with_audio, Stage(voice.STEP, VoiceConfig())),
+            (with_models, Stage(ecapa.STEP, EcapaConfig())),
+            (with_models, Stage(clap.STEP, self.clap)),
+            (with_models, Stage(transcribe.STEP, self.transcribe)),
+            (True, Stage(lyrics.STEP, LyricsConfig())),
+            (True, Stage(phonemes.STEP, self.phonemes)),
+            (with_audio, Stage(prompts.STEP, PromptsConfig())),
+            (with_models, Stage(clap_text.STEP, texts)),
+            (with_llm, Stage(enhance.STEP, self.enhance)),
+            (True, Stage(merge.STEP, MergeConfig())),
         ]
         return self._chosen([stage for wanted, stage in stages if wanted])
 
@@ -290,14 +297,32 @@ class BuildDatasetParams(ModelParams):
 
     def _separate(self) -> SeparateConfig:
         if self.checkpoint:
-            # Known by its content: the same file elsewhere is the same separator.
-            digest = sha256(Path(self.checkpoint))
-            return SeparateConfig(separator="checkpoint", checkpoint_sha256=digest)
+            # Known by its content: the same model elsewhere is the same separator.
+            _, name = super().weights.with_own(self.checkpoint, SEPARATION)
+            return SeparateConfig(separator=name)
         name = self.separator or ("demucs" if self.profile == "full" else "offline")
-        return SeparateConfig.model_validate({"separator": SEPARATOR_ALIASES.get(name, name)})
+        return SeparateConfig(separator=SEPARATOR_ALIASES.get(name, name))
 
     def _pitch(self) -> PitchConfig:
         if self.pitch.method != "crepe" or self.pitch.crepe_model != "auto":
             return self.pitch
         crepe = "full" if self.gpus else "tiny"
         return self.pitch.model_copy(update={"crepe_model": crepe})
+
+
+class BuildDatasetCommand(RunCommand):
+    """What else the command can be asked for."""
+
+    estimate_time: bool = Field(
+        False,
+        description="Measure a few tracks here, and say how long all of them would take.",
+        json_schema_extra=COMPUTE,
+    )
+    merge: bool = Field(
+        False,
+        description="Write the dataset of what is finished, without computing anything.",
+        json_schema_extra=CHECKPOINTS,
+    )
+    merge_shards: list[Path] | None = Field(
+        None, description="JSON files of shards to merge into --output.", json_schema_extra=_SHARDS
+    )

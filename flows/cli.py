@@ -56,25 +56,48 @@ class FailedTracksError(Exception):
 
 
 Params = TypeVar("Params", bound=FlowParams)
+Command = TypeVar("Command", bound=FlowParams)
 
 
 def parse(params_class: type[Params], argv: Sequence[str] | None = None) -> Params:
-    """Parameters of a flow from a command line.
+    """Return the parameters of a flow from a command line.
 
     Required fields are positional, all others flags; ``--audio_dir`` and
     ``--audio-dir`` are the same. Fields of a nested model are dotted flags
     (``--pitch.hop_seconds``). A wrong value ends the process with status 2 and
     one line that says what was wrong.
     """
+    (params,) = _parsed((params_class,), argv)
+    return params
+
+
+def parse_command(
+    params_class: type[Params], command_class: type[Command], argv: Sequence[str] | None = None
+) -> tuple[Params, Command]:
+    """Return the parameters of a flow, and what only its command can be asked for.
+
+    The flags of both stand side by side, as :func:`parse` describes; Prefect knows
+    the flow's alone.
+    """
+    params, command = _parsed((params_class, command_class), argv)
+    return params, command
+
+
+def _parsed(models: Sequence[type[Any]], argv: Sequence[str] | None) -> list[Any]:
     arguments = list(sys.argv[1:] if argv is None else argv)
-    flags = list(_flags(params_class))
-    parser = _parser(params_class, flags)
+    flags = [flag for model in models for flag in _flags(model)]
+    parser = _parser(models[0], flags)
     for token in arguments:
         if not token.isprintable() and printable(token) != token:
             parser.error(f"{printable(token)}: what is given here has to be UTF-8")
-    given = vars(parser.parse_args([_underscored(token) for token in arguments]))
+    given = _nested(vars(parser.parse_args([_underscored(token) for token in arguments])))
     try:
-        return params_class.model_validate(_nested(given))
+        return [
+            model.model_validate(
+                {name: value for name, value in given.items() if name in model.model_fields}
+            )
+            for model in models
+        ]
     except ValidationError as error:
         parser.error(_readable(error, flags))
 
@@ -160,7 +183,9 @@ class _Flag:
 
     @property
     def help(self) -> str:
-        parts = [self.field.description or ""]
+        # Prefect's form shows a switch as what it does, the command line as what turns it off.
+        off = "Switch off: " if self.field.default is True else ""
+        parts = [off + (self.field.description or "")]
         default = self.field.get_default(call_default_factory=True, validated_data={})
         if isinstance(default, tuple):
             default = " ".join(map(str, default)) or None

@@ -1,11 +1,15 @@
 """Parameters that every flow of steps has: where it runs, and what it is called."""
 
+from abc import abstractmethod
 from typing import Any, Literal
 
 from pydantic import Field
 
 from blocks import cluster
+from blocks.storage import Storage
 from flows.cli import FlowParams
+from tasks.engine.stage import Stage
+from tasks.step import Tools
 from tasks.weights import Weights, default_address
 
 Group = dict[str, Any]
@@ -48,7 +52,42 @@ class ComputeParams(FlowParams):
         return 0
 
 
-class ModelParams(ComputeParams):
+class StepFlowParams(ComputeParams):
+    """What every flow of steps has: where it runs, its steps, and where their rows are kept."""
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """What the run is called in Prefect's UI."""
+
+    @property
+    @abstractmethod
+    def checkpoints(self) -> Storage:
+        """Where finished results are kept."""
+
+    @abstractmethod
+    def tools(self) -> Tools:
+        """Return what the steps may reach for."""
+
+    @abstractmethod
+    def stages(self) -> list[Stage]:
+        """Return the steps of the run in their order: a new step is one line here."""
+
+
+class RunCommand(FlowParams):
+    """What the command of a flow of steps can be asked for besides a run."""
+
+    list_runs: bool = Field(
+        False, description="Show the runs and end.", json_schema_extra=CHECKPOINTS
+    )
+    resume_run_id: str | None = Field(
+        None,
+        description="Run to go on with: its options apply where none are given.",
+        json_schema_extra=CHECKPOINTS,
+    )
+
+
+class ModelParams(StepFlowParams):
     """Where the steps of a flow run, some of which use pretrained models."""
 
     models_dir: str | None = Field(

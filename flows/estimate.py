@@ -1,7 +1,6 @@
 """How long a run would take: a few tracks, measured here and now."""
 
 import os
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from tempfile import TemporaryDirectory
@@ -9,8 +8,8 @@ from tempfile import TemporaryDirectory
 from blocks.cluster import THREAD_VARIABLES
 from blocks.storage import Storage
 from tasks import audio
-from tasks.engine import batch, plan
-from tasks.engine.plan import Stage
+from tasks.engine.plan import plan, run_here
+from tasks.engine.stage import Stage
 from tasks.step import Tools, Track, TrackError
 
 SAMPLE_TRACKS = 3
@@ -108,12 +107,9 @@ def estimate(
         # The first track also loads models and compiles kernels: it does not count.
         for at, track in enumerate([sample[0], *sample]):
             tables = Storage(f"{folder}/{at}")
-            made = plan.plan(stages, [track], tables, tools, run_id="estimate", workers=1)
-            for job in made.batches[0]:
-                started = time.perf_counter()
-                batch.run(job)
-                if at:
-                    spent[batch.load_step(job.step).name] += time.perf_counter() - started
+            seconds = run_here(plan(stages, [track], tables, tools, run_id="estimate", workers=1))
+            for name in seconds if at else ():
+                spent[name] += seconds[name]
     total = sum(seconds_of.values())
     measured = sum(seconds_of[track.path] for track in sample)
     scale = total / measured / len(readable)

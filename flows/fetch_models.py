@@ -20,9 +20,10 @@ from flows.build_dataset_params import BuildDatasetParams
 from flows.cli import FlowParams, UsageError
 from models import registry, trust
 from models.registry import CARDS, ModelCard
-from tasks.weights import Weights, WeightsError, default_address, fetch, hub
+from tasks.web import DownloadError, UnreachableError
+from tasks.weights import Weights, WeightsError, default_address, fetch
 from tasks.weights.fetch import Advance, Fetched, FetchError, State
-from tasks.weights.hub import DownloadError, UnreachableError
+from tasks.weights.sources import NoSourceError
 
 Profile = Literal["full", "offline", "stems", "embeddings", "all"]
 
@@ -99,10 +100,12 @@ def fetch_models(params: FetchModelsParams) -> dict[str, str]:
 
 
 @task(name="fetch-model", cache_policy=NO_CACHE)
-def fetch_model(name: str, address: str, force: bool) -> Fetched:
+def fetch_model(
+    name: str, address: str, force: bool, unreachable: Sequence[UnreachableError]
+) -> Fetched:
     """Fetch one model, and show how far it has come."""
     with _shown(name) as advance:
-        return fetch.fetch(name, Weights(address), advance, force=force)
+        return fetch.fetch(name, Weights(address), advance, force=force, unreachable=unreachable)
 
 
 def needed(profile: Profile) -> tuple[str, ...]:
@@ -148,21 +151,23 @@ def _pull(params: FetchModelsParams, names: Sequence[str]) -> None:
         After all that can be fetched are, naming the others.
     """
     failed: dict[str, list[str]] = {}
-    down: dict[str, str] = {}
+    # No host is waited for twice.
+    unreachable: dict[str, UnreachableError] = {}
     cards = [registry.card(name) for name in names]
     for card in cards:
         if not card.files:
             continue
         try:
-            if hub.host(card) in down and fetch.state(params.place, card.name) != "present":
-                failed[card.name] = [down[hub.host(card)]]
-                continue
             run = fetch_model.with_options(task_run_name=card.name)
-            print(f"{card.name}: {_outcome(run(card.name, params.place.address, params.force))}")
+            down = list(unreachable.values())
+            fetched = run(card.name, params.place.address, params.force, down)
+            unreachable |= {each.host: each for each in fetched.unreachable}
+            print(f"{card.name}: {_outcome(fetched)}")
         except (DownloadError, StorageError) as error:
             failed[card.name] = [str(error)]
-            if isinstance(error, UnreachableError):
-                down[hub.host(card)] = str(error)
+            reasons = error.reasons if isinstance(error, NoSourceError) else [error]
+            down = [each for each in reasons if isinstance(each, UnreachableError)]
+            unreachable |= {each.host: each for each in down}
         except WeightsError as error:
             failed[card.name] = [f"{error}."]
     if custom := [card.name for card in cards if card.custom_code and card.name not in failed]:
@@ -241,8 +246,19 @@ def table(names: Sequence[str], place: Weights) -> str:
             lines.append(f"{card.task}:")
         lines.append(text)
         if card.files:
-            lines.append(f"      {card.source} at {short(place.revision(card.name))}")
+            lines += _sources(card, place)
     return "\n".join(lines)
+
+
+def _sources(card: ModelCard, place: Weights) -> list[str]:
+    """Where a model comes from, a line for each source; of several, the used one is marked."""
+    manifest = place.manifest(card.name)
+    revision = short(manifest.revision if manifest else card.revision)
+    first, *others = map(str, card.sources)
+    lines = [f"      {first} at {revision}", *(f"      or {source}" for source in others)]
+    if others and manifest and manifest.source in (first, *others):
+        lines[[first, *others].index(manifest.source)] += " (used)"
+    return lines
 
 
 def card_size(card: ModelCard) -> str:

@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow
-from prefect.runtime import flow_run
 
-from blocks import cluster, server
+from blocks import cluster
 from blocks.storage import Storage, StorageError
-from flows import artifacts, carrying_out, cli
-from flows.cli import FailedTracksError, UsageError
+from flows import cli, run
+from flows.cli import UsageError
+from flows.compute_params import RunCommand
 from flows.prepare_stems_params import PREPARED, PrepareStemsParams
-from tasks.engine.plan import plan
+from flows.run import Conclusion, StepFlow, Survey
+from tasks.dataset.failures import FAILURES
+from tasks.engine.results import Results
 from tasks.stems import prepared_stems
 from tasks.stems.discover import Discovery, discover
 from tasks.step import Row
@@ -26,34 +28,7 @@ of a task run is nothing."""
 @flow(name="prepare-stems", flow_run_name="{params.title}", task_runner=cluster.task_runner())
 def prepare_stems(params: PrepareStemsParams) -> dict[str, Any]:
     """Prepare stems, and return counts of what there is."""
-    check(params)
-    found = survey(params)
-    made = plan(
-        params.stages(),
-        found.songs,
-        params.checkpoints.below("steps"),
-        params.tools(),
-        run_id=str(flow_run.id),
-        workers=params.workers_wanted,
-        batch_tracks=BATCH_SONGS,
-    )
-    pending = made.pending
-    print(f"{len(found.songs)} songs; {pending.total()} results of steps to compute")
-    with carrying_out.recorded(params.checkpoints, params) as counts:
-        carrying_out.carry_out(made, params.tools(), params)
-        stems, failures = prepared_stems.write(made, found, params.prepared)
-        if params.delete_source:
-            delete_sources(params, found, stems, failures)
-        counts.update(count(stems, failures))
-    summary = describe(params, stems, failures)
-    hours = sum(row["duration_seconds"] for row in stems) / 3600
-    artifacts.publish(
-        made, pending, audio_hours=hours, failures=failures, report=None, summary=summary
-    )
-    print(summary)
-    if params.on_error == "fail" and counts["failed"]:
-        raise FailedTracksError(f"{counts['failed']} files failed: {_failures(params)}")
-    return counts
+    return run.carry_out(PREPARE, params)
 
 
 def check(params: PrepareStemsParams) -> None:
@@ -78,8 +53,8 @@ def check(params: PrepareStemsParams) -> None:
         raise UsageError(str(error)) from error
 
 
-def survey(params: PrepareStemsParams) -> Discovery:
-    """The songs there are.
+def survey(params: PrepareStemsParams, checked: None = None) -> Survey[Discovery]:
+    """Find the songs there are.
 
     Raises
     ------
@@ -97,7 +72,27 @@ def survey(params: PrepareStemsParams) -> Discovery:
             f"{params.source} holds no stems: <artist>/<song>.zip and folders with an audio file "
             "per stem are what is looked for."
         )
-    return found
+    return Survey(found.songs, f"{len(found.songs)} songs", found)
+
+
+def conclude(params: PrepareStemsParams, results: Results, survey: Survey[Discovery]) -> Conclusion:
+    """Write the table of stems, and say what became of the run."""
+    stems, failures = prepared_stems.write(results, survey.found, params.prepared)
+    if params.delete_source:
+        delete_sources(params, survey.found, stems, failures)
+    counts = count(stems, failures)
+    failed = f"{counts['failed']} files failed: {_failures(params)}"
+    return Conclusion(
+        counts,
+        counts=counts,
+        failures=failures,
+        audio_hours=sum(row["duration_seconds"] for row in stems) / 3600,
+        summary=describe(params, stems, failures),
+        failed=failed if counts["failed"] else None,
+    )
+
+
+PREPARE = StepFlow(check, survey, conclude, batch_tracks=BATCH_SONGS)
 
 
 def count(stems: Sequence[Row], failures: Sequence[Row]) -> dict[str, int]:
@@ -131,7 +126,7 @@ def describe(params: PrepareStemsParams, stems: Sequence[Row], failures: Sequenc
 
 
 def _failures(params: PrepareStemsParams) -> str:
-    return f"{params.output}/{prepared_stems.FAILURES}"
+    return f"{params.output}/{FAILURES}"
 
 
 def delete_sources(
@@ -151,14 +146,8 @@ def delete_sources(
 
 def main() -> None:
     """Prepare stems."""
-    params = cli.parse(PrepareStemsParams)
-    cli.run(lambda: _command(params))
-
-
-def _command(params: PrepareStemsParams) -> None:
-    check(params)
-    with server.running(workers_here=params.cluster is None):
-        prepare_stems(params)
+    params, asked = cli.parse_command(PrepareStemsParams, RunCommand)
+    cli.run(lambda: run.command(PREPARE, prepare_stems, params, asked))
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ from typing import ClassVar
 from pydantic import Field
 
 from blocks.storage import Storage
-from flows.compute_params import CHECKPOINTS, COMPUTE, FILES, ComputeParams
-from tasks.engine.plan import Stage
+from flows.compute_params import CHECKPOINTS, COMPUTE, FILES, StepFlowParams
+from tasks.engine.stage import Stage
+from tasks.stems import convert, identify
 from tasks.stems.convert import ConvertConfig
 from tasks.stems.identify import IdentifyConfig
 from tasks.step import Tools
@@ -15,7 +16,7 @@ PREPARED = "stems/prepared"
 """Where stems are prepared, and where datasets of them are made from, if nothing else is said."""
 
 
-class PrepareStemsParams(ComputeParams):
+class PrepareStemsParams(StepFlowParams):
     """Prepare archives or folders of stems for datasets of stem continuation.
 
     Finds songs below SOURCE: <artist>/<song>.zip, folders of stems, MUSDB18 (.stem.mp4 or
@@ -77,6 +78,6 @@ class PrepareStemsParams(ComputeParams):
     def stages(self) -> list[Stage]:
         """The steps of the run in their order."""
         return [
-            Stage("tasks.stems.convert", self.convert),
-            Stage("tasks.stems.identify", self.identify),
+            Stage(convert.STEP, self.convert, wanted=True),
+            Stage(identify.STEP, self.identify),
         ]

@@ -1,23 +1,27 @@
 """stems: prepared stems in; tokenised pairs of stem continuation out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from prefect import flow
-from prefect.runtime import flow_run
 
-from blocks import cluster, server
+from blocks import cluster
 from blocks.storage import Storage, StorageError
-from flows import artifacts, carrying_out, cli
+from flows import cli, run
 from flows.cli import FailedTracksError, UsageError
+from flows.compute_params import RunCommand
+from flows.run import Conclusion, StepFlow, Survey
 from flows.stems_params import StemsParams
 from tasks.corpora.song import PreparedSong
+from tasks.dataset.failures import FAILURES, read_failures
 from tasks.dataset.split import SPLITS
-from tasks.engine.plan import plan
+from tasks.engine.results import Results
 from tasks.stems import assemble, prepared_stems
 from tasks.stems.prepared_stems import NotPreparedError
 from tasks.track import TrackError
+
+Songs = Sequence[PreparedSong]
 
 BATCH_SONGS = 2
 """Songs of a task run: each is hours of audio, variants and pairs together, and minutes of work."""
@@ -26,56 +30,11 @@ BATCH_SONGS = 2
 @flow(name="stems", flow_run_name="{params.title}", task_runner=cluster.task_runner())
 def stems(params: StemsParams) -> dict[str, Any]:
     """Make a dataset of stem continuation, and return its manifest."""
-    songs = survey(params)
-    check(params)
-    tools = params.tools()
-    made = plan(
-        params.stages(),
-        songs,
-        params.checkpoints.below("steps"),
-        tools,
-        run_id=str(flow_run.id),
-        workers=params.workers_wanted,
-        batch_tracks=BATCH_SONGS,
-    )
-    pending = made.pending
-    print(f"{len(songs)} songs with {params.instrument}; {pending.total()} results to compute")
-    with carrying_out.recorded(params.checkpoints, params) as counts:
-        carrying_out.carry_out(made, tools, params)
-        try:
-            content = assemble.assemble(
-                made,
-                tools,
-                params.folder,
-                instrument=params.instrument,
-                split_seed=params.split_seed,
-                webdataset=params.webdataset,
-            )
-        except TrackError as error:
-            raise FailedTracksError(error.message) from error
-        counts.update(content["counts"])
-    if not content["files"]:
-        raise FailedTracksError(
-            f"None of the {len(songs)} songs could be made into pairs: "
-            f"{params.folder / assemble.FAILURES} says why."
-        )
-    summary = describe(params, content)
-    artifacts.publish(
-        made,
-        pending,
-        audio_hours=sum(stem.seconds for song in songs for stem in song.stems) / 3600,
-        failures=assemble.read_failures(params.folder),
-        report=params.folder / assemble.REPORT,
-        summary=summary,
-    )
-    print(summary)
-    if params.on_error == "fail" and counts["failed"]:
-        raise FailedTracksError(f"{counts['failed']} songs failed: see {params.folder}")
-    return content
+    return run.carry_out(STEMS, params)
 
 
-def check(params: StemsParams) -> None:
-    """Find what is wrong with a request before any work.
+def check(params: StemsParams) -> Songs:
+    """Find what is wrong with a request before any work, and return the songs with the target.
 
     Raises
     ------
@@ -86,22 +45,18 @@ def check(params: StemsParams) -> None:
         raise UsageError(
             f"--output {params.folder} is where the prepared stems are: choose another folder."
         )
-    carrying_out.check_weights(params, params.stages())
+    songs = _songs(params)
+    run.check_weights(params, params.stages())
     try:
         for place in (Storage(str(params.folder)), params.checkpoints):
             place.check_writable()
     except StorageError as error:
         raise UsageError(str(error)) from error
+    return songs
 
 
-def survey(params: StemsParams) -> list[PreparedSong]:
-    """The prepared songs that hold the target.
-
-    Raises
-    ------
-    UsageError
-        If there are none.
-    """
+def _songs(params: StemsParams) -> Songs:
+    """The prepared songs that hold the target."""
     try:
         rows = prepared_stems.read(Storage(params.prepared))
     except NotPreparedError as error:
@@ -117,6 +72,49 @@ def survey(params: StemsParams) -> list[PreparedSong]:
         song for song in songs if any(stem.instrument == params.instrument for stem in song.stems)
     ]
     return holding[: params.max_songs]
+
+
+def survey(params: StemsParams, songs: Songs) -> Survey[Songs]:
+    """Return the songs as the items of the run."""
+    return Survey(songs, f"{len(songs)} songs with {params.instrument}", songs)
+
+
+def conclude(params: StemsParams, results: Results, survey: Survey[Songs]) -> Conclusion:
+    """Write the dataset's files, and say what became of the run.
+
+    Raises
+    ------
+    FailedTracksError
+        If what was stored of a song cannot be read any more.
+    """
+    try:
+        content = assemble.assemble(
+            results,
+            params.tools(),
+            params.folder,
+            instrument=params.instrument,
+            split_seed=params.split_seed,
+            webdataset=params.webdataset,
+        )
+    except TrackError as error:
+        raise FailedTracksError(error.message) from error
+    failed = content["counts"]["failed"]
+    return Conclusion(
+        content,
+        counts=content["counts"],
+        failures=read_failures(Storage(str(params.folder))),
+        audio_hours=sum(stem.seconds for song in survey.found for stem in song.stems) / 3600,
+        summary=describe(params, content),
+        report=params.folder / assemble.REPORT,
+        failed=f"{failed} songs failed: see {params.folder}" if failed else None,
+        nothing_made=None
+        if content["files"]
+        else f"None of the {len(survey.found)} songs could be made into pairs: "
+        f"{params.folder / FAILURES} says why.",
+    )
+
+
+STEMS = StepFlow(check, survey, conclude, batch_tracks=BATCH_SONGS)
 
 
 def describe(params: StemsParams, content: Mapping[str, Any]) -> str:
@@ -136,23 +134,14 @@ def describe(params: StemsParams, content: Mapping[str, Any]) -> str:
         reasons = ", ".join(
             f"{reason} {number}" for reason, number in content["failures_by_reason"].items()
         )
-        lines.append(
-            f"{counts['failed']} songs failed ({reasons}): {params.folder / assemble.FAILURES}"
-        )
+        lines.append(f"{counts['failed']} songs failed ({reasons}): {params.folder / FAILURES}")
     return "\n".join(lines)
 
 
 def main() -> None:
     """Make a dataset of stem continuation."""
-    params = cli.parse(StemsParams)
-    cli.run(lambda: _command(params))
-
-
-def _command(params: StemsParams) -> None:
-    survey(params)
-    check(params)
-    with server.running(workers_here=params.cluster is None):
-        stems(params)
+    params, asked = cli.parse_command(StemsParams, RunCommand)
+    cli.run(lambda: run.command(STEMS, stems, params, asked))
 
 
 if __name__ == "__main__":

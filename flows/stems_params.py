@@ -8,7 +8,8 @@ from pydantic import Field, field_validator
 from blocks.storage import Storage
 from flows.compute_params import CHECKPOINTS, COMPUTE, FILES, ModelParams
 from flows.prepare_stems_params import PREPARED
-from tasks.engine.plan import Stage
+from tasks.engine.stage import Stage
+from tasks.stems import assort, augment, distort, encode
 from tasks.stems.assort import AssortConfig, Assortments
 from tasks.stems.augment import Augmentation, AugmentConfig
 from tasks.stems.chunks import SIGNALS
@@ -107,12 +108,10 @@ class StemsParams(ModelParams):
     def stages(self) -> list[Stage]:
         """The steps of the run in their order: a new step is one line here."""
         rate_hz, channels = SIGNALS[self.encode.codec]
-        augment = AugmentConfig(drawing=self.augment, sample_rate_hz=rate_hz, channels=channels)
+        augmented = AugmentConfig(drawing=self.augment, sample_rate_hz=rate_hz, channels=channels)
         return [
-            Stage("tasks.stems.augment", augment),
-            Stage(
-                "tasks.stems.assort", AssortConfig(instrument=self.instrument, choice=self.assort)
-            ),
-            Stage("tasks.stems.distort", self.distort),
-            Stage("tasks.stems.encode", self.encode),
+            Stage(augment.STEP, augmented),
+            Stage(assort.STEP, AssortConfig(instrument=self.instrument, choice=self.assort)),
+            Stage(distort.STEP, self.distort, wanted=True),
+            Stage(encode.STEP, self.encode),
         ]

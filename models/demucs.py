@@ -76,8 +76,8 @@ def load(card: ModelCard, device: str, folder: Path) -> "DemucsAdapter":
     return DemucsAdapter(BagOfModels(networks, bag.get("weights"), bag.get("segment")), device)
 
 
-def load_checkpoint(path: Path, device: str) -> "DemucsAdapter":
-    """Load one network of a user's own.
+def load_checkpoint(card: ModelCard, device: str, path: Path) -> "DemucsAdapter":
+    """Load one network of a user's own from its file.
 
     Raises
     ------

@@ -5,96 +5,29 @@ stay in the folder, weights are safetensors and no pickles, code is that of this
 and the revision is the digest of the weights.
 """
 
-import json
 import os
-import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from models.registry import ModelCard, ModelFile
-from models.weights import MANIFEST, FileRecord, Manifest, digest_of, sha256
+from models.weights import (
+    FIT,
+    MANIFEST,
+    SUFFIX,
+    FileRecord,
+    Manifest,
+    TrainedManifest,
+    digest_of,
+    sha256,
+)
 
-SUFFIX = ".safetensors"
-"""Of the files that hold a trained model's weights."""
-
-FIT = ("key", "name", "version", "dataset", "seed", "config")
-"""What a manifest says of the fit that made a model; `dataset` is a fingerprint."""
-
-OWN = "own"
-"""Source of a model that nobody published."""
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-_ADAPTER = re.compile(r"(models|tasks)(\.[a-z_][a-z0-9_]*)+:load(_[a-z0-9_]+)?")
-_NAME_DIGITS = 8
+__all__ = ["FIT", "TrainedError", "TrainedManifest", "card", "read", "verify", "write"]
 
 
 class TrainedError(ValueError):
     """A folder that holds no trained model; the message says why."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainedManifest(Manifest):
-    """What lies in the folder of a trained model.
-
-    Attributes
-    ----------
-    task
-        What the model does, as in :class:`~models.registry.ModelCard`.
-    adapter
-        ``module:load`` of a module of this project.
-    arguments
-        Of the architecture: JSON values.
-    fit
-        The fit that made it, by the keys of ``FIT``.
-    metrics
-        How good it is, by name.
-    sample_rate_hz
-        Rate of the audio that it takes, if it takes audio.
-    """
-
-    source: str = OWN
-    task: str
-    adapter: str
-    arguments: Mapping[str, Any]
-    fit: Mapping[str, Any]
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-    sample_rate_hz: int | None = None
-
-    def check(self) -> None:
-        """Make sure that the manifest is one of a trained model, and leads nowhere else.
-
-        Raises
-        ------
-        ValueError
-            If it is not; the message names what is wrong.
-        """
-        Manifest.check(self)
-        wrong = [
-            problem
-            for is_wrong, problem in (
-                (not _NAME.fullmatch(self.name), f"{self.name!r} is no name of a model"),
-                (not _ADAPTER.fullmatch(self.adapter), f"{self.adapter!r} is no adapter of ours"),
-                (not self.files, f"it has no weights in {SUFFIX}"),
-                (
-                    not all(name.endswith(SUFFIX) for name in self.files),
-                    f"it has weights in something else than {SUFFIX}",
-                ),
-                (self.revision != digest_of(self.files), "its revision is not that of its files"),
-                (not isinstance(self.arguments, dict), "its arguments are no mapping"),
-                (not set(FIT) <= self.fit.keys(), f"its fit lacks one of {', '.join(FIT)}"),
-            )
-            if is_wrong
-        ]
-        if wrong:
-            raise ValueError(f"no manifest of a trained model: {'; '.join(wrong)}")
-
-    @property
-    def known_as(self) -> str:
-        """Name by which configurations and keys call the model: it holds no path."""
-        return name_of(self.name, self.revision)
 
 
 def write(
@@ -152,7 +85,7 @@ def write(
     manifest.check()
     temporary = folder / f".{uuid.uuid4().hex}.json"
     try:
-        temporary.write_text(json.dumps(asdict(manifest), indent=2, sort_keys=True))
+        temporary.write_text(manifest.to_json())
         os.replace(temporary, folder / MANIFEST)
     finally:
         temporary.unlink(missing_ok=True)
@@ -168,11 +101,14 @@ def read(folder: Path) -> TrainedManifest:
         If the folder is none of a trained model.
     """
     try:
-        return TrainedManifest.from_json((folder / MANIFEST).read_bytes())
+        manifest = Manifest.from_json((folder / MANIFEST).read_bytes())
     except OSError as error:
         raise TrainedError(f"{folder} has no {MANIFEST}: {error.strerror}") from error
     except ValueError as error:
         raise TrainedError(f"{folder} holds {error}") from error
+    if not isinstance(manifest, TrainedManifest):
+        raise TrainedError(f"{folder} holds {manifest.name}, which was not trained here")
+    return manifest
 
 
 def card(model: Path | TrainedManifest) -> ModelCard:
@@ -191,7 +127,6 @@ def card(model: Path | TrainedManifest) -> ModelCard:
         adapter=manifest.adapter,
         revision=manifest.revision,
         licence=manifest.licence,
-        source=manifest.source,
         sample_rate_hz=manifest.sample_rate_hz,
         files=tuple(
             ModelFile(name, record.sha256, record.size_bytes)
@@ -216,8 +151,3 @@ def verify(folder: Path, manifest: TrainedManifest) -> None:
             raise TrainedError(f"{name} is missing in {folder}")
         if sha256(path) != record.sha256:
             raise TrainedError(f"{name} in {folder} is damaged, or was replaced")
-
-
-def name_of(name: str, revision: str) -> str:
-    """Name of one revision of a model of one's own."""
-    return f"{name}-{revision[:_NAME_DIGITS]}"

@@ -8,12 +8,13 @@ weights never pass for rows of the pinned ones.
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from models.registry import ModelCard, ModelFile
+from models.registry import OWN, ModelCard, ModelFile
 
 MANIFEST = "songmill.json"
 """Name of the manifest in a model's folder."""
@@ -21,6 +22,17 @@ MANIFEST = "songmill.json"
 SEEN = ".songmill-verified"
 """Name of the file that remembers which contents were found right."""
 
+SUFFIX = ".safetensors"
+"""Of the files that hold a trained model's weights."""
+
+FIT = ("key", "name", "version", "dataset", "seed", "config")
+"""What a manifest says of the fit that made a model; `dataset` is a fingerprint."""
+
+NAME_DIGITS = 8
+"""Of a revision, in the name of a model of one's own."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+_ADAPTER = re.compile(r"(models|tasks)(\.[a-z_][a-z0-9_]*)+:load(_[a-z0-9_]+)?")
 _CHUNK_BYTES = 2**20
 
 
@@ -58,9 +70,9 @@ class Manifest:
         """The manifest as it is stored."""
         return json.dumps(asdict(self), indent=2, sort_keys=True)
 
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Self:
-        """The manifest that :meth:`to_json` wrote.
+    @staticmethod
+    def from_json(text: str | bytes) -> "Manifest":
+        """The manifest that :meth:`to_json` wrote: of a trained model, if it names an adapter.
 
         Raises
         ------
@@ -69,12 +81,18 @@ class Manifest:
         """
         try:
             content: dict[str, Any] = json.loads(text)
+            kind = TrainedManifest if "adapter" in content else Manifest
             files = {name: FileRecord(**record) for name, record in content.pop("files").items()}
-            manifest = cls(files=files, **content)
+            manifest = kind(files=files, **content)
             manifest.check()
         except (TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ValueError(f"no manifest of a model: {error}") from error
         return manifest
+
+    @property
+    def known_as(self) -> str:
+        """Name by which configurations and keys call the model."""
+        return self.name
 
     def check(self) -> None:
         """Make sure that no name leads out of a folder: names become paths.
@@ -87,6 +105,73 @@ class Manifest:
         inside = all(_is_inside(name) for name in (self.name, self.revision, *self.files))
         if not inside or "/" in self.name + self.revision:
             raise ValueError("no manifest of a model: its names lead out of its folder")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedManifest(Manifest):
+    """What lies in the folder of a trained model.
+
+    Attributes
+    ----------
+    task
+        What the model does, as in :class:`~models.registry.ModelCard`.
+    adapter
+        ``module:load`` of a module of this project.
+    arguments
+        Of the architecture: JSON values.
+    fit
+        The fit that made it, by the keys of ``FIT``.
+    metrics
+        How good it is, by name.
+    sample_rate_hz
+        Rate of the audio that it takes, if it takes audio.
+    """
+
+    source: str = OWN
+    task: str
+    adapter: str
+    arguments: Mapping[str, Any]
+    fit: Mapping[str, Any]
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    sample_rate_hz: int | None = None
+
+    def check(self) -> None:
+        """Make sure that the manifest is one of a trained model, and leads nowhere else.
+
+        Raises
+        ------
+        ValueError
+            If it is not; the message names what is wrong.
+        """
+        Manifest.check(self)
+        wrong = [
+            problem
+            for is_wrong, problem in (
+                (not _NAME.fullmatch(self.name), f"{self.name!r} is no name of a model"),
+                (not _ADAPTER.fullmatch(self.adapter), f"{self.adapter!r} is no adapter of ours"),
+                (not self.files, f"it has no weights in {SUFFIX}"),
+                (
+                    not all(name.endswith(SUFFIX) for name in self.files),
+                    f"it has weights in something else than {SUFFIX}",
+                ),
+                (self.revision != digest_of(self.files), "its revision is not that of its files"),
+                (not isinstance(self.arguments, dict), "its arguments are no mapping"),
+                (not set(FIT) <= self.fit.keys(), f"its fit lacks one of {', '.join(FIT)}"),
+            )
+            if is_wrong
+        ]
+        if wrong:
+            raise ValueError(f"no manifest of a trained model: {'; '.join(wrong)}")
+
+    @property
+    def known_as(self) -> str:
+        """Name of this revision: the same wherever the folder lies."""
+        return name_of(self.name, self.revision)
+
+
+def name_of(name: str, revision: str) -> str:
+    """Name of one revision of a model of one's own: it holds no path."""
+    return f"{name}-{revision[:NAME_DIGITS]}"
 
 
 def read_manifest(folder: Path) -> Manifest | None:
@@ -142,8 +227,8 @@ def problems(folder: Path, card: ModelCard) -> list[str]:
 
 def mismatches(manifest: Manifest, card: ModelCard) -> list[str]:
     """What a manifest says that a model's card does not, a phrase each."""
-    if manifest.name != card.name:
-        return [f"its folder holds {manifest.name}"]
+    if manifest.known_as != card.name:
+        return [f"its folder holds {manifest.known_as}"]
     found = [f"{file.name} is missing" for file in card.files if file.name not in manifest.files]
     if manifest.revision == card.revision:
         found += [

@@ -12,21 +12,24 @@ manifest of a dataset says about its columns.
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
+from importlib import import_module
+from pickle import PicklingError
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from blocks.storage import Storage
-from models import registry
-from models.llm import LlmSettings
+from models import adapters, registry
+from models.protocols import Adapter, Task
 from tasks import audio
 from tasks.track import Samples, Track, TrackError
-from tasks.weights import Weights, default_address
+from tasks.weights import ModelError, Weights, default_address
 
 
 def column(name: str, type_: pa.DataType, description: str, unit: str | None = None) -> pa.Field:
@@ -65,6 +68,10 @@ class StepConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    def keyed(self) -> dict[str, Any]:
+        """What enters the keys, as JSON values; overridden where a field is no more."""
+        return self.model_dump(mode="json")
+
 
 @dataclass(frozen=True)
 class Tools:
@@ -80,21 +87,15 @@ class Tools:
         ``"cpu"`` or ``"cuda"``, for the models.
     batch_size
         How many items a model on a GPU processes at once; None for each model's own number.
-    llm
-        How language models are reached, if they may be.
     weights
         Where the weights of models lie.
-    checkpoint
-        Path of a user's own separator, if there is one.
     """
 
     source: Storage
     artifacts: Storage
     device: str = "cpu"
     batch_size: int | None = None
-    llm: LlmSettings | None = None
     weights: Weights = field(default_factory=lambda: Weights(default_address()))
-    checkpoint: str | None = None
 
     def mix(self, track: Track, rate_hz: int) -> Samples:
         """Mono mix of a track, shape ``(samples,)``, at `rate_hz`."""
@@ -113,10 +114,34 @@ class Tools:
         """Mono signal of a stored artifact, shape ``(samples,)``, at `rate_hz`."""
         return audio.load(self.artifacts, path, rate_hz=rate_hz, channels=1)[0]
 
-    def model(self, name: str) -> Any:
-        """Adapter of a registered model, loaded once per worker process."""
-        folder = self.weights.folder(name) if registry.card(name).files else None
-        return registry.load(name, self.device, folder)
+    def model(self, name: str, task: Task[Adapter]) -> Adapter:
+        """Adapter of a model, registered or of the user's own; loaded once per worker process.
+
+        Parameters
+        ----------
+        name
+            Of the model.
+        task
+            What it is wanted for; of :mod:`models.protocols`.
+
+        Raises
+        ------
+        ModelError
+            If it is a model of another task, or one of the user's own that cannot be loaded.
+        """
+        card = self.weights.card(name)
+        if card.task != task.name:
+            raise ModelError(f"{name} is a model of {card.task}, not of {task.name}.")
+        place = self.weights.folder(name) if card.files else None
+        try:
+            adapter = adapters.load(card, self.device, place)
+        except ValueError as error:
+            if name not in self.weights.trained:
+                raise
+            raise ModelError(f"{name} cannot be used: {error}.") from error
+        if not isinstance(adapter, task.protocol):
+            raise ModelError(f"{name} lacks what a model of {task.name} needs: {card.adapter}.")
+        return cast("Adapter", adapter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,30 +152,31 @@ class Recipe:
     ----------
     digest
         Of the step, its version, configuration and models, and those of all steps before it.
-    identity
+    attributes
         Attributes of a track that its row depends on, through the steps before it too.
     """
 
     digest: str
-    identity: tuple[str, ...]
+    attributes: tuple[str, ...]
 
-    def key(self, track_fingerprint: str) -> str:
-        """Address of the row of a track, from its :func:`fingerprint` by `identity`."""
-        return f"{self.digest}-{track_fingerprint}"
+    def key(self, track_digest: str) -> str:
+        """Return the address of a track's row, from its :func:`item_digest` by `attributes`."""
+        return f"{self.digest}-{track_digest}"
 
 
-def fingerprint(track: Track, identity: Sequence[str]) -> str:
-    """Digest of some attributes of a track; of the track's digest alone, that itself."""
-    if tuple(identity) == ("track_id",):
+def item_digest(track: Track, attributes: Sequence[str]) -> str:
+    """Return the digest of some attributes of a track; of its id alone, that itself."""
+    if tuple(attributes) == ("track_id",):
         return track.track_id
-    values = [getattr(track, name) for name in identity]
+    values = [getattr(track, name) for name in attributes]
     return digest(json.dumps(values, sort_keys=True, default=dict).encode())
 
 
+# A job's steps take its own kinds of tracks, configuration and tools.
 BatchFunction = Callable[
-    [Sequence[Track], Mapping[str, Sequence[Row | None]], Any, Tools], list[Row | TrackError]
+    [Sequence[Any], Mapping[str, Sequence[Row | None]], Any, Any], list[Row | TrackError]
 ]
-TrackFunction = Callable[[Track, Mapping[str, Row | None], Any, Tools], Row]
+TrackFunction = Callable[[Any, Mapping[str, Row | None], Any, Any], Row]
 
 
 def per_track(function: TrackFunction) -> BatchFunction:
@@ -214,7 +240,7 @@ class Step:
         From a configuration to the Dask resource that it occupies.
     models
         From a configuration to the names of the registered models it uses.
-    identity
+    attributes
         Attributes of a track that the result depends on.
     """
 
@@ -227,12 +253,23 @@ class Step:
     optional_upstream: tuple[str, ...] = ()
     resource: Callable[[Any], Resource] = on_cpu
     models: Callable[[Any], tuple[str, ...]] = no_models
-    identity: tuple[str, ...] = ("track_id",)
+    attributes: tuple[str, ...] = ("track_id",)
 
     def __post_init__(self) -> None:
         taken = set(self.columns.names) & set(COMMON_COLUMNS.names)
         if taken:
             raise ValueError(f"step {self.name}: every table has the columns {sorted(taken)}")
+
+    def __reduce__(self) -> tuple[Callable[[str, str], "Step"], tuple[str, str]]:
+        """Travel to workers by name: they find the step in the module of its function."""
+        module = sys.modules[self.run.__module__]
+        for name, value in vars(module).items():
+            if value is self:
+                return _step_of, (module.__name__, name)
+        raise PicklingError(
+            f"step {self.name} has to stand in {module.__name__}, where its function is, "
+            "for workers to find it"
+        )
 
     def recipe(
         self,
@@ -259,16 +296,22 @@ class Step:
         inputs = {
             "step": self.name,
             "version": self.version,
-            "config": config.model_dump(mode="json"),
+            "config": config.keyed(),
             "models": [
                 [name, revisions.get(name) or registry.card(name).revision]
                 for name in sorted(self.models(config))
             ],
-            "identity": sorted(self.identity),
+            "identity": sorted(self.attributes),
             "upstream": {name: recipe.digest for name, recipe in used.items()},
         }
-        identity = {*self.identity, *(name for recipe in used.values() for name in recipe.identity)}
-        return Recipe(digest(json.dumps(inputs, sort_keys=True).encode()), tuple(sorted(identity)))
+        before = (name for recipe in used.values() for name in recipe.attributes)
+        attributes = tuple(sorted({*self.attributes, *before}))
+        return Recipe(digest(json.dumps(inputs, sort_keys=True).encode()), attributes)
+
+
+def _step_of(module: str, name: str) -> Step:
+    step: Step = getattr(import_module(module), name)
+    return step
 
 
 def digest(data: bytes) -> str:

@@ -1,4 +1,4 @@
-"""A track, what its audio is in memory, and what becomes of one that cannot be processed."""
+"""What is known of an item, what its audio is in memory, and what becomes of a bad one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ class TrackError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One track as the steps know it.
+    """One item as the steps know it; what is of songs or of stems lies with them.
 
     Attributes
     ----------
@@ -39,14 +39,10 @@ class Track:
         Digest of the bytes of the audio file; the track's identity.
     path
         Where the file lies below the source folder or bucket. Never part of a key.
-    lyrics_path, lyrics_digest
-        Sidecar file with the track's lyrics, and the digest of its bytes.
     metadata
         What the user's tables say of the track, e.g. ``artist``, ``genre``, ``title``.
     """
 
     track_id: str
     path: str
-    lyrics_path: str | None = None
-    lyrics_digest: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)

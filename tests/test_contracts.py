@@ -1,10 +1,9 @@
 """What every registered step, configuration and model keeps, proven on real audio."""
 
 import json
-import os
-from collections.abc import Mapping, Sequence
+import pickle
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +15,47 @@ import soundfile
 from pydantic import ValidationError
 
 from blocks.storage import Storage
+from deployments.catalogue import DEPLOYMENTS, Folders
 from examples.songs import make_song, write_song
 from flows.build_dataset_params import BuildDatasetParams
-from models import registry, trust
+from flows.compute_params import StepFlowParams
+from models import registry
 from models.tiny.write import write
-from tasks.engine import batch
-from tasks.engine.plan import Plan, Stage, fetched_models, plan
-from tasks.engine.results import StepTable
+from tasks.engine.plan import Plan, plan, run_here
+from tasks.engine.stage import Stage, fetched_models
 from tasks.song.discover import discover
-from tasks.song.enhance import EnhanceConfig
+from tasks.song.track import SongTrack
 from tasks.step import COMMON_COLUMNS, Row, StepConfig, Tools, Track
 from tasks.weights import Weights
 from tests.conftest import write_tone
 
 # pYIN since it is the faster by far; CREPE is tested where it lives.
 STAGES = BuildDatasetParams(pitch={"method": "pyin"}, llm=False).stages()
-ALL_STAGES = [
-    *STAGES[:-1],
-    Stage("tasks.song.enhance", EnhanceConfig()),
-    STAGES[-1],
+
+FOLDERS = Folders(audio_dir="songs", output_dir="out", stems_dir="stems")
+
+
+def reached() -> Iterator[tuple[list[Stage], Stage]]:
+    """Each step that a flow of the catalogue reaches, with all of its flow's."""
+    seen = set()
+    for deployment in DEPLOYMENTS:
+        if not issubclass(deployment.params_class, StepFlowParams):
+            continue
+        values = deployment.parameters(FOLDERS, {})
+        # Steps are the same where there is no GPU.
+        values.pop("device", None)
+        params = deployment.params_class.model_validate(values)
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("OPENAI_API_KEY", "for the steps that need one")
+            stages = params.stages()
+        for stage in stages:
+            if stage.step.name not in seen:
+                seen.add(stage.step.name)
+                yield stages, stage
+
+
+REACHED = [
+    pytest.param(stages, stage, id=f"{stage.step.run.__module__}") for stages, stage in reached()
 ]
 UNITS = {"_seconds": "s", "_hz": "Hz", "_bpm": "bpm", "_db": "dB", "_semitones": "semitones"}
 
@@ -51,17 +72,15 @@ class Built:
 
     def rows(self, path: str) -> dict[str, Row]:
         """Rows of a track by step, without what differs between runs."""
-        at = [track.path for track in self.plan.tracks].index(path)
+        results = self.plan.results
+        [track] = [track for track in results.tracks if track.path == path]
         found = {}
-        for stage in self.plan.stages:
-            step = stage.step
-            key = self.plan.keys[step.name][at]
-            part = self.plan.entries[step.name][key].part
-            row = StepTable(self.plan.tables, step).read({key: part})[key]
+        for stage in results.stages:
+            row = results.row(stage.step.name, track)
             assert row.pop("seconds") >= 0
             assert row.pop("peak_memory_mb") > 0
             assert row.pop("peak_gpu_memory_mb") is None
-            found[step.name] = row
+            found[stage.step.name] = row
         return found
 
     def record(self, path: str) -> dict[str, Any]:
@@ -102,10 +121,7 @@ def build(source: Storage, tracks: Sequence[Track], weights: Weights, folder: Pa
     tools = Tools(source, Storage(str(folder / "vocals")), weights=weights)
     tables = Storage(str(folder / "steps"))
     made = plan(STAGES, tracks, tables, tools, run_id="run", workers=1)
-    for jobs in made.batches:
-        for job in jobs:
-            batch.run(job)
-        made.record(jobs)
+    run_here(made)
     return Built(made, tools.artifacts)
 
 
@@ -157,7 +173,7 @@ def test_a_record_of_a_song_is_complete(alone: Built):
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.step.name)
 def test_rows_conform_to_the_schema_exactly(together: Built, stage: Stage):
     step = stage.step
-    folder = Path(together.plan.tables.address, step.name)
+    folder = Path(together.plan.results.tables.address, step.name)
     parts = list(folder.glob("*.parquet"))
     assert parts
     for part in parts:
@@ -218,7 +234,7 @@ def test_odd_but_readable_audio_is_part_of_the_dataset(together: Built, path: st
 
 def test_a_broken_file_fails_once_and_says_why(together: Built):
     rows = together.rows("broken.mp3")
-    [(track, step, entry)] = together.plan.failures()
+    [(track, step, entry)] = together.plan.results.failures()
     assert (track.path, step, entry.reason) == ("broken.mp3", "probe", "undecodable")
     assert entry.error.startswith("broken.mp3 ")
     assert entry.error.endswith(".")
@@ -229,18 +245,26 @@ def test_a_broken_file_fails_once_and_says_why(together: Built):
 def test_a_file_that_vanished_after_discovery_is_a_failure(
     source: Storage, tracks: Mapping[str, Track], weights: Weights, tmp_path: Path
 ):
-    gone = Track("0" * 32, "vanished/song.flac")
+    gone = SongTrack("0" * 32, "vanished/song.flac")
     built = build(source, [gone, tracks["short.wav"]], weights, tmp_path)
-    [(track, step, entry)] = built.plan.failures()
+    [(track, step, entry)] = built.plan.results.failures()
     assert (track.path, step, entry.reason) == (gone.path, "probe", "missing")
-    assert [entry.status for _, _, entry in built.plan.final()] == ["failed", "ok"]
+    assert [entry.status for _, _, entry in built.plan.results.final()] == ["failed", "ok"]
 
 
-@pytest.mark.parametrize("stage", ALL_STAGES, ids=lambda stage: stage.step.name)
-def test_a_step_is_declared_as_the_contract_asks(stage: Stage):
+def test_every_flow_of_steps_is_reached():
+    modules = {stage.step.run.__module__ for _, stage in reached()}
+    packages = {module.rpartition(".")[0] for module in modules}
+    assert packages == {"tasks.song", "tasks.embed", "tasks.stems"}
+    assert {"tasks.song.enhance", "tasks.stems.convert", "tasks.stems.encode"} <= modules
+
+
+@pytest.mark.parametrize(("stages", "stage"), REACHED)
+def test_a_step_is_declared_as_the_contract_asks(stages: list[Stage], stage: Stage):
     step = stage.step
-    before = {each.step.name for each in ALL_STAGES[: ALL_STAGES.index(stage)]}
-    assert stage.module == f"tasks.song.{step.name}"
+    before = {each.step.name for each in stages[: stages.index(stage)]}
+    assert step.run.__module__.rpartition(".")[2] == step.name, "a step is a file"
+    assert pickle.loads(pickle.dumps(step)) is step, "workers find it by its file"
     assert step.version >= 1
     assert step.resource(stage.config) in ("CPU", "GPU")
     assert {*step.upstream, *step.optional_upstream} <= before
@@ -248,11 +272,11 @@ def test_a_step_is_declared_as_the_contract_asks(stage: Stage):
     assert isinstance(stage.config, step.config)
     for name in step.models(stage.config):
         assert registry.card(name)
-    assert "path" not in step.identity
+    assert "path" not in step.attributes
 
 
-@pytest.mark.parametrize("stage", ALL_STAGES, ids=lambda stage: stage.step.name)
-def test_columns_say_what_they_hold_and_in_which_unit(stage: Stage):
+@pytest.mark.parametrize(("stages", "stage"), REACHED)
+def test_columns_say_what_they_hold_and_in_which_unit(stages: list[Stage], stage: Stage):
     for field in stage.step.columns:
         metadata = field.metadata or {}
         assert metadata.get(b"description"), field.name
@@ -261,8 +285,8 @@ def test_columns_say_what_they_hold_and_in_which_unit(stage: Stage):
                 assert metadata.get(b"unit", b"").decode() == unit, field.name
 
 
-@pytest.mark.parametrize("stage", ALL_STAGES, ids=lambda stage: stage.step.name)
-def test_a_configuration_is_frozen_documented_and_knows_its_keys(stage: Stage):
+@pytest.mark.parametrize(("stages", "stage"), REACHED)
+def test_a_configuration_is_frozen_documented_and_knows_its_keys(stages: list[Stage], stage: Stage):
     config = stage.config
     assert isinstance(config, StepConfig)
     with pytest.raises(ValidationError):
@@ -271,26 +295,6 @@ def test_a_configuration_is_frozen_documented_and_knows_its_keys(stage: Stage):
         with pytest.raises(ValidationError):
             setattr(config, name, getattr(config, name))
     assert type(config).model_validate_json(config.model_dump_json()) == config
-
-
-@pytest.mark.parametrize("name", registry.CARDS)
-def test_every_registered_model_loads_from_its_package_or_its_folder(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    card = registry.card(name)
-    assert (card.name, bool(card.licence), bool(card.library)) == (name, True, True)
-    kind, _, package = card.source.partition(" ")
-    if kind == "package":
-        assert card.revision == f"{package}-{version(package)}"
-    folder = None
-    if card.files:
-        folder = write(tmp_path, name)
-        assert Weights(str(tmp_path)).problems(name) == []
-        assert {file.name for file in card.files} <= set(os.listdir(folder))
-    if card.custom_code:
-        monkeypatch.setenv(trust.VARIABLE, name)
-    adapter = registry.load(name, "cpu", folder)
-    assert adapter is registry.load(name, "cpu", folder), "once per process"
 
 
 def test_a_model_that_is_not_registered_is_named():

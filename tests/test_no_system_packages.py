@@ -23,10 +23,8 @@ CODE = """if True:
     from flows.build_dataset_params import BuildDatasetParams
     from models import registry
     from tasks import audio
-    from tasks.engine import batch
-    from tasks.engine.plan import plan
+    from tasks.engine.plan import plan, run_here
     from tasks.song.discover import discover
-    from tasks.engine.results import StepTable
 
     folder = Path(sys.argv[1])
     song = make_song(3, seconds=6, structure=("verse",))
@@ -49,15 +47,12 @@ CODE = """if True:
     found = discover(Storage(str(folder)), params.checkpoints, metadata=lambda path: {})
     tables = params.checkpoints.below("steps")
     made = plan(params.stages(), found.tracks, tables, params.tools(), run_id="run", workers=1)
-    for job in made.batches[0]:
-        batch.run(job)
-    made.record(made.batches[0])
-    [(track, key, entry)] = made.final()
-    row = StepTable(tables, params.stages()[-1].step).read({key: entry.part})[key]
+    run_here(made)
+    row = made.results.row("merge", found.tracks[0])
     print(json.dumps({
         "programs": [name for name in %(programs)r if shutil.which(name)],
         "status": row["status"],
-        "failures": [entry.error for _, _, entry in made.failures()],
+        "failures": [entry.error for _, _, entry in made.results.failures()],
         "record": json.loads(row["record"] or "null"),
         "samples": audio.load(Storage(str(folder)), "song.m4a", rate_hz=22_050, channels=1).size,
         "seconds": song.duration_seconds,

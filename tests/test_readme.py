@@ -5,6 +5,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +15,12 @@ import pytest
 import soundfile
 
 from blocks.storage import Storage
-from flows.build_dataset_params import BuildDatasetParams
+from flows.build_dataset_params import BuildDatasetCommand, BuildDatasetParams
 from flows.cli import _flags
-from tasks.engine import batch
-from tasks.engine.plan import Stage, plan
-from tasks.engine.results import StepTable
-from tasks.song import schema
+from tasks.engine.plan import plan, run_here
+from tasks.engine.stage import Stage
+from tasks.song import columns, schema
+from tasks.song.columns import Column, Rounding
 from tasks.step import Row, Tools, Track
 from tests.conftest import RATE_HZ, tone
 
@@ -36,10 +38,10 @@ def test_options_are_those_of_the_command():
 
 
 @pytest.mark.parametrize(
-    ("heading", "fields"), [("## Tracks", schema.TRACKS), ("## Segments", schema.SEGMENTS)]
+    ("heading", "columns"), [("## Tracks", columns.TRACKS), ("## Segments", columns.SEGMENTS)]
 )
-def test_columns_are_those_of_the_schema(heading: str, fields: pa.Schema):
-    expected = columns_table(fields)
+def test_columns_are_those_of_the_table(heading: str, columns: Sequence[Column]):
+    expected = columns_table(columns)
     found = table_under(ROOT / "docs" / "dataset.md", heading)
     assert found == expected, "\n" + "\n".join(expected)
 
@@ -112,22 +114,17 @@ BUILD_WITH_LEVEL = """
 import json
 from blocks.storage import Storage
 from flows.build_dataset_params import BuildDatasetParams
-from tasks.engine import batch
-from tasks.engine.plan import plan
+from tasks.engine.plan import plan, run_here
 from tasks.song import schema
 from tasks.step import Tools, Track
-from tasks.engine.results import StepTable
 
-kept = ("tasks.song.probe", "tasks.song.level", "tasks.song.merge")
-stages = [each for each in BuildDatasetParams().stages() if each.module in kept]
+kept = ("probe", "level", "merge")
+stages = [each for each in BuildDatasetParams().stages() if each.step.name in kept]
 tools = Tools(Storage("songs"), Storage("vocals"))
 track = Track("id", "tone.wav")
 made = plan(stages, [track], Storage("steps"), tools, run_id="run", workers=1)
-for job in made.batches[0]:
-    batch.run(job)
-made.record(made.batches[0])
-(_, key, entry), = made.final()
-row = StepTable(made.tables, stages[-1].step).read({key: entry.part})[key]
+run_here(made)
+row = made.results.row("merge", track)
 print(json.dumps({
     "stages": [each.step.name for each in stages],
     "in_schema": "rms_dbfs" in schema.TRACKS.names,
@@ -139,7 +136,7 @@ print(json.dumps({
 def options_table() -> list[str]:
     """The table of options, as the parameters have it."""
     groups: dict[str, list[str]] = {}
-    for flag in _flags(BuildDatasetParams):
+    for flag in [*_flags(BuildDatasetParams), *_flags(BuildDatasetCommand)]:
         description = flag.field.description or ""
         stated = STATED_DEFAULT.search(description)
         text = STATED_DEFAULT.sub("", description).rstrip(".")
@@ -159,16 +156,31 @@ def options_table() -> list[str]:
     return lines
 
 
-def columns_table(fields: pa.Schema) -> list[str]:
-    """The table of a Parquet file's columns, as its schema has it."""
-    lines = ["| Column | Type | Unit | Step | What it is |", "| --- | --- | --- | --- | --- |"]
-    for field in fields:
-        about = {key.decode(): value.decode() for key, value in field.metadata.items()}
-        lines.append(
-            f"| `{field.name}` | {shown_type(field.type)} | {about.get('unit', '')} "
-            f"| {about['step']} | {about['description']} |"
-        )
+def columns_table(columns: Sequence[Column]) -> list[str]:
+    """The document's table of a Parquet file's columns."""
+    lines = [
+        "| Column | Type | Unit | Rounded to | Step | What it is |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| `{each.name}` | {shown_type(each.type)} | {each.unit or ''} "
+        f"| {shown_rounding(each.rounding)} | {each.step} | {each.description} |"
+        for each in columns
+    ]
     return lines
+
+
+def shown_rounding(rounding: Rounding | Mapping[str, Rounding] | None) -> str:
+    if rounding is None:
+        return ""
+    if isinstance(rounding, Rounding):
+        if rounding.decimals is None:
+            return f"{rounding.digits} digits"
+        return f"{rounding.decimals} decimals"
+    fields: dict[str, list[str]] = {}
+    for name, each in rounding.items():
+        fields.setdefault(shown_rounding(each), []).append(name)
+    return "; ".join(f"{', '.join(names)}: {shown}" for shown, names in fields.items())
 
 
 def shown_type(type_: pa.DataType) -> str:
@@ -205,20 +217,13 @@ def example_step() -> str:
 
 def rows_of(module: str, songs: Path, tables: Path) -> dict[str, Row]:
     """Rows that a step stores for the files of a folder, after the probe."""
-    stages = [Stage(name, batch.load_step(name).config()) for name in ("tasks.song.probe", module)]
+    steps = [import_module(name).STEP for name in ("tasks.song.probe", module)]
+    stages = [Stage(step, step.config()) for step in steps]
     tracks = [Track(track_id=path.name, path=path.name) for path in sorted(songs.iterdir())]
     tools = Tools(source=Storage(str(songs)), artifacts=Storage(str(tables)))
     made = plan(stages, tracks, Storage(str(tables)), tools, run_id="run", workers=1)
-    for jobs in made.batches:
-        for job in jobs:
-            batch.run(job)
-        made.record(jobs)
-    table = StepTable(made.tables, stages[-1].step)
-    return {
-        track.path: table.read({key: entry.part})[key]
-        for track, key, entry in made.final()
-        if entry is not None
-    }
+    run_here(made)
+    return {track.path: made.results.row(steps[-1].name, track) for track in tracks}
 
 
 def apply(edit: str, root: Path) -> None:

@@ -14,14 +14,15 @@ LICENCE = "CC0-1.0"
 Writer = Callable[[ModelCard, Path], None]
 
 _WRITERS = {
-    "separation": "models.tiny.demucs",
-    "transcription": "models.tiny.whisper",
-    "audio-text-embedding": "models.tiny.clap",
-    "voice-embedding": "models.tiny.ecapa",
-    "codec": "models.tiny.encodec",
-    "music-embedding": "models.tiny.music_encoders",
+    "models.demucs:load": "models.tiny.demucs",
+    "models.whisper:load": "models.tiny.whisper",
+    "models.clap:load": "models.tiny.clap",
+    "models.ecapa:load": "models.tiny.ecapa",
+    "models.encodec:load": "models.tiny.encodec",
+    "models.muq:load": "models.tiny.music_encoders",
+    "models.mert:load": "models.tiny.music_encoders",
 }
-"""Module that writes the models of a task: its ``write(card, folder)`` makes the files."""
+"""Module that writes the models of an adapter: its ``write(card, folder)`` makes the files."""
 
 
 def write(models_dir: Path, name: str) -> Path:
@@ -34,15 +35,22 @@ def write(models_dir: Path, name: str) -> Path:
     ------
     FileExistsError
         If weights that are no tiny ones lie there.
+    ValueError
+        If nothing writes models of its adapter.
     """
     model_card = card(name)
+    if model_card.adapter not in _WRITERS:
+        raise ValueError(
+            f"{name}: nothing writes tiny models of {model_card.adapter}; name a writer in "
+            "models/tiny/write.py."
+        )
     folder = models_dir / name
     manifest = read_manifest(folder)
     if folder.exists() and (manifest is None or not manifest.revision.startswith("tiny-")):
         raise FileExistsError(f"{folder} holds something else than a tiny model; it stays")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    writer: Writer = import_module(_WRITERS[model_card.task]).write
+    writer: Writer = import_module(_WRITERS[model_card.adapter]).write
     writer(model_card, folder)
     written = write_manifest(folder, model_card, revision="", licence=LICENCE)
     revision = f"tiny-{digest_of(written.files)[:12]}"

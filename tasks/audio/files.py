@@ -8,13 +8,14 @@ since MP3 decoders may differ by 20-40 ms of delay; :func:`probe` says by which.
 """
 
 import os
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from cachetools import LRUCache
 
 from blocks.storage import Storage
 from tasks.audio.decoders import (
@@ -160,7 +161,8 @@ def load(
         )
         samples = _joined(blocks, channels)
         samples.setflags(write=False)
-        _CACHE.put(key, samples)
+        if samples.nbytes <= _CACHE.maxsize:
+            _CACHE[key] = samples
     return samples
 
 
@@ -200,30 +202,7 @@ def to_channels(block: Samples, channels: Literal[1, 2]) -> Samples:
     return block @ matrix
 
 
-class _ByteBoundedCache:
-    """Most recently used arrays, no more than a number of bytes of them."""
-
-    def __init__(self, capacity_bytes: int) -> None:
-        self._capacity_bytes = capacity_bytes
-        self._used_bytes = 0
-        self._arrays: OrderedDict[Any, Samples] = OrderedDict()
-
-    def get(self, key: Any) -> Samples | None:
-        if key in self._arrays:
-            self._arrays.move_to_end(key)
-        return self._arrays.get(key)
-
-    def put(self, key: Any, array: Samples) -> None:
-        if array.nbytes > self._capacity_bytes:
-            return
-        self._arrays[key] = array
-        self._used_bytes += array.nbytes
-        while self._used_bytes > self._capacity_bytes:
-            _, dropped = self._arrays.popitem(last=False)
-            self._used_bytes -= dropped.nbytes
-
-
-_CACHE = _ByteBoundedCache(CACHE_BYTES)
+_CACHE: LRUCache[Any, Samples] = LRUCache(CACHE_BYTES, getsizeof=attrgetter("nbytes"))
 
 
 def _stamp(storage: Storage, path: str) -> tuple[int, int] | None:

@@ -1,4 +1,4 @@
-"""Fingerprints of songs, and which songs are one recording under several names.
+"""Acoustic fingerprints of songs, and which songs are one recording under several names.
 
 Haitsma and Kalker, "A highly robust audio fingerprinting system" (ISMIR 2002): each word has
 32 bits, the signs of the changes from frame to frame of the differences between neighbours
@@ -30,7 +30,7 @@ BANDS = 33
 """Bands of equal width in octaves, as in the paper."""
 
 MAX_BIT_ERROR_RATE = 0.35
-"""The paper's: of unrelated fingerprints half of the bits differ."""
+"""The paper's: of unrelated acoustic fingerprints half of the bits differ."""
 
 MIN_OVERLAP_WORDS = 215
 """Two songs are compared over 10 s at least, silence and steady tones not counted."""
@@ -54,8 +54,8 @@ PASS_WORDS = 2**23
 Words = npt.NDArray[np.uint32]
 
 
-def fingerprint(signal: Samples | Iterable[Samples], rate_hz: int) -> Words:
-    """Fingerprint of a signal.
+def acoustic_fingerprint(signal: Samples | Iterable[Samples], rate_hz: int) -> Words:
+    """Acoustic fingerprint of a signal.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def fingerprint(signal: Samples | Iterable[Samples], rate_hz: int) -> Words:
 
 
 class MixFingerprint:
-    """Fingerprint of the mix of several signals that pass one after the other.
+    """Acoustic fingerprint of the mix of several signals that pass one after the other.
 
     It keeps the mix at 5,512 Hz: 1.3 MB per minute.
 
@@ -117,7 +117,7 @@ class MixFingerprint:
         self._mix[: len(signal)] += signal
 
     def words(self) -> Words:
-        """Fingerprint of the mix so far, as :func:`fingerprint` gives it."""
+        """Acoustic fingerprint of the mix so far, as :func:`acoustic_fingerprint` gives it."""
         return _words(self._mix)
 
 
@@ -131,7 +131,7 @@ def duplicates(fingerprints: Mapping[str, Words]) -> list[tuple[str, str]]:
     Parameters
     ----------
     fingerprints
-        Fingerprint of each song, by its identity.
+        Acoustic fingerprint of each song, by its identity.
 
     Returns
     -------
@@ -148,12 +148,12 @@ def duplicates(fingerprints: Mapping[str, Words]) -> list[tuple[str, str]]:
 
 
 def bit_error_rate(first: Words, second: Words, offset: int) -> tuple[float, int]:
-    """How two fingerprints differ where they overlap.
+    """How two acoustic fingerprints differ where they overlap.
 
     Parameters
     ----------
     first, second
-        Fingerprints.
+        Acoustic fingerprints.
     offset
         Word of `second` minus word of `first` at the same moment.
 
@@ -174,7 +174,7 @@ def bit_error_rate(first: Words, second: Words, offset: int) -> tuple[float, int
 
 
 def _words(mono: Samples) -> Words:
-    """Fingerprint of a mono signal at RATE_HZ."""
+    """Acoustic fingerprint of a mono signal at RATE_HZ."""
     frames = (
         np.lib.stride_tricks.sliding_window_view(mono, WINDOW)[::HOP]
         if (len(mono) >= WINDOW)

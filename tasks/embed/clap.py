@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
+from models.protocols import AUDIO_TEXT_EMBEDDING
 from tasks.audio.windows import cut, per_window
 from tasks.step import Row, Samples, Step, StepConfig, Tools, Track, TrackError, column, on_gpu
 
@@ -47,7 +48,7 @@ def run(
     A track's embedding is the mean of those of its windows of 10 s, one after the other.
     Each counts by its length, so that every second of the track counts the same.
     """
-    model = tools.model(config.model)
+    model = tools.model(config.model, AUDIO_TEXT_EMBEDDING)
     lengths: list[list[int]] = [[] for _ in tracks]
 
     def heard(at: int) -> Iterator[Samples]:

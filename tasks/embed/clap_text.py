@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 from pydantic import Field
 
+from models.protocols import AUDIO_TEXT_EMBEDDING
 from tasks.embed.clap import DIMENSIONS, ClapModelName
 from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column, on_gpu
 
@@ -27,7 +28,7 @@ def run(
         assert row is not None  # not optional
         prompts.append(row["prompt"])
     texts = list(dict.fromkeys(text for track in prompts for text in track))
-    model = tools.model(config.model)
+    model = tools.model(config.model, AUDIO_TEXT_EMBEDDING)
     embeddings = dict(zip(texts, model.embed_text(texts, tools.batch_size), strict=True))
     return [{"prompt_embedding": [embeddings[text] for text in track]} for track in prompts]
 

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field
 
+from models.protocols import SPEAKER_EMBEDDING, VOICE_EMBEDDING
 from tasks.audio.windows import per_window
 from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column, on_gpu
 
@@ -42,8 +43,8 @@ def embed_voices(
     tools: Tools,
 ) -> list[Row | TrackError]:
     """Embed the voiced part of each track's vocals."""
-    detector = tools.model("resemblyzer")
-    model = tools.model("ecapa-voxceleb")
+    detector = tools.model("resemblyzer", VOICE_EMBEDDING)
+    model = tools.model("ecapa-voxceleb", SPEAKER_EMBEDDING)
     voiced_samples = [0] * len(tracks)
 
     def windows(at: int) -> Iterator[npt.NDArray[np.float32]]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 from pydantic import Field
 
+from models.protocols import VOICE_EMBEDDING
 from tasks.step import Row, Step, StepConfig, Tools, Track, column, per_track
 
 EMBEDDING_DIMENSIONS = 256
@@ -36,7 +37,7 @@ def embed_voice(
     """Embed the voiced part of a track's vocals."""
     separated = upstream["separate"]
     assert separated is not None
-    model = tools.model("resemblyzer")
+    model = tools.model("resemblyzer", VOICE_EMBEDDING)
     voiced = model.voiced(tools.artifact(separated["vocals_path"], RATE_HZ))
     voiced_seconds = len(voiced) / RATE_HZ
     has_voice = voiced_seconds >= MIN_VOICED_SECONDS

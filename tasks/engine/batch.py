@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib import import_module
 from typing import Any
 
 from prefect import task
@@ -11,11 +10,20 @@ from prefect.context import TaskRunContext
 
 from blocks.storage import Storage
 from tasks.engine import memory
-from tasks.engine.results import StepTable, part_name
+from tasks.engine.step_table import StepTable, part_name
 from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, digest
+from tasks.weights import ModelError
 
 UPSTREAM_FAILED = "upstream-failed"
 """Reason of a track that a step never saw, since a step before it had failed."""
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """Rows of a step that a job takes: for each track the row's key and the part that holds it."""
+
+    step: Step
+    references: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -26,15 +34,14 @@ class Job:
 
     Attributes
     ----------
-    step
-        Module that declares the step as ``STEP``.
-    config
-        Its configuration.
+    step, config
+        The step, and its configuration.
     tracks, keys
         The batch, and the key of each track's row.
     upstream
-        For each upstream step, by its module: for each track the key of its row
-        and the part that holds it.
+        Rows of the steps before it.
+    revisions
+        Of the models that the step uses, by name, as they are in the keys.
     tables
         Where the step tables live.
     tools
@@ -47,11 +54,12 @@ class Job:
         How often these very rows were stored before; tracks that failed are tried again.
     """
 
-    step: str
+    step: Step
     config: StepConfig
     tracks: Sequence[Track]
     keys: Sequence[str]
-    upstream: Mapping[str, Sequence[tuple[str, str]]]
+    upstream: Sequence[Upstream]
+    revisions: Mapping[str, str]
     tables: Storage
     tools: Tools
     cache_scope: str
@@ -65,7 +73,7 @@ class Job:
     @property
     def cache_key(self) -> str:
         """Prefect's key of the batch."""
-        return digest("\n".join([self.step, self.cache_scope, self.part]).encode())
+        return digest("\n".join([self.step.name, self.cache_scope, self.part]).encode())
 
 
 @dataclass(frozen=True)
@@ -76,22 +84,13 @@ class Outcome:
     failed: int
 
 
-def load_step(module: str) -> Step:
-    """The step that a module declares."""
-    step: Step = import_module(module).STEP
-    return step
-
-
 def run(job: Job) -> Outcome:
     """Run a step over a batch and store its rows as one part."""
-    step = load_step(job.step)
+    step = job.step
     started = time.process_time()
     memory.reset_peak()
-    upstream = {
-        name: _upstream_rows(job.tables, load_step(name), references)
-        for name, references in job.upstream.items()
-    }
-    by_name = {load_step(name).name: rows for name, rows in upstream.items()}
+    _check_revisions(job)
+    by_name = {each.step.name: _rows(job.tables, each) for each in job.upstream}
     results: list[Row | TrackError | None] = [
         _blocked(step, {name: rows[at] for name, rows in by_name.items()})
         for at in range(len(job.tracks))
@@ -114,9 +113,7 @@ def run(job: Job) -> Outcome:
         "seconds": (time.process_time() - started) / len(job.tracks),
         "peak_memory_mb": resident_mb,
         "peak_gpu_memory_mb": gpu_mb,
-        "model_revision": " ".join(
-            f"{name}@{job.tools.weights.revision(name)}" for name in step.models(job.config)
-        )
+        "model_revision": " ".join(f"{name}@{revision}" for name, revision in job.revisions.items())
         or None,
     }
     rows = [
@@ -147,9 +144,26 @@ def run_batch(job: Job, label: str) -> dict[str, Any]:
     return asdict(run(job))
 
 
-def _upstream_rows(tables: Storage, step: Step, references: Sequence[tuple[str, str]]) -> list[Row]:
-    rows = StepTable(tables, step).read(dict(references))
-    return [rows[key] for key, _ in references]
+def _check_revisions(job: Job) -> None:
+    """Make sure that the models are still those that the keys name.
+
+    Raises
+    ------
+    ModelError
+        If weights were replaced since the run began: under these keys, their rows would
+        pass for rows of the old ones.
+    """
+    for name, revision in job.revisions.items():
+        if (now := job.tools.weights.revision(name)) != revision:
+            raise ModelError(
+                f"The weights of {name} were replaced while the run was under way (revision "
+                f"{revision[:12]} by {now[:12]}): start it again; what is finished stays."
+            )
+
+
+def _rows(tables: Storage, upstream: Upstream) -> list[Row]:
+    rows = StepTable(tables, upstream.step).read(dict(upstream.references))
+    return [rows[key] for key, _ in upstream.references]
 
 
 def _blocked(step: Step, upstream: Mapping[str, Row]) -> TrackError | None:

@@ -58,7 +58,7 @@ def code_digest() -> str:
     """Digest of the project's own code, which must be the same wherever a run computes."""
     digest = sha256()
     for package in PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
+        for path in sorted([*(ROOT / package).rglob("*.py"), *(ROOT / package).rglob("*.toml")]):
             digest.update(f"{path.relative_to(ROOT)}\n".encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()

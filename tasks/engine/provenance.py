@@ -1,10 +1,10 @@
-"""What the rows of a plan were made by, and what they took: for the manifests of datasets."""
+"""What the rows of a run were made by, and what they took: for the manifests of datasets."""
 
 from typing import Any
 
-from models import registry
-from tasks.engine.plan import Plan, Stage
-from tasks.engine.results import Entry
+from tasks.engine.results import Results
+from tasks.engine.stage import Stage
+from tasks.engine.step_table import Entry
 from tasks.weights import Weights
 
 
@@ -27,19 +27,19 @@ def made_by(stage: Stage, weights: Weights) -> dict[str, Any]:
     }
 
 
-def seconds(plan: Plan) -> dict[str, float]:
+def seconds(results: Results) -> dict[str, float]:
     """CPU seconds that each step took for the tracks of the dataset, in this run or before."""
     return {
-        stage.step.name: round(sum(entry.seconds for entry in _entries(plan, stage)), 3)
-        for stage in plan.stages
+        stage.step.name: round(sum(entry.seconds for entry in _entries(results, stage)), 3)
+        for stage in results.stages
     }
 
 
-def peak_memory_mb(plan: Plan) -> dict[str, dict[str, float]]:
+def peak_memory_mb(results: Results) -> dict[str, dict[str, float]]:
     """Most memory that a batch of each step took: of its process, and of the GPU if it used one."""
     peaks = {}
-    for stage in plan.stages:
-        rows = _entries(plan, stage)
+    for stage in results.stages:
+        rows = _entries(results, stage)
         process = [row.peak_memory_mb for row in rows if row.peak_memory_mb]
         gpu = [row.peak_gpu_memory_mb for row in rows if row.peak_gpu_memory_mb]
         peaks[stage.step.name] = {
@@ -50,15 +50,15 @@ def peak_memory_mb(plan: Plan) -> dict[str, dict[str, float]]:
     return peaks
 
 
-def _entries(plan: Plan, stage: Stage) -> list[Entry]:
+def _entries(results: Results, stage: Stage) -> list[Entry]:
     """What is known of a step's rows, one for each of the plan's keys that has one."""
     name = stage.step.name
-    entries = plan.entries[name].entries([*set(plan.keys[name])])
+    entries = results.index(name).entries([*set(results.keys[name])])
     return [entry for entry in entries if entry is not None]
 
 
 def _model(name: str, weights: Weights) -> dict[str, str]:
-    card = registry.card(name)
+    card = weights.card(name)
     present = weights.manifest(name) if card.files else None
     return {
         "name": card.name,

@@ -1,225 +1,211 @@
-"""Step tables: where the rows of each step live, and how a re-run finds them.
-
-A table is a folder of Parquet parts, one per batch that was computed. A part is
-written whole or not at all and never changed; its name is a digest of the keys
-of its rows, so the same batch computed by two runs lands on the same name. Since
-parts never change, what they hold can be noted in one file beside them, and a run
-over a hundred thousand finished tracks reads that instead of thousands of parts.
-"""
+"""Results of a run: which rows of its steps are finished, where they lie, and what they say."""
 
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass, fields
-from itertools import count
-from typing import Literal
+from functools import cached_property
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+from blocks.storage import Storage
+from tasks.engine.batch import UPSTREAM_FAILED, Job
+from tasks.engine.stage import Stage
+from tasks.engine.step_table import Entry, Index, StepTable
+from tasks.step import Recipe, Row, Step, Track, item_digest
+from tasks.weights import Weights
 
-from blocks.storage import Storage, StorageError
-from tasks.step import COMMON_COLUMNS, Row, Step, digest
+READ_ROWS = 64
+"""Rows in memory at once."""
 
-Status = Literal["ok", "partial", "failed"]
-"""``partial``: computed without an optional upstream row that failed."""
-
-READ_THREADS = 8
-IDENTITY = "identity"
-INDEX = ".index.parquet"
-"""Name of the note of what the parts of a table hold; hidden, so that it is taken for no part."""
-
-NOTE_PARTS = 64
-"""New parts from which the note is written again: fewer are read in a tenth of a second."""
+PLACE_ID = "identity"
+"""Name of the file that holds the random name of a folder of step tables."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What the index of a table knows of one row."""
-
-    part: str
-    track_id: str
-    status: Status
-    reason: str | None
-    error: str | None
-    seconds: float
-    peak_memory_mb: float | None
-    peak_gpu_memory_mb: float | None
-
-
-_RANKED = ["failed", "partial", "ok"]
-_ENTRY_COLUMNS = [each.name for each in fields(Entry)]
-_INDEX_SCHEMA = pa.schema(
-    [
-        ("key", pa.string()),
-        ("part", pa.string()),
-        *((name, COMMON_COLUMNS.field(name).type) for name in _ENTRY_COLUMNS[1:]),
-    ]
-)
-
-
-class Index(Mapping[str, Entry]):
-    """What is known of the rows of a table, by key; of several with one key the best counts.
+class Results:
+    """Finished rows of a run, step by step and in the order of its tracks.
 
     Parameters
     ----------
-    rows
-        Table whose columns are those of an :class:`Entry`, and ``key``.
-    """
+    stages
+        Steps of the run, each after the steps it needs.
+    tracks
+        Every track of the run, in order.
+    tables
+        Where the step tables live.
+    weights
+        Where the models lie: their revisions enter the keys.
 
-    def __init__(self, rows: pa.Table) -> None:
-        ranks = pc.index_in(rows["status"], value_set=pa.array(_RANKED))
-        # A later row replaces an earlier one of its key: the best come last.
-        self._rows = rows.take(np.argsort(ranks.to_numpy(), kind="stable"))
-        self._at = {key: at for at, key in enumerate(self._rows["key"].to_pylist())}
-        is_final = pc.equal(self._rows["status"], _RANKED[-1])
-        self.final = set(self._rows["key"].filter(is_final).to_pylist())
-        self._parts = set(self._rows["part"].unique().to_pylist())
-
-    def add(self, rows: pa.Table) -> None:
-        """Take up what a part holds that was written meanwhile."""
-        start = len(self._rows)
-        self._rows = pa.concat_tables([self._rows, rows])
-        self._parts.update(rows["part"].to_pylist())
-        for at, (key, status) in enumerate(
-            zip(rows["key"].to_pylist(), rows["status"].to_pylist(), strict=True), start
-        ):
-            if key not in self or _RANKED.index(status) >= _RANKED.index(self[key].status):
-                self._at[key] = at
-            if status == _RANKED[-1]:
-                self.final.add(key)
-
-    def entries(self, keys: Sequence[str]) -> list[Entry | None]:
-        """What is known of many rows, at the cost of few."""
-        rows = pa.array([self._at.get(key) for key in keys], pa.int64())
-        found = self._rows.select(_ENTRY_COLUMNS).take(rows).to_pydict()
-        return [
-            Entry(*values) if at.is_valid else None
-            for at, *values in zip(rows, *found.values(), strict=True)
-        ]
-
-    def attempts(self, keys: Iterable[str]) -> int:
-        """How many parts there are with exactly these rows."""
-        keys = list(keys)
-        return next(at for at in count() if part_name(keys, at) not in self._parts)
-
-    def __getitem__(self, key: str) -> Entry:
-        if key not in self._at:
-            raise KeyError(key)
-        [entry] = self.entries([key])
-        assert entry is not None
-        return entry
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._at)
-
-    def __len__(self) -> int:
-        return len(self._at)
-
-
-class StepTable:
-    """Rows of one step.
-
-    Parameters
+    Attributes
     ----------
-    storage
-        Where the tables of all steps live.
-    step
-        The step whose rows these are.
+    keys
+        Step name -> key of each track's row.
+    revisions
+        Step name -> revision of each model that it uses.
     """
 
-    def __init__(self, storage: Storage, step: Step) -> None:
-        self._storage = storage.below(step.name)
-        self.step = step
-        self.schema = pa.schema([*COMMON_COLUMNS, *step.columns])
+    def __init__(
+        self, stages: Sequence[Stage], tracks: Sequence[Track], tables: Storage, weights: Weights
+    ) -> None:
+        self.stages = stages
+        self.tracks = tracks
+        self.tables = tables
+        self.keys: dict[str, list[str]] = {}
+        self.revisions: dict[str, dict[str, str]] = {}
+        self._indexes = {stage.step.name: StepTable(tables, stage.step).index() for stage in stages}
+        self._add_keys(weights)
 
-    def index(self) -> Index:
-        """What is known of all rows."""
-        parts = [path for path in self._storage.files() if path.endswith(".parquet")]
-        noted = self._noted()
-        known = set(noted["part"].unique().to_pylist())
-        if known - set(parts):
-            noted = noted.filter(pc.is_in(noted["part"], pa.array(parts, pa.string())))
-        new = [part for part in parts if part not in known]
-        with ThreadPoolExecutor(READ_THREADS) as pool:
-            rows = pa.concat_tables([noted, *pool.map(self.rows_of, new)])
-        if len(new) >= NOTE_PARTS:
-            self._note(rows)
-        return Index(rows)
+    def index(self, step: str) -> Index:
+        """Return what is known of the rows of a step, by key."""
+        return self._indexes[step]
 
-    def rows_of(self, part: str) -> pa.Table:
-        """What an :class:`Index` has to know of the rows of one part."""
-        rows = self._read(part, [name for name in _INDEX_SCHEMA.names if name != "part"])
-        names = pa.repeat(part, len(rows))
-        return rows.append_column("part", names).select(_INDEX_SCHEMA.names).cast(_INDEX_SCHEMA)
+    def entries(self, step: str) -> list[Entry | None]:
+        """Return what is known of each track's row of a step, in the order of the tracks."""
+        return self._indexes[step].entries(self.keys[step])
 
-    def _noted(self) -> pa.Table:
-        """What was noted of the rows of parts before; a note that is damaged is made anew."""
-        with suppress(FileNotFoundError, pa.ArrowInvalid):
-            rows = self._read(INDEX)
-            if rows.schema.equals(_INDEX_SCHEMA):
-                return rows
-        return _INDEX_SCHEMA.empty_table()
+    def record(self, jobs: Iterable[Job]) -> None:
+        """Take up what finished jobs have stored."""
+        for job in jobs:
+            table = StepTable(self.tables, job.step)
+            self._indexes[job.step.name].add(table.entries_of(job.part))
 
-    def _note(self, rows: pa.Table) -> None:
-        # Checkpoints that may only be read are read part by part every time.
-        with suppress(StorageError), self._storage.writing(INDEX) as target:
-            pq.write_table(rows, target, compression="zstd")
-
-    def write(self, rows: Sequence[Row], part: str | None = None) -> str:
-        """Store rows as one part, and return its name: by its keys, if none is given."""
-        part = part or part_name(row["key"] for row in rows)
-        table = pa.Table.from_pylist(list(rows), schema=self.schema)
-        with self._storage.writing(part) as target:
-            pq.write_table(table, target, compression="zstd")
-        return part
-
-    def read(
-        self, parts: Mapping[str, str], columns: Sequence[str] | None = None
-    ) -> dict[str, Row]:
-        """Rows by key.
+    def rows(self, step: str, columns: Sequence[str] | None = None) -> Iterator[tuple[Track, Row]]:
+        """Yield each track that a step did not fail on, with its row, in the order of the tracks.
 
         Parameters
         ----------
-        parts
-            From key to the part that holds it.
+        step
+            Name of the step.
         columns
-            Columns to read besides key and status; all of them by default.
+            Columns to read besides the key and the status; all of them by default.
+        """
+        for track, found in self.joined((step,), columns):
+            yield track, found[step]
+
+    def joined(
+        self, steps: Sequence[str], columns: Sequence[str] | None = None
+    ) -> Iterator[tuple[Track, dict[str, Row]]]:
+        """Yield each track that none of the steps failed on, with its rows by step."""
+        tables = {name: StepTable(self.tables, self._step(name)) for name in steps}
+        entries = {name: self.entries(name) for name in steps}
+        finished = [
+            at
+            for at in range(len(self.tracks))
+            if all(_is_finished(entries[name][at]) for name in steps)
+        ]
+        for start in range(0, len(finished), READ_ROWS):
+            group = finished[start : start + READ_ROWS]
+            found = {
+                name: tables[name].read(
+                    {self.keys[name][at]: _part(entries[name][at]) for at in group}, columns
+                )
+                for name in steps
+            }
+            for at in group:
+                yield self.tracks[at], {name: found[name][self.keys[name][at]] for name in steps}
+
+    def row(self, step: str, track: Track) -> Row:
+        """Return the row of one track, whatever its status.
 
         Raises
         ------
         KeyError
-            If a part does not hold a key that it should.
+            If the run has no such track, or the step no row of it.
         """
-        wanted = None if columns is None else ["key", "status", "reason", "error", *columns]
-        found: dict[str, Row] = {}
-        for part in sorted(set(parts.values())):
-            keys = [key for key, home in parts.items() if home == part]
-            table = self._read(part, wanted)
-            positions = {key: at for at, key in enumerate(table["key"].to_pylist())}
-            picked = table.take([positions[key] for key in keys])
-            found.update(zip(keys, picked.to_pylist(), strict=True))
-        return found
+        key = self.key(step, track)
+        part = self._indexes[step][key].part
+        return StepTable(self.tables, self._step(step)).read({key: part})[key]
 
-    def _read(self, part: str, columns: Sequence[str] | None = None) -> pa.Table:
-        with self._storage.reading(part) as path:
-            return pq.ParquetFile(path).read(columns=columns)
+    def key(self, step: str, track: Track) -> str:
+        """Return the key of a track's row."""
+        return self.keys[step][self._places[track.track_id]]
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {track.track_id: at for at, track in enumerate(self.tracks)}
+
+    def final(self) -> Iterator[tuple[Track, str, Entry | None]]:
+        """Yield track, key and entry of the last stage, in the order of the tracks."""
+        name = self.stages[-1].step.name
+        yield from zip(self.tracks, self.keys[name], self.entries(name), strict=True)
+
+    def failures(self) -> Iterator[tuple[Track, str, Entry]]:
+        """Yield track, step and entry of each failure, but not of what only followed from it."""
+        by_track: dict[int, list[tuple[str, Entry]]] = {}
+        for stage in self.stages:
+            name = stage.step.name
+            index = self._indexes[name]
+            for at, key in enumerate(self.keys[name]):
+                if key in index and key not in index.final:
+                    by_track.setdefault(at, []).append((name, index[key]))
+        for at in sorted(by_track):
+            for name, entry in by_track[at]:
+                if entry.status == "failed" and entry.reason != UPSTREAM_FAILED:
+                    yield self.tracks[at], name, entry
+
+    def _step(self, name: str) -> Step:
+        return next(stage.step for stage in self.stages if stage.step.name == name)
+
+    def _add_keys(self, weights: Weights) -> None:
+        recipes: dict[str, Recipe] = {}
+        digests: dict[tuple[str, ...], list[str]] = {}
+        for stage in self.stages:
+            step = stage.step
+            revisions = {name: weights.revision(name) for name in step.models(stage.config)}
+            recipe = recipes[step.name] = step.recipe(stage.config, recipes, revisions)
+            if recipe.attributes not in digests:
+                # Many steps depend on the same attributes: digested once, not once per step.
+                digests[recipe.attributes] = [
+                    item_digest(track, recipe.attributes) for track in self.tracks
+                ]
+            self.keys[step.name] = [recipe.key(each) for each in digests[recipe.attributes]]
+            self.revisions[step.name] = revisions
 
 
-def identity(tables: Storage) -> str:
-    """Random name of a folder of step tables, given when it is first used.
+def missing(results: Results) -> Mapping[str, Sequence[bool]]:
+    """Return which rows have to be computed, from the last stages back to what they need.
+
+    A row that exists needs nothing of its upstream, even if that is gone.
+
+    Returns
+    -------
+    dict
+        Step name -> whether each track's row is missing and needed.
+    """
+    steps = [stage.step for stage in results.stages]
+    used = {name for step in steps for name in (*step.upstream, *step.optional_upstream)}
+    # What no other step uses is wanted for its own sake.
+    needed = {
+        stage.step.name: [stage.wanted or stage.step.name not in used] * len(results.tracks)
+        for stage in results.stages
+    }
+    flags_of: dict[str, list[bool]] = {}
+    for step in reversed(steps):
+        rows = results.index(step.name)
+        flags = [
+            wanted and key not in rows.final
+            for wanted, key in zip(needed[step.name], results.keys[step.name], strict=True)
+        ]
+        flags_of[step.name] = flags
+        if not any(flags):
+            continue
+        for name in (*step.upstream, *step.optional_upstream):
+            if name in needed:
+                needed[name] = [a or b for a, b in zip(needed[name], flags, strict=True)]
+    return flags_of
+
+
+def place_id(tables: Storage) -> str:
+    """Return the random name of a folder of step tables, given when it is first used.
 
     Prefect's cache outlives the tables; under the name of a folder that was
     removed and made anew, it finds nothing.
     """
-    if not tables.exists(IDENTITY):
-        tables.write_bytes(IDENTITY, uuid.uuid4().hex.encode())
-    return tables.read_bytes(IDENTITY).decode()
+    if not tables.exists(PLACE_ID):
+        tables.write_bytes(PLACE_ID, uuid.uuid4().hex.encode())
+    return tables.read_bytes(PLACE_ID).decode()
 
 
-def part_name(keys: Iterable[str], attempt: int = 0) -> str:
-    """Name of the part that holds the rows of these keys, as the given attempt made them."""
-    suffix = f"-{attempt}" if attempt else ""
-    return f"{digest(','.join(sorted(keys)).encode())}{suffix}.parquet"
+def _is_finished(entry: Entry | None) -> bool:
+    return entry is not None and entry.status != "failed"
+
+
+def _part(entry: Entry | None) -> str:
+    assert entry is not None, "only finished rows are read"
+    return entry.part

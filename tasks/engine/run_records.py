@@ -36,6 +36,8 @@ class Run:
         The flow's parameters, as JSON.
     counts
         Tracks found, in the dataset, and failed.
+    title
+        What it is called in Prefect's UI; records of version 0.1 have none.
     """
 
     run_id: str
@@ -47,8 +49,9 @@ class Run:
     params: dict[str, Any]
     finished_at: str | None = None
     counts: dict[str, int] | None = None
+    title: str | None = None
 
-    def is_lost(self) -> bool:
+    def is_killed(self) -> bool:
         """Whether it claims to be running, but its process is gone from this machine."""
         host, pid, started = self.process
         return (
@@ -58,13 +61,15 @@ class Run:
         )
 
 
-class Runs:
+class RunRecords:
     """Records of the runs over one checkpoint folder."""
 
     def __init__(self, checkpoints: Storage) -> None:
         self._storage = checkpoints
 
-    def start(self, name: str | None, flow_run_id: str, params: dict[str, Any]) -> Run:
+    def start(
+        self, name: str | None, flow_run_id: str, params: dict[str, Any], title: str | None = None
+    ) -> Run:
         """Record that this process has begun a run."""
         pid = os.getpid()
         run = Run(
@@ -75,6 +80,7 @@ class Runs:
             started_at=_now(),
             process=(os.uname().nodename, pid, _process_start(pid)),
             params=params,
+            title=title,
         )
         self._save(run)
         return run
@@ -98,9 +104,9 @@ class Runs:
         """Run by its identity."""
         return next((run for run in self.all() if run.run_id == run_id), None)
 
-    def lost(self) -> list[Run]:
+    def killed(self) -> list[Run]:
         """Runs whose process died without a word."""
-        return [run for run in self.all() if run.is_lost()]
+        return [run for run in self.all() if run.is_killed()]
 
     def _save(self, run: Run) -> None:
         text = json.dumps(asdict(run), indent=2, default=str)
@@ -111,10 +117,10 @@ def table(runs: Sequence[Run]) -> str:
     """Runs as lines of text, for people."""
     if not runs:
         return "No runs yet."
-    rows = [("run id", "name", "started", "status", "tracks", "failed", "audio_dir")]
+    rows = [("run id", "name", "started", "status", "tracks", "failed", "title")]
     for run in runs:
         counts = run.counts or {}
-        status = "interrupted" if run.is_lost() else run.status
+        status = "interrupted" if run.is_killed() else run.status
         rows.append(
             (
                 run.run_id,
@@ -123,7 +129,7 @@ def table(runs: Sequence[Run]) -> str:
                 status,
                 str(counts.get("tracks", "-")),
                 str(counts.get("failed", "-")),
-                str(run.params.get("audio_dir", "-")),
+                run.title or str(run.params.get("audio_dir", "-")),
             )
         )
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]

@@ -1,4 +1,4 @@
-"""Running a plan: batches of task runs, submitted to the flow's task runner."""
+"""Carrying out a plan: task runs, submitted to the flow's task runner batch by batch."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -8,7 +8,7 @@ from prefect.context import SettingsContext
 from prefect.futures import PrefectFuture
 
 from blocks.cluster import ClusterError, Needs, needing
-from tasks.engine.batch import Job, Outcome, load_step, run_batch
+from tasks.engine.batch import Job, Outcome, run_batch
 from tasks.engine.plan import Plan
 from tasks.text import printable
 
@@ -80,15 +80,16 @@ def _submit(number: int, batches: int, jobs: Sequence[Job]) -> list[tuple[Job, P
 
     futures: dict[str, PrefectFuture[Any]] = {}
     for job in jobs:
-        step = load_step(job.step)
+        step = job.step
+        before = [each.step.name for each in job.upstream]
         with dask.annotate(resources={step.resource(job.config): 1}, priority=-number):
-            futures[job.step] = run_batch.with_options(name=step.name).submit(
+            futures[step.name] = run_batch.with_options(name=step.name).submit(
                 job,
                 f"{step.name}[{number + 1}/{batches}]",
                 return_state=False,
-                wait_for=[futures[module] for module in job.upstream if module in futures],
+                wait_for=[futures[name] for name in before if name in futures],
             )
-    return [(job, futures[job.step]) for job in jobs]
+    return [(job, futures[job.step.name]) for job in jobs]
 
 
 def _finish(
@@ -98,7 +99,7 @@ def _finish(
     from distributed.client import FutureCancelledError
 
     for job, future in batch:
-        name = load_step(job.step).name
+        name = job.step.name
         try:
             # Without waiting first, the state of a cache hit is missed.
             future.wait()
@@ -115,4 +116,4 @@ def _finish(
                 "--workers leave more memory to each; what is finished stays."
             ) from error
         progress(name, len(job.tracks), outcome.failed)
-    plan.record(job for job, _ in batch)
+    plan.results.record(job for job, _ in batch)

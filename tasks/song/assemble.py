@@ -1,38 +1,46 @@
 """From finished rows to the dataset's files."""
 
 import os
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import orjson
 
+from tasks.dataset.failures import (
+    Failure,
+    count_by_reason,
+    count_failed_files,
+    failure,
+    read_failures,
+    write_failures,
+)
+from tasks.dataset.manifest import declare_unfinished, now, unchanged, write_manifest
 from tasks.engine import provenance
-from tasks.engine.plan import Plan
-from tasks.engine.results import StepTable
+from tasks.engine.results import Results
 from tasks.song import dataset, manifest, report, schema
 from tasks.song.dataset import Paths, Record
 from tasks.song.discover import Discovery
 from tasks.step import Track, digest
 from tasks.text import printable
-
-READ_TRACKS = 64
-"""Records in memory at once."""
+from tasks.weights import Weights
 
 
 def assemble(
-    plan: Plan, found: Discovery, paths: Paths, audio_dir: str, settings: Mapping[str, Any]
+    results: Results,
+    found: Discovery,
+    paths: Paths,
+    audio_dir: str,
+    settings: Mapping[str, Any],
+    weights: Weights,
 ) -> Record:
-    """Write the dataset of a plan that has run, and return its manifest.
+    """Write the dataset of a run, and return its manifest.
 
     Nothing is written when what lies there already was made of the same rows.
 
     Parameters
     ----------
-    plan
-        A plan whose batches are done.
+    results
+        What the run made.
     found
         The tracks and the files that are none.
     paths
@@ -41,40 +49,39 @@ def assemble(
         What the paths of the tracks are shown below.
     settings
         What else the manifest is to hold: profile, folder of the vocals.
+    weights
+        Where the models of its steps lie.
     """
-    failures = list(_failures(plan, found, audio_dir))
+    failures = list(_failures(results, found, audio_dir))
     finished = [
-        (track, key, entry.part)
-        for track, key, entry in plan.final()
+        (track, key)
+        for track, key, entry in results.final()
         if entry is not None and entry.status != "failed"
     ]
     fingerprint = _fingerprint(finished, failures, audio_dir, settings)
-    before = dataset.read_manifest(paths)
     files = (paths.json, *paths.tables, paths.failures, paths.report)
-    if before and before.get("fingerprint") == fingerprint and all(map(Path.exists, files)):
+    if before := unchanged(paths.storage, fingerprint, lambda _: files):
         return before
-    dataset.begin(paths)
-    count = dataset.write(paths, _records(plan, finished, audio_dir))
-    dataset.write_failures(paths, failures)
+    declare_unfinished(paths.storage)
+    count = dataset.write(paths, _records(results, audio_dir))
+    write_failures(paths.storage, failures)
     content = {
         "format_version": manifest.FORMAT_VERSION,
         **settings,
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created_at": now(),
         "counts": {
             "tracks": count,
-            "failed": len({failure["file_path"] for failure in failures}),
+            "failed": count_failed_files(failures),
             "duplicates": len(found.duplicates),
         },
-        "failures_by_reason": dict(
-            sorted(Counter(failure["reason"] for failure in failures).items())
-        ),
+        "failures_by_reason": count_by_reason(failures),
         "duplicates": {
             _shown(audio_dir, path): _shown(audio_dir, original)
             for path, original in sorted(found.duplicates.items())
         },
-        "seconds_by_step": provenance.seconds(plan),
-        "peak_memory_mb_by_step": provenance.peak_memory_mb(plan),
-        "columns": manifest.columns(plan.stages, plan.weights),
+        "seconds_by_step": provenance.seconds(results),
+        "peak_memory_mb_by_step": provenance.peak_memory_mb(results),
+        "columns": manifest.columns(results.stages, weights),
         "fingerprint": fingerprint,
     }
     return finish(paths, content)
@@ -82,51 +89,39 @@ def assemble(
 
 def finish(paths: Paths, content: Record) -> Record:
     """Write the report and, last of all, the manifest that declares the dataset whole."""
-    failures = dataset.read_failures(paths)
+    failures = read_failures(paths.storage)
     page = report.render(dataset.read(paths.json), failures, content)
     paths.report.write_text(page, encoding="utf-8")
-    dataset.write_manifest(paths, content)
+    write_manifest(paths.storage, content)
     return content
 
 
-def _failures(plan: Plan, found: Discovery, audio_dir: str) -> Iterator[Record]:
+def _failures(results: Results, found: Discovery, audio_dir: str) -> Iterator[Failure]:
     """Rows of ``failures.jsonl``: files that are no songs, then steps that failed."""
     for file in found.failures:
-        yield {
-            "track_id": None,
-            "file_path": _shown(audio_dir, file.path),
-            "step": "discover",
-            "reason": file.reason,
-            "message": file.message,
-            "in_dataset": False,
-        }
+        path = _below(audio_dir, file.path)
+        yield failure(None, path, "discover", file.reason, file.message, in_dataset=False)
     copies: dict[str, list[str]] = {}
     for path, original in found.duplicates.items():
         copies.setdefault(original, []).append(path)
-    in_dataset = {
-        track.track_id for track, _, entry in plan.final() if entry and entry.status != "failed"
+    present = {
+        track.track_id for track, _, entry in results.final() if entry and entry.status != "failed"
     }
-    for track, step, entry in plan.failures():
+    for track, step, entry in results.failures():
         for path in (track.path, *copies.get(track.path, ())):
-            yield {
-                "track_id": track.track_id,
-                "file_path": _shown(audio_dir, path),
-                "step": step,
-                "reason": entry.reason,
-                "message": entry.error,
-                "in_dataset": track.track_id in in_dataset,
-            }
+            yield failure(
+                track.track_id,
+                _below(audio_dir, path),
+                step,
+                entry.reason,
+                entry.error,
+                in_dataset=track.track_id in present,
+            )
 
 
-def _records(
-    plan: Plan, finished: Sequence[tuple[Track, str, str]], audio_dir: str
-) -> Iterator[Record]:
-    table = StepTable(plan.tables, plan.stages[-1].step)
-    for start in range(0, len(finished), READ_TRACKS):
-        group = finished[start : start + READ_TRACKS]
-        rows = table.read({key: part for _, key, part in group}, columns=["record"])
-        for track, key, _ in group:
-            yield _head(track, audio_dir) | orjson.loads(rows[key]["record"])
+def _records(results: Results, audio_dir: str) -> Iterator[Record]:
+    for track, row in results.rows(results.stages[-1].step.name, columns=["record"]):
+        yield _head(track, audio_dir) | orjson.loads(row["record"])
 
 
 def _head(track: Track, audio_dir: str) -> Record:
@@ -140,16 +135,20 @@ def _head(track: Track, audio_dir: str) -> Record:
 
 
 def _shown(audio_dir: str, path: str) -> str:
-    return printable(f"{audio_dir.rstrip('/')}/{path}")
+    return printable(_below(audio_dir, path))
+
+
+def _below(audio_dir: str, path: str) -> str:
+    return f"{audio_dir.rstrip('/')}/{path}"
 
 
 def _fingerprint(
-    finished: Sequence[tuple[Track, str, str]],
-    failures: Sequence[Record],
+    finished: Sequence[tuple[Track, str]],
+    failures: Sequence[Failure],
     audio_dir: str,
     settings: Mapping[str, Any],
 ) -> str:
     """Digest of everything that the files depend on."""
-    rows = [[key, _head(track, audio_dir)] for track, key, _ in finished]
+    rows = [[key, _head(track, audio_dir)] for track, key in finished]
     parts = [manifest.FORMAT_VERSION, rows, failures, settings]
     return digest(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS))

@@ -5,7 +5,7 @@ one track per line, which is what makes it mergeable without reading it whole.
 """
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from blocks.storage import Storage, StorageError
+from tasks.dataset.failures import FAILURES
+from tasks.dataset.manifest import MANIFEST
 from tasks.song import schema
 
 Record = dict[str, Any]
@@ -36,6 +38,11 @@ class Paths:
         return self.json.with_suffix("")
 
     @property
+    def storage(self) -> Storage:
+        """The folder, to write into."""
+        return Storage(str(self.folder))
+
+    @property
     def tables(self) -> tuple[Path, Path]:
         """Tracks and segments, as Parquet."""
         return self.folder / "tracks.parquet", self.folder / "segments.parquet"
@@ -43,12 +50,12 @@ class Paths:
     @property
     def failures(self) -> Path:
         """One JSON object per line and failed track."""
-        return self.folder / "failures.jsonl"
+        return self.folder / FAILURES
 
     @property
     def manifest(self) -> Path:
         """What the dataset was made of, and how."""
-        return self.folder / "manifest.json"
+        return self.folder / MANIFEST
 
     @property
     def report(self) -> Path:
@@ -79,7 +86,7 @@ def write(paths: Paths, records: Iterable[Record]) -> int:
     count = 0
     with ExitStack() as stack:
         writing = stack.enter_context
-        beside, inside = Storage(str(paths.json.parent)), Storage(str(paths.folder))
+        beside, inside = Storage(str(paths.json.parent)), paths.storage
         json_path = writing(beside.writing(paths.json.name))
         json = stack.enter_context(open(json_path, "wb"))
         tracks_name, segments_name = (path.name for path in paths.tables)
@@ -147,48 +154,6 @@ def merged(shards: Sequence[Iterable[Record]], copies: dict[str, str]) -> Iterat
             copies[path] = first[track_id]
 
 
-def write_failures(paths: Paths, failures: Iterable[Mapping[str, Any]]) -> None:
-    """Write ``failures.jsonl``."""
-    lines = b"".join(orjson.dumps(failure) + b"\n" for failure in failures)
-    Storage(str(paths.folder)).write_bytes(paths.failures.name, lines)
-
-
-def read_failures(paths: Paths) -> list[Record]:
-    """Rows of ``failures.jsonl``.
-
-    Raises
-    ------
-    ValueError
-        If the file is missing or damaged.
-    """
-    try:
-        return [orjson.loads(line) for line in paths.failures.read_bytes().splitlines()]
-    except FileNotFoundError as error:
-        raise ValueError(f"{paths.failures} is missing") from error
-    except orjson.JSONDecodeError as error:
-        raise ValueError(f"{paths.failures} is damaged: {error}") from error
-
-
-def write_manifest(paths: Paths, manifest: Mapping[str, Any]) -> None:
-    """Write ``manifest.json``."""
-    text = orjson.dumps(manifest, option=orjson.OPT_INDENT_2)
-    Storage(str(paths.folder)).write_bytes(paths.manifest.name, text + b"\n")
-
-
-def begin(paths: Paths) -> None:
-    """Declare the dataset unfinished: what is half replaced is not what it was before."""
-    Storage(str(paths.folder)).delete(paths.manifest.name)
-
-
-def read_manifest(paths: Paths) -> Record | None:
-    """Content of ``manifest.json``, or None if there is none or it is damaged."""
-    try:
-        manifest: Record = orjson.loads(paths.manifest.read_bytes())
-    except (FileNotFoundError, orjson.JSONDecodeError):
-        return None
-    return manifest
-
-
 def check_writable(paths: Paths) -> None:
     """Make sure that the dataset can be written, before any work.
 
@@ -197,8 +162,8 @@ def check_writable(paths: Paths) -> None:
     StorageError
         If it cannot.
     """
-    for folder in (paths.json.parent, paths.folder):
-        Storage(str(folder)).check_writable()
+    for folder in (Storage(str(paths.json.parent)), paths.storage):
+        folder.check_writable()
     if paths.json.is_dir():
         raise StorageError(f"{paths.json} is a folder: --output names the JSON file to write.")
 

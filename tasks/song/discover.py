@@ -11,7 +11,8 @@ from typing import Literal
 from blocks.storage import Storage
 from tasks import audio
 from tasks.dataset.digests import READ_THREADS, Digests, FileFailure, outside
-from tasks.step import Track, TrackError, digest
+from tasks.song.track import SongTrack
+from tasks.step import TrackError, digest
 from tasks.text import printable
 
 ShardBy = Literal["hash", "alphabetical", "directory"]
@@ -33,7 +34,7 @@ class Discovery:
         Files named like audio that hold none, or cannot be read.
     """
 
-    tracks: list[Track]
+    tracks: list[SongTrack]
     duplicates: dict[str, str]
     failures: list[FileFailure]
 
@@ -123,7 +124,7 @@ def discover(
             lyrics_digest = found[sidecar] if sidecar else None
             readable = isinstance(lyrics_digest, str)
             result.tracks.append(
-                Track(
+                SongTrack(
                     track_id=track_id,
                     path=path,
                     lyrics_path=sidecar if readable else None,

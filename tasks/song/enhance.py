@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 from pydantic import Field
 
-from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column
+from tasks.song.track import SongTools
+from tasks.step import Row, Step, StepConfig, Track, TrackError, column
 
 # Longer lists are cut: models lose count, and one reply stays a few kilobytes.
 MAX_PROMPTS_PER_REQUEST = 24
@@ -49,13 +50,13 @@ def run(
     tracks: Sequence[Track],
     upstream: Mapping[str, Sequence[Row | None]],
     config: EnhanceConfig,
-    tools: Tools,
+    tools: SongTools,
 ) -> list[Row | TrackError]:
     """Rewritten prompts of a batch; the requests of all its tracks run concurrently."""
     from models.llm import ChatRequest, LlmError, complete
 
     if tools.llm is None:
-        raise ValueError("the step 'enhance' needs Tools.llm")
+        raise ValueError("the step 'enhance' needs SongTools.llm")
     system = SYSTEM.format(max_words=config.max_words)
     requests: list[ChatRequest] = []
     owners: list[int] = []

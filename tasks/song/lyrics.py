@@ -7,9 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from models import registry
+from models import adapters, registry
 from tasks.song import lrc
-from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column, per_track
+from tasks.song.track import SongTrack
+from tasks.step import Row, Step, StepConfig, Tools, TrackError, column, per_track
 
 MIN_LANGUAGE_PROBABILITY = 0.5
 """Below it the language stays null. Of 45 lyric lines in 27 languages py3langid named 42 rightly,
@@ -223,7 +224,9 @@ def decode(data: bytes) -> str:
     )
 
 
-def run(track: Track, rows: Mapping[str, Row | None], config: LyricsConfig, tools: Tools) -> Row:
+def run(
+    track: SongTrack, rows: Mapping[str, Row | None], config: LyricsConfig, tools: Tools
+) -> Row:
     """Lyrics of one track; one with neither a sidecar file nor a transcript gives nulls."""
     if track.lyrics_path is None:
         transcript = rows.get("transcribe")
@@ -251,7 +254,7 @@ STEP = Step(
     run=per_track(run),
     optional_upstream=("transcribe",),
     models=lambda config: ("py3langid",),
-    identity=("track_id", "lyrics_digest"),
+    attributes=("track_id", "lyrics_digest"),
 )
 
 
@@ -299,7 +302,7 @@ def _language(lyrics: lrc.Lyrics) -> str | None:
 
 
 def _languages(text: str) -> list[tuple[str, float]]:
-    ranked: list[tuple[str, float]] = registry.load("py3langid").languages(text)
+    ranked: list[tuple[str, float]] = adapters.load(registry.card("py3langid")).languages(text)
     return ranked
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tasks.engine import provenance
-from tasks.engine.plan import Stage
+from tasks.engine.stage import Stage
 from tasks.song import schema
 from tasks.weights import Weights
 

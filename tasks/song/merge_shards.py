@@ -1,10 +1,16 @@
 """Shards that were built apart, merged into the dataset that one build would have made."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
+from tasks.dataset.failures import (
+    Failure,
+    count_by_reason,
+    count_failed_files,
+    read_failures,
+    write_failures,
+)
+from tasks.dataset.manifest import declare_unfinished, now, read_manifest
 from tasks.song import assemble, dataset
 from tasks.song.dataset import Paths, Record
 
@@ -39,30 +45,28 @@ def merge_shards(shards: Sequence[Paths], target: Paths) -> Record:
                     f"{shard.json} was made with other {aspect} than {shards[0].json}: build it "
                     "again with the same version and options."
                 )
-    dataset.begin(target)
+    declare_unfinished(target.storage)
     copies: dict[str, str] = {}
     try:
         failures = _without_repetition(
-            failure for shard in shards for failure in dataset.read_failures(shard)
+            failure for shard in shards for failure in read_failures(shard.storage)
         )
         records = dataset.merged([dataset.read(shard.json) for shard in shards], copies)
         count = dataset.write(target, records)
     except ValueError as error:
         raise ShardError(f"{error}: build that shard again.") from error
-    dataset.write_failures(target, failures)
+    write_failures(target.storage, failures)
     for each in manifests:
         for path, original in each["duplicates"].items():
             copies[path] = copies.get(original, original)
     content = first | {
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created_at": now(),
         "counts": {
             "tracks": count,
-            "failed": len({failure["file_path"] for failure in failures}),
+            "failed": count_failed_files(failures),
             "duplicates": len(copies),
         },
-        "failures_by_reason": dict(
-            sorted(Counter(failure["reason"] for failure in failures).items())
-        ),
+        "failures_by_reason": count_by_reason(failures),
         "duplicates": dict(sorted(copies.items())),
         "seconds_by_step": _summed([each["seconds_by_step"] for each in manifests]),
         "peak_memory_mb_by_step": _largest([each["peak_memory_mb_by_step"] for each in manifests]),
@@ -79,7 +83,7 @@ def merge_shards(shards: Sequence[Paths], target: Paths) -> Record:
 def _manifest(shard: Paths) -> Record:
     if not shard.json.exists():
         raise ShardError(f"{shard.json} does not exist: --merge_shards takes the JSON files.")
-    manifest = dataset.read_manifest(shard)
+    manifest = read_manifest(shard.storage)
     if manifest is None or manifest.get("fingerprint", "") == "":
         raise ShardError(
             f"{shard.manifest} is missing or damaged: run the build of that shard to its end."
@@ -87,7 +91,7 @@ def _manifest(shard: Paths) -> Record:
     return manifest
 
 
-def _without_repetition(failures: Iterable[Record]) -> list[Record]:
+def _without_repetition(failures: Iterable[Failure]) -> list[Failure]:
     """Failures in the order of their paths; shards may overlap."""
     by_path = {(failure["file_path"], failure["step"]): failure for failure in failures}
     return sorted(by_path.values(), key=lambda failure: failure["file_path"])

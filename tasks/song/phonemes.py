@@ -10,6 +10,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from models.gruut import PACKAGED_LANGUAGES
+from models.protocols import PHONEMES
 from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column, per_track
 
 
@@ -162,13 +163,13 @@ def _speaker(tag: str | None, backend: str, tools: Tools) -> tuple[Any, str]:
         )
     tag = tag.lower().replace("_", "-")
     if backend != "espeak":
-        adapter = tools.model("gruut")
+        adapter = tools.model("gruut", PHONEMES)
         language = adapter.language(tag)
         packaged = language in PACKAGED_LANGUAGES and tag in (language, language.split("-")[0])
         if language is not None and (packaged or backend == "gruut"):
             return adapter, language
     if backend != "gruut":
-        adapter = tools.model("espeak-ng")
+        adapter = tools.model("espeak-ng", PHONEMES)
         language = adapter.language(tag)
         if language is not None:
             return adapter, language

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field, model_validator
 
+from models.protocols import PITCH
 from tasks.step import Row, Samples, Step, StepConfig, Tools, Track, column, on_gpu, per_track
 
 RATE_HZ = 16_000  # CREPE's
@@ -114,7 +115,7 @@ def _crepe(
     from tasks.dsp.salience import decode_salience
 
     found = decode_salience(
-        tools.model(f"crepe-{config.crepe_model}").activations(vocals, hop_samples),
+        tools.model(f"crepe-{config.crepe_model}", PITCH).activations(vocals, hop_samples),
         1 + len(vocals) // hop_samples,
         fmin_hz=config.fmin_hz,
         fmax_hz=config.fmax_hz,

@@ -300,5 +300,5 @@ STEP = Step(
     run=per_track(run),
     upstream=("features", "sections"),
     optional_upstream=("separate", "lyrics"),
-    identity=("track_id", "metadata"),
+    attributes=("track_id", "metadata"),
 )

@@ -13,14 +13,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tasks.dataset import charts
+from tasks.dataset import charts, page
 
 MAX_TIMELINES = 30
 MAX_CONTOURS = 4
 CONTOUR_SECONDS = 30.0
 # A pause in singing of this length ends a line of the contour.
 CONTOUR_GAP_SECONDS = 0.05
-MAX_FAILURES = 50
 MAX_GENRES = 12
 # Tonics in the order of the circle of fifths: related keys stand side by side.
 FIFTHS = ("C", "G", "D", "A", "E", "B", "F#", "C#", "G#", "D#", "A#", "F")
@@ -44,22 +43,19 @@ def render(
         Content of ``manifest.json``; ``profile``, ``created_at``, ``counts``,
         ``seconds_by_step`` and ``columns`` are shown where they are there.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     summary = _summarise(tracks)
-    environment = Environment(
-        loader=FileSystemLoader([Path(__file__).parent, Path(charts.__file__).parent]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("report.html.j2").render(
+    return page.render(
+        Path(__file__).with_name("report.html.j2"),
         facts=_facts(summary, failures, manifest),
+        item="File",
+        failures=failures,
+        steps=page.with_costs(
+            _steps(manifest), manifest.get("seconds_by_step", {}), summary.tracks
+        ),
         profile=manifest.get("profile"),
         created_at=manifest.get("created_at"),
         charts=_charts(summary),
-        genres=_ranked(summary.genres, MAX_GENRES),
+        genres=page.ranked(summary.genres, MAX_GENRES),
         labels=[label for label in SECTIONS if label in summary.labels],
         other_labels=sorted(set(summary.labels) - set(SECTIONS)),
         timelines=charts.timelines(summary.timelines) if summary.timelines else "",
@@ -69,18 +65,12 @@ def render(
             (name, charts.contour(points, start, end, CONTOUR_GAP_SECONDS))
             for name, start, end, points in summary.contours
         ],
-        reasons=_ranked(Counter(str(failure.get("reason")) for failure in failures)),
-        failures=failures[:MAX_FAILURES],
-        failure_count=len(failures),
-        steps=_steps(manifest, summary.tracks),
         absent=[
             name.partition(".")[2]
             for name, column in manifest.get("columns", {}).items()
             if column.get("absent")
         ],
     )
-    # Names of files may hold what UTF-8 cannot.
-    return page.encode("utf-8", "replace").decode("utf-8")
 
 
 @dataclass
@@ -168,16 +158,12 @@ def _facts(
     summary: _Summary, failures: Sequence[Record], manifest: Mapping[str, Any]
 ) -> list[tuple[str, str]]:
     """The figures at the top of the page: (value, what it is)."""
-    hours = sum(summary.durations) / 3600
     failed = manifest.get("counts", {}).get(
         "failed", len({failure.get("file_path") for failure in failures})
     )
     return [
         (f"{summary.tracks:,}", "track" if summary.tracks == 1 else "tracks"),
-        (
-            f"{hours:,.1f}" if hours >= 1 else f"{hours * 60:.1f}",
-            "hours" if hours >= 1 else "minutes",
-        ),
+        page.duration_fact(sum(summary.durations)),
         (
             charts.clock(round(median(summary.durations))) if summary.durations else "none",
             "median duration",
@@ -231,31 +217,25 @@ def _known(count: int, total: int, noun: str, value: str) -> str:
     return f"{count:,} of {total:,} {noun}s have {value}."
 
 
-def _ranked(counter: Counter[str], most: int | None = None) -> list[tuple[str, int, float]]:
-    """Names with counts and shares of the largest, the most frequent first."""
-    ranked = sorted(counter.items(), key=lambda item: (-item[1], item[0]))[:most]
-    return [(name, count, 100 * count / ranked[0][1]) for name, count in ranked]
-
-
-def _steps(manifest: Mapping[str, Any], tracks: int) -> list[dict[str, Any]]:
-    """Per step of the run: its columns, models, settings and time."""
-    seconds = manifest.get("seconds_by_step", {})
+def _steps(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Steps of the run, in its order: their columns, models and settings."""
     steps: dict[str, dict[str, Any]] = {
-        name: {"name": name, "columns": [], "version": None, "models": [], "config": {}}
-        for name in seconds  # in the order of the run
+        name: _step(name, {}) for name in manifest.get("seconds_by_step", {})
     }
     for name, column in manifest.get("columns", {}).items():
         if column.get("absent") or "step" not in column:
             continue
-        step = steps.setdefault(column["step"], {"name": column["step"], "columns": []})
-        step["columns"].append(name.partition(".")[2])
-        step["version"] = column.get("step_version")
-        step["models"] = column.get("models") or []
-        step["config"] = column.get("config") or {}
-    longest = max(seconds.values(), default=0.0) or 1.0
-    for name, step in steps.items():
-        taken = seconds.get(name)
-        step["seconds"] = None if taken is None else f"{taken:,.1f}"
-        step["per_track"] = None if taken is None or not tracks else f"{taken / tracks:.3g}"
-        step["share"] = 0.0 if taken is None else 100 * taken / longest
+        before = steps.get(column["step"], {"columns": []})
+        columns = [*before["columns"], name.partition(".")[2]]
+        steps[column["step"]] = _step(column["step"], column) | {"columns": columns}
     return list(steps.values())
+
+
+def _step(name: str, made: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "columns": [],
+        "version": made.get("step_version"),
+        "models": made.get("models") or [],
+        "config": made.get("config") or {},
+    }

@@ -1,15 +1,17 @@
 """Vocals of a song, by a trained network or, without one, by repetition and position."""
 
+import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from models.weights import sha256
+from models import registry
+from models.protocols import SEPARATION
+from models.weights import NAME_DIGITS
 from tasks.step import (
     Resource,
     Row,
@@ -27,13 +29,15 @@ from tasks.weights import ModelError
 ENVELOPE_HOP_SECONDS = 0.1
 NETWORK_RATE_HZ = 44_100
 
-Separator = Literal[
-    "repet-centre", "htdemucs", "htdemucs_ft", "htdemucs_6s", "mdx_extra", "checkpoint"
-]
+WITHOUT_WEIGHTS = "repet-centre"
 
+SEPARATORS = (
+    WITHOUT_WEIGHTS,
+    *(card.name for card in registry.CARDS.values() if card.task == SEPARATION.name),
+)
+"""Separators that need no model of the user's own."""
 
-class CheckpointError(ModelError):
-    """A user's own network that cannot be used; the message says why."""
+_OWN = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]*-[0-9a-f]{{{NAME_DIGITS}}}")
 
 
 class SeparateConfig(StepConfig):
@@ -42,30 +46,38 @@ class SeparateConfig(StepConfig):
     Attributes
     ----------
     separator
-        A registered model; ``checkpoint``, a network of the user's own; or
+        A registered model; one of the user's own, by the name that
+        :meth:`tasks.weights.Weights.with_own` gives it; or
         ``repet-centre``: what repeats and what comes from the sides is accompaniment
         (see ``tasks/dsp/separation.py``). A mono track has no sides, and a solo voice
         or a track below 2.8 s nothing that repeats under it: then the other half of the
         method decides alone, and a solo voice in mono passes through a high-pass.
-    checkpoint_sha256
-        SHA-256 of the user's own network, in hexadecimal; where its file lies is known
-        to the tools.
     sample_rate_hz
         Rate at which the track is separated and the vocals are stored; a network has one
         of its own, all the registered ones 44.1 kHz.
     """
 
-    separator: Separator = "repet-centre"
-    checkpoint_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    separator: str = WITHOUT_WEIGHTS
     sample_rate_hz: int = Field(default=NETWORK_RATE_HZ, ge=8_000, le=192_000)
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "SeparateConfig":
-        if (self.separator == "checkpoint") != (self.checkpoint_sha256 is not None):
-            raise ValueError("checkpoint_sha256 belongs to the separator checkpoint")
-        if _models(self) and self.sample_rate_hz != NETWORK_RATE_HZ:
+        if self.separator not in SEPARATORS and not _OWN.fullmatch(self.separator):
+            raise ValueError(
+                f"{self.separator} is no separator; there are {', '.join(SEPARATORS)}, and models "
+                "of your own"
+            )
+        if self.separator in registry.CARDS and self.sample_rate_hz != NETWORK_RATE_HZ:
             raise ValueError(f"{self.separator} separates at {NETWORK_RATE_HZ} Hz only")
         return self
+
+    def keyed(self) -> dict[str, Any]:
+        """As it was when a model of the user's own had a field: rows of then are found."""
+        return {
+            "separator": self.separator,
+            "checkpoint_sha256": None,
+            "sample_rate_hz": self.sample_rate_hz,
+        }
 
 
 def separate(
@@ -79,7 +91,7 @@ def separate(
     mix_rms, vocal_rms = RmsEnvelope(hop), RmsEnvelope(hop)
     # Nothing is kept whole: the mix is decoded while its vocals are written.
     mix = mix_rms.measuring(tools.mix_stereo_blocks(track, rate_hz))
-    if config.separator == "repet-centre":
+    if config.separator == WITHOUT_WEIGHTS:
         from tasks.dsp.separation import separate_blocks
 
         blocks = separate_blocks(mix, rate_hz)
@@ -106,24 +118,31 @@ def vocals_path(track: Track, config: SeparateConfig, revisions: tuple[str, ...]
     revisions
         Of the models that `config` uses.
     """
-    made_by = digest(" ".join([str(STEP.version), config.model_dump_json(), *revisions]).encode())
+    keyed = json.dumps(config.keyed(), separators=(",", ":"))
+    made_by = digest(" ".join([str(STEP.version), keyed, *revisions]).encode())
     return f"{track.track_id}-{made_by[:8]}.flac"
 
 
 def _by_network(
     track: Track, mix: Iterable[Samples], config: SeparateConfig, tools: Tools
 ) -> Iterator[Samples]:
-    """Vocals of a track, shape ``(2, n)`` each, by a network of Demucs."""
+    """Vocals of a track, shape ``(2, n)`` each, by a network.
+
+    Raises
+    ------
+    ModelError
+        If the network cannot be used, knows no vocals, or has another rate.
+    """
     from models.demucs import level
 
-    if config.checkpoint_sha256 is None:
-        adapter = tools.model(config.separator)
-    else:
-        adapter = _checkpoint(tools.checkpoint, config.checkpoint_sha256, tools.device)
-    rate_hz = config.sample_rate_hz
+    adapter = tools.model(config.separator, SEPARATION)
+    rate_hz, name = config.sample_rate_hz, config.separator
+    place = tools.weights.trained.get(name, name)
+    if "vocals" not in adapter.sources:
+        raise ModelError(f"The model {place} knows no vocals, only: {', '.join(adapter.sources)}")
     if adapter.sample_rate_hz != rate_hz:
-        raise CheckpointError(
-            f"The checkpoint separates at {adapter.sample_rate_hz} Hz, not at {rate_hz} Hz"
+        raise ModelError(
+            f"The model {place} separates at {adapter.sample_rate_hz} Hz, not at {rate_hz} Hz"
         )
     # The network wants the whole track's level: decoding twice costs less than keeping it.
     mean, std = level(tools.mix_stereo_blocks(track, rate_hz))
@@ -132,40 +151,13 @@ def _by_network(
         yield vocals
 
 
-@cache
-def _checkpoint(path: str | None, sha256_hex: str, device: str) -> Any:
-    """Adapter of the user's own network, loaded once per worker process.
-
-    Raises
-    ------
-    CheckpointError
-        If it is missing, another one than the results would be named after, or no
-        network of Demucs that knows vocals.
-    """
-    from models.demucs import load_checkpoint
-
-    if path is None or not Path(path).is_file():
-        raise CheckpointError(f"The checkpoint {path} is not on this machine")
-    if sha256(Path(path)) != sha256_hex:
-        raise CheckpointError(f"The checkpoint {path} has changed since the run began")
-    try:
-        adapter = load_checkpoint(Path(path), device)
-    except ValueError as error:
-        raise CheckpointError(str(error)) from error
-    if "vocals" not in adapter.sources:
-        raise CheckpointError(
-            f"The checkpoint {path} knows no vocals, only: {', '.join(adapter.sources)}"
-        )
-    return adapter
-
-
 def _models(config: SeparateConfig) -> tuple[str, ...]:
-    """Models that a configuration uses, of the registered ones."""
-    return () if config.separator in ("repet-centre", "checkpoint") else (config.separator,)
+    """Models that a configuration uses."""
+    return () if config.separator == WITHOUT_WEIGHTS else (config.separator,)
 
 
 def _resource(config: SeparateConfig) -> Resource:
-    return "CPU" if config.separator == "repet-centre" else "GPU"
+    return "CPU" if config.separator == WITHOUT_WEIGHTS else "GPU"
 
 
 def _revisions(config: SeparateConfig, tools: Tools) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import Field, field_validator
 
+from models.protocols import TRANSCRIPTION
 from tasks.audio.windows import per_window
 from tasks.step import Row, Samples, Step, StepConfig, Tools, Track, TrackError, column, on_gpu
 
@@ -93,7 +94,7 @@ def run(
     """Transcripts of a batch; one without words where no voice is found."""
     from models.batching import Batcher
 
-    model = tools.model(config.model_name)
+    model = tools.model(config.model_name, TRANSCRIPTION)
 
     def vocals(at: int) -> Iterator[Samples]:
         separated = upstream["separate"][at]

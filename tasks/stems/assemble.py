@@ -3,19 +3,26 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from blocks.storage import Storage
+from models.protocols import CODEC
 from tasks.corpora.song import PreparedSong
+from tasks.dataset.failures import (
+    FAILURES,
+    Failure,
+    count_by_reason,
+    count_failed_files,
+    failure,
+    write_failures,
+)
+from tasks.dataset.manifest import now, unchanged, write_manifest
 from tasks.dataset.split import SPLITS, Split, split
 from tasks.engine import provenance
-from tasks.engine.plan import Plan
-from tasks.engine.results import StepTable
+from tasks.engine.results import Results
 from tasks.stems import datacard, dataset_files, report
 from tasks.stems.distort import STEP as DISTORT
 from tasks.stems.encode import STEP as ENCODE
@@ -23,12 +30,10 @@ from tasks.stems.encode import EncodeConfig, encoding
 from tasks.stems.schema import Encoding
 from tasks.stems.summary import Summary
 from tasks.step import Row, Tools, digest
-from tasks.text import printable
 
 FORMAT_VERSION = 1
 """Raised when the layout of a dataset's files changes."""
 
-FAILURES = "failures.jsonl"
 REPORT = "report.html"
 CARD = "README.md"
 
@@ -36,19 +41,8 @@ COUNTED = ("chunks", "dropped_silent_chunks", "dropped_short_chunks", "silent_pa
 """Columns of `encode` that are summed over a dataset."""
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """A song that was encoded: where its rows lie."""
-
-    song: PreparedSong
-    distort_key: str
-    distort_part: str
-    encode_key: str
-    encode_part: str
-
-
 def assemble(
-    made: Plan,
+    results: Results,
     tools: Tools,
     folder: Path,
     *,
@@ -62,8 +56,8 @@ def assemble(
 
     Parameters
     ----------
-    made
-        A plan whose batches are done.
+    results
+        What the run made.
     tools
         What its steps reached for.
     folder
@@ -75,40 +69,39 @@ def assemble(
     webdataset
         Whether to write tar shards too.
     """
-    songs = list(_encoded(made))
-    failures = list(_failures(made))
+    songs = list(_encoded(results))
+    failures = list(_failures(results))
     settings = {"instrument": instrument, "split_seed": split_seed, "webdataset": webdataset}
-    fingerprint = _fingerprint(songs, failures, settings)
-    before = dataset_files.read_manifest(folder)
-    if before and before["fingerprint"] == fingerprint and _is_whole(folder, before):
+    fingerprint = _fingerprint(results, songs, failures, settings)
+    storage = Storage(str(folder))
+    if before := unchanged(storage, fingerprint, lambda manifest: _files(folder, manifest)):
         return before
-    groups = Counter(each.song.group for each in songs)
+    groups = Counter(song.group for song in songs)
     placed = split(groups, seed=split_seed) if groups else {}
-    by_split: dict[Split, list[Encoded]] = {
-        name: [each for each in songs if placed[each.song.group] == name] for name in SPLITS
+    by_split: dict[Split, list[PreparedSong]] = {
+        name: [song for song in songs if placed[song.group] == name] for name in SPLITS
     }
     totals: Counter[str] = Counter()
     written: list[dataset_files.Shard] = []
     summary: Summary | None = None
     if songs:
-        made_by = _encoding(made, tools, songs[0])
+        made_by = _encoding(results, tools, songs[0])
         summary = Summary(made_by)
         rows = {
-            name: summary.observing(name, _rows(made, tools, chosen, made_by, totals))
+            name: summary.observing(name, _rows(results, tools, chosen, made_by, totals))
             for name, chosen in by_split.items()
         }
         written = dataset_files.write(folder, rows, made_by, tars=webdataset)
-    lines = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in failures)
-    Storage(str(folder)).write_bytes(FAILURES, lines.encode())
+    write_failures(storage, failures)
     tables = [shard for shard in written if shard.path.endswith(".parquet")]
     content = {
         "format_version": FORMAT_VERSION,
         "name": instrument,
         **settings,
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created_at": now(),
         "counts": {
             "tracks": len(songs),
-            "failed": len({failure["file_path"] for failure in failures}),
+            "failed": count_failed_files(failures),
             "pairs": totals.pop("pairs", 0),
             **{name: totals[name] for name in COUNTED},
         },
@@ -117,39 +110,34 @@ def assemble(
         },
         "songs_by_split": {name: len(chosen) for name, chosen in by_split.items()},
         "groups_by_split": {
-            name: sorted({each.song.group for each in chosen}) for name, chosen in by_split.items()
+            name: sorted({song.group for song in chosen}) for name, chosen in by_split.items()
         },
         "files": [shard.path for shard in written],
-        "failures_by_reason": dict(sorted(Counter(row["reason"] for row in failures).items())),
-        "seconds_by_step": provenance.seconds(made),
-        "peak_memory_mb_by_step": provenance.peak_memory_mb(made),
-        "steps": [provenance.made_by(stage, made.weights) for stage in made.stages],
+        "failures_by_reason": count_by_reason(failures),
+        "seconds_by_step": provenance.seconds(results),
+        "peak_memory_mb_by_step": provenance.peak_memory_mb(results),
+        "steps": [provenance.made_by(stage, tools.weights) for stage in results.stages],
         "fingerprint": fingerprint,
     }
     if summary is not None:
-        _write_pages(made, tools, folder, summary, failures, content)
-    dataset_files.write_manifest(folder, content)
+        _write_pages(results, tools, folder, summary, failures, content)
+    write_manifest(storage, content, sort_keys=True)
     return content
 
 
-def read_failures(folder: Path) -> list[Row]:
-    """What failed, a row each."""
-    return [json.loads(line) for line in (folder / FAILURES).read_text("utf-8").splitlines()]
-
-
 def _write_pages(
-    made: Plan,
+    results: Results,
     tools: Tools,
     folder: Path,
     summary: Summary,
-    failures: Sequence[Row],
+    failures: Sequence[Failure],
     content: Mapping[str, Any],
 ) -> None:
     """Write the report, whose examples are decoded from the codes, and the dataset's card."""
     from models.encodec import Encoded as Codes
 
-    pairs = _pairs_of(made, {example.row["song_id"] for example in summary.examples})
-    codec = tools.model(summary.encoding.codec)
+    pairs = _pairs_of(results, {example.row["song_id"] for example in summary.examples})
+    codec = tools.model(summary.encoding.codec, CODEC)
     page = report.render(
         summary,
         failures,
@@ -167,46 +155,49 @@ def _write_pages(
     storage.write_bytes(CARD, card.encode())
 
 
-def _pairs_of(made: Plan, song_ids: set[str]) -> dict[str, Row]:
+def _pairs_of(results: Results, song_ids: set[str]) -> dict[str, Row]:
     """Pairs of some songs, by identity."""
-    table = StepTable(made.tables, DISTORT)
-    found: dict[str, Row] = {}
-    for each in _encoded(made):
-        if each.song.track_id in song_ids:
-            row = table.read({each.distort_key: each.distort_part})[each.distort_key]
-            found.update({pair["pair_id"]: pair for pair in row["pairs"]})
-    return found
+    return {
+        pair["pair_id"]: pair
+        for song in _encoded(results)
+        if song.track_id in song_ids
+        for pair in results.row(DISTORT.name, song)["pairs"]
+    }
 
 
-def _encoded(made: Plan) -> Iterator[Encoded]:
-    distorted = made.entries[DISTORT.name].entries(made.keys[DISTORT.name])
-    for (song, key, entry), distort_key, before in zip(
-        made.final(), made.keys[DISTORT.name], distorted, strict=True
-    ):
-        if entry is not None and before is not None and entry.status != "failed":
+def _encoded(results: Results) -> Iterator[PreparedSong]:
+    """Songs that were encoded."""
+    for song, _, entry in results.final():
+        if entry is not None and entry.status != "failed":
             assert isinstance(song, PreparedSong)
-            yield Encoded(song, distort_key, before.part, key, entry.part)
+            yield song
 
 
-def _failures(made: Plan) -> Iterator[Row]:
-    for song, step, entry in made.failures():
-        yield {
-            "track_id": song.track_id,
-            "file_path": printable(song.path),
-            "step": step,
-            "reason": entry.reason,
-            "message": entry.error,
-        }
+def _failures(results: Results) -> Iterator[Failure]:
+    """Rows of ``failures.jsonl``: steps that failed."""
+    present = {song.track_id for song in _encoded(results)}
+    for song, step, entry in results.failures():
+        yield failure(
+            song.track_id,
+            song.path,
+            step,
+            entry.reason,
+            entry.error,
+            in_dataset=song.track_id in present,
+        )
 
 
 def _fingerprint(
-    songs: Sequence[Encoded], failures: Sequence[Row], settings: Mapping[str, Any]
+    results: Results,
+    songs: Sequence[PreparedSong],
+    failures: Sequence[Failure],
+    settings: Mapping[str, Any],
 ) -> str:
     """Digest of all that a dataset's files depend on."""
     made_of = {
         "version": FORMAT_VERSION,
         "rows": [
-            [each.encode_key, each.song.artist, each.song.title, each.song.group] for each in songs
+            [results.key(ENCODE.name, song), song.artist, song.title, song.group] for song in songs
         ],
         "failures": failures,
         **settings,
@@ -214,26 +205,28 @@ def _fingerprint(
     return digest(json.dumps(made_of, sort_keys=True).encode())
 
 
-def _is_whole(folder: Path, content: Mapping[str, Any]) -> bool:
-    return all((folder / name).is_file() for name in (*content["files"], FAILURES, REPORT))
+def _files(folder: Path, content: Mapping[str, Any]) -> list[Path]:
+    return [folder / name for name in (*content["files"], FAILURES, REPORT)]
 
 
-def _encoding(made: Plan, tools: Tools, first: Encoded) -> Encoding:
-    config = made.stages[-1].config
+def _encoding(results: Results, tools: Tools, first: PreparedSong) -> Encoding:
+    config = results.stages[-1].config
     assert isinstance(config, EncodeConfig)
-    row = StepTable(made.tables, ENCODE).read({first.encode_key: first.encode_part})
-    return encoding(row[first.encode_key], config, tools.weights.revision(config.codec))
+    return encoding(results.row(ENCODE.name, first), config, tools.weights.revision(config.codec))
 
 
 def _rows(
-    made: Plan, tools: Tools, songs: Sequence[Encoded], made_by: Encoding, totals: Counter[str]
+    results: Results,
+    tools: Tools,
+    songs: Sequence[PreparedSong],
+    made_by: Encoding,
+    totals: Counter[str],
 ) -> Iterator[pa.RecordBatch]:
     """Rows of the dataset, song by song; what they add up to is counted on the way."""
-    for each in songs:
-        encode = StepTable(made.tables, ENCODE).read({each.encode_key: each.encode_part})
-        distort = StepTable(made.tables, DISTORT).read({each.distort_key: each.distort_part})
-        row, pairs = encode[each.encode_key], distort[each.distort_key]["pairs"]
+    for song in songs:
+        row = results.row(ENCODE.name, song)
+        pairs = results.row(DISTORT.name, song)["pairs"]
         totals.update({"pairs": len(pairs), **{name: row[name] for name in COUNTED}})
         if row["codes_path"] is not None:
             codes = (tools.artifacts, row["codes_path"])
-            yield from dataset_files.song_rows(each.song, pairs, codes, made_by)
+            yield from dataset_files.song_rows(song, pairs, codes, made_by)

@@ -92,5 +92,5 @@ STEP = Step(
         [column("assortments", pa.list_(ASSORTMENT), "Targets and companions, by identity")]
     ),
     run=per_track(assort),
-    identity=("track_id", "instruments"),
+    attributes=("track_id", "instruments"),
 )

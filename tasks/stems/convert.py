@@ -269,5 +269,5 @@ STEP = Step(
         ]
     ),
     run=per_track(convert),
-    identity=("track_id", "labels"),
+    attributes=("track_id", "labels"),
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from tasks.dataset import page
 from tasks.stems import schema
 from tasks.stems.summary import Summary
 
@@ -35,16 +36,9 @@ def render(summary: Summary, manifest: Mapping[str, Any], *, instrument: str, ta
         Whether there are tar files for WebDataset.
     """
     import yaml
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        # Markdown, not HTML: what comes from outside is escaped by `text` instead.
-        autoescape=False,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    # Markdown, not HTML: what comes from outside is escaped by `text` instead.
+    environment = page.environment(Path(__file__).parent, html=False)
     environment.filters["text"] = escaped
     steps = manifest.get("steps", ())
     chunks = sum(split.chunks for split in summary.splits.values())
@@ -76,7 +70,7 @@ def render(summary: Summary, manifest: Mapping[str, Any], *, instrument: str, ta
         split_seed=manifest.get("split_seed"),
         tars=tars,
     )
-    return card.encode("utf-8", "replace").decode("utf-8")
+    return page.encodable(card)
 
 
 def escaped(value: object) -> str:

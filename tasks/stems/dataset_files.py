@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from blocks.storage import Storage
 from tasks.corpora.song import PreparedSong
+from tasks.dataset.manifest import declare_unfinished
 from tasks.dataset.split import SPLITS, Split
 from tasks.stems import schema, webdataset
 from tasks.stems.encode import ROW_GROUP_ROWS
@@ -28,7 +28,6 @@ MAX_SHARD_ROWS = 20_480
 MAX_SHARD_BYTES = 512 * 2**20
 """Of codes in memory: shards of more codebooks have fewer rows."""
 
-MANIFEST = "manifest.json"
 TARS = "webdataset"
 """Folder of the tar files."""
 
@@ -61,8 +60,8 @@ def write(
     """Write the shards of a dataset in place of those that lie there.
 
     All or none of them: they appear when the last one is complete, and before that the
-    manifest of what lay there is removed. :func:`write_manifest` then declares the dataset
-    whole. A split without rows has one shard without rows.
+    manifest of what lay there is removed; the new one is written when all else is. A split
+    without rows has one shard without rows.
 
     Parameters
     ----------
@@ -94,7 +93,7 @@ def write(
             for split, batches in splits.items()
             for shard in _write_split(stack, folder, split, batches, encoding, rows, tars)
         ]
-        Storage(str(folder)).delete(MANIFEST)
+        declare_unfinished(Storage(str(folder)))
     _remove_others(folder, {shard.path for shard in shards})
     return sorted(shards, key=lambda shard: shard.path.startswith(TARS))
 
@@ -134,21 +133,6 @@ def song_rows(
             name: (chunks if name in chunks.column_names else parts)[name] for name in target.names
         }
         yield from pa.table(columns, schema=target).combine_chunks().to_batches()
-
-
-def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Write ``manifest.json``, last of all: it declares the dataset whole."""
-    text = orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
-    Storage(str(folder)).write_bytes(MANIFEST, text + b"\n")
-
-
-def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """Content of ``manifest.json``, or None if there is none or it is damaged."""
-    try:
-        manifest: dict[str, Any] = orjson.loads((folder / MANIFEST).read_bytes())
-    except (FileNotFoundError, orjson.JSONDecodeError):
-        return None
-    return manifest
 
 
 def files_of(folder: Path, split: str) -> list[Path]:

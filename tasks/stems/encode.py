@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from pydantic import Field, model_validator
 
 from blocks.storage import Storage
+from models.protocols import CODEC
 from tasks import audio
 from tasks.audio.windows import cut
 from tasks.stems.chunks import FRAMINGS, Chunk, CodecName, Framing, active_frames, frame_levels
@@ -89,7 +90,7 @@ def encode(
     """Encode the pairs of a song into one Parquet artifact, in the order of its targets."""
     mixed = upstream["distort"]
     assert mixed is not None
-    model = tools.model(config.codec)
+    model = tools.model(config.codec, CODEC)
     if (mixed["sample_rate_hz"], mixed["channels"]) != (model.sample_rate_hz, model.channels):
         raise ValueError(f"the pairs were not made for {config.codec}")
     codebooks = model.codebooks(config.bandwidth_kbps)

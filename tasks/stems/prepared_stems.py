@@ -1,7 +1,6 @@
 """The prepared folder: a table of stems, what failed, and the songs that steps take from it."""
 
 import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,10 +10,10 @@ import pyarrow.parquet as pq
 
 from blocks.storage import Storage
 from tasks.corpora.song import PreparedSong, PreparedStem, Song
+from tasks.dataset.failures import Failure, failure, write_failures
 from tasks.dataset.near_duplicates import duplicates
 from tasks.dataset.split import groups_of
-from tasks.engine.plan import Plan
-from tasks.engine.results import Entry, StepTable
+from tasks.engine.results import Results
 from tasks.stems.convert import STEP as CONVERT
 from tasks.stems.discover import Discovery
 from tasks.stems.identify import STEP as IDENTIFY
@@ -22,7 +21,6 @@ from tasks.step import Row, column, digest
 from tasks.text import printable
 
 MANIFEST = "manifest.parquet"
-FAILURES = "failures.jsonl"
 
 STEMS = pa.schema(
     [
@@ -57,7 +55,7 @@ class NotPreparedError(Exception):
     """A folder that no preparation has written; one sentence for people."""
 
 
-def write(made: Plan, found: Discovery, prepared: Storage) -> tuple[list[Row], list[Row]]:
+def write(results: Results, found: Discovery, prepared: Storage) -> tuple[list[Row], list[Failure]]:
     """Write the table of stems and the list of failures, of a plan that has run.
 
     Songs whose source was deleted after an earlier preparation stay in the table.
@@ -67,7 +65,7 @@ def write(made: Plan, found: Discovery, prepared: Storage) -> tuple[list[Row], l
     stems, failures : list of dict
         The rows of both.
     """
-    stems = [row for song, rows in _songs(made) for row in _stems(song, rows)]
+    stems = [row for song, rows in _songs(results) for row in _stems(song, rows)]
     present = {row["source_id"] for row in stems}
     before = [] if not prepared.exists(MANIFEST) else read(prepared)
     stems += [
@@ -75,15 +73,14 @@ def write(made: Plan, found: Discovery, prepared: Storage) -> tuple[list[Row], l
         for row in before
         if row["source_deleted"] and row["source_id"] not in present
     ]
-    failures = list(_failures(made, found))
+    failures = list(_failures(results, found))
     # A table that is as it was stays as it is; to compare all songs again takes its time.
     if stems == [row | {"group": ""} for row in before]:
         stems = before
     else:
         _group(stems)
         _store(prepared, stems)
-    lines = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in failures)
-    prepared.write_bytes(FAILURES, lines.encode())
+    write_failures(prepared, failures)
     return stems, failures
 
 
@@ -160,24 +157,11 @@ def _store(prepared: Storage, rows: Sequence[Row]) -> None:
     prepared.write_bytes(MANIFEST, buffer.getvalue())
 
 
-def _songs(made: Plan) -> Iterator[tuple[Song, Mapping[str, Row]]]:
+def _songs(results: Results) -> Iterator[tuple[Song, Mapping[str, Row]]]:
     """Songs that were prepared, with their rows by step."""
-    tables = {step.name: StepTable(made.tables, step) for step in (CONVERT, IDENTIFY)}
-    keys = [made.keys[name] for name in tables]
-    for song, *of_song in zip(made.tracks, *keys, strict=True):
+    for song, rows in results.joined((CONVERT.name, IDENTIFY.name)):
         assert isinstance(song, Song)
-        entries: list[Entry | None] = [
-            made.entries[name].entries([key])[0] for name, key in zip(tables, of_song, strict=True)
-        ]
-        if all(entry is not None and entry.status != "failed" for entry in entries):
-            yield (
-                song,
-                {
-                    name: tables[name].read({key: entry.part})[key]
-                    for name, key, entry in zip(tables, of_song, entries, strict=True)
-                    if entry is not None
-                },
-            )
+        yield song, rows
 
 
 def _stems(song: Song, rows: Mapping[str, Row]) -> Iterator[Row]:
@@ -214,37 +198,23 @@ def _group(stems: Sequence[Row]) -> None:
         row["group"] = groups[row["song_id"]]
 
 
-def _failures(made: Plan, found: Discovery) -> Iterator[Row]:
+def _failures(results: Results, found: Discovery) -> Iterator[Failure]:
     """Files that are no songs, songs that failed, and what is wrong within those that did not."""
     for file in found.failures:
-        yield _failure(None, file.path, "discover", file.reason, file.message)
-    for track, step, entry in made.failures():
-        yield _failure(track.track_id, track.path, step, entry.reason, entry.error)
-    for song, rows in _songs(made):
+        yield failure(None, file.path, "discover", file.reason, file.message, in_dataset=False)
+    for track, step, entry in results.failures():
+        yield failure(track.track_id, track.path, step, entry.reason, entry.error, in_dataset=False)
+    for song, rows in _songs(results):
         for problem in rows["identify"]["problems"]:
             inside = problem["path"]
-            path = f"{printable(song.path)}: {inside}" if song.archive else inside
-            used = any(
-                stem["source"] == inside and is_of_use(stem) for stem in rows["identify"]["stems"]
+            yield failure(
+                song.track_id,
+                f"{song.path}: {inside}" if song.archive else inside,
+                "convert",
+                problem["reason"],
+                problem["message"],
+                in_dataset=any(
+                    stem["source"] == inside and is_of_use(stem)
+                    for stem in rows["identify"]["stems"]
+                ),
             )
-            yield _failure(
-                song.track_id, path, "convert", problem["reason"], problem["message"], used
-            )
-
-
-def _failure(
-    track_id: str | None,
-    path: str,
-    step: str,
-    reason: str | None,
-    message: str | None,
-    in_dataset: bool = False,
-) -> Row:
-    return {
-        "track_id": track_id,
-        "file_path": printable(path),
-        "step": step,
-        "reason": reason,
-        "message": message,
-        "in_dataset": in_dataset,
-    }

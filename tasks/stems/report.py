@@ -12,12 +12,11 @@ import numpy as np
 from blocks.storage import Storage
 from tasks import audio
 from tasks.audio.windows import cut
-from tasks.dataset import charts
+from tasks.dataset import charts, page
 from tasks.stems.schema import Codes, Encoding, Signal
 from tasks.stems.summary import Example, Summary
 from tasks.track import Samples, TrackError
 
-MAX_FAILURES = 50
 CLIP_SECONDS = 10.0
 
 Decode = Callable[[Codes, Samples | None, int], Samples]
@@ -57,38 +56,26 @@ def render(
     original
         What the examples were encoded from.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    here = Path(__file__).parent
-    environment = Environment(
-        loader=FileSystemLoader([here, here.parent / "dataset"]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("report.html.j2").render(
+    return page.render(
+        Path(__file__).with_name("report.html.j2"),
+        facts=_facts(summary, manifest),
+        item="Song",
+        failures=failures,
+        steps=page.with_costs(_steps(manifest), manifest.get("seconds_by_step", {})),
         name=manifest.get("name"),
         created_at=manifest.get("created_at"),
         encoding=summary.encoding,
-        facts=_facts(summary, manifest),
         splits=[
             (name, split, f"{split.seconds / 3600:,.2f}") for name, split in summary.splits.items()
         ],
         charts=_charts(summary),
         lists=[
-            ("Distortions of the contexts", "pairs", _ranked(summary.distortions)),
-            ("Target instruments", "pairs", _ranked(_total(summary, "instruments"))),
+            ("Distortions of the contexts", "pairs", page.ranked(summary.distortions)),
+            ("Target instruments", "pairs", page.ranked(_total(summary, "instruments"))),
         ],
         examples=_examples(summary, decode, original),
         counts=_left_out(manifest.get("counts", {})),
-        reasons=_ranked(Counter(str(failure.get("reason")) for failure in failures)),
-        failures=failures[:MAX_FAILURES],
-        failure_count=len(failures),
-        steps=_steps(manifest),
     )
-    # Names of files may hold what UTF-8 cannot.
-    return page.encode("utf-8", "replace").decode("utf-8")
 
 
 def stored_signal(
@@ -146,14 +133,10 @@ def embedded(signal: Samples | None, encoding: Encoding) -> str:
 def _facts(summary: Summary, manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The figures at the top of the page: (value, what it is)."""
     splits = summary.splits.values()
-    hours = sum(split.seconds for split in splits) / 3600
     return [
         (f"{sum(split.chunks for split in splits):,}", "chunks"),
         (f"{sum(split.pairs for split in splits):,}", "pairs"),
-        (
-            f"{hours:,.1f}" if hours >= 1 else f"{hours * 60:.1f}",
-            "hours" if hours >= 1 else "minutes",
-        ),
+        page.duration_fact(sum(split.seconds for split in splits)),
         (f"{len(set().union(*(split.songs for split in splits))):,}", "songs"),
         (f"{len(_total(summary, 'artists')):,}", "artists"),
         (f"{manifest.get('counts', {}).get('failed', 0):,}", "songs with failures"),
@@ -237,24 +220,15 @@ def _left_out(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     return [(text, counts[name]) for name, text in words.items() if name in counts]
 
 
-def _ranked(counter: Counter[str]) -> list[tuple[str, int, float]]:
-    """Names with counts and shares of the largest, the most frequent first."""
-    ranked = sorted(counter.items(), key=lambda item: (-item[1], item[0]))
-    return [(name, count, 100 * count / ranked[0][1]) for name, count in ranked]
-
-
 def _steps(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Per step of the run: its models, settings and time."""
-    seconds = manifest.get("seconds_by_step", {})
-    longest = max(seconds.values(), default=0.0) or 1.0
+    """Steps of the run: their models and settings."""
     return [
         {
             "name": step["step"],
+            "columns": [],
             "version": step.get("step_version"),
             "config": step.get("config") or {},
             "models": step.get("models") or [],
-            "seconds": f"{seconds[step['step']]:,.1f}" if step["step"] in seconds else "",
-            "share": 100 * seconds.get(step["step"], 0.0) / longest,
         }
         for step in manifest.get("steps", ())
     ]

@@ -7,18 +7,21 @@ goes on where it stopped; the folder takes its name only when everything in it i
 import errno
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
+
+from filelock import FileLock
 
 from blocks.storage import Storage, StorageError
 from models import registry, weights
 from models.registry import ModelCard
 from models.weights import MANIFEST, Manifest
-from tasks.weights import Weights, WeightsError, hub
-from tasks.weights.hub import UNPINNED, DownloadError, Published, RemoteFile
-from tasks.weights.places import alone
+from tasks.download import check_space, partial_path
+from tasks.web import DownloadError, UnreachableError
+from tasks.weights import Weights, WeightsError, sources
+from tasks.weights.sources import UNPINNED, Offer, OfferedFile
 
 WORK = ".pulling"
 """Name of the hidden folder of what has not arrived completely."""
@@ -56,12 +59,15 @@ class Fetched:
         How much of that came over the network.
     uploaded_bytes
         How much of that was stored in a bucket.
+    unreachable
+        Hosts of its sources that did not answer, so that the next model need not ask them.
     """
 
     revision: str
     size_bytes: int
     fetched_bytes: int = 0
     uploaded_bytes: int = 0
+    unreachable: tuple[UnreachableError, ...] = ()
 
 
 def state(place: Weights, name: str) -> State:
@@ -79,7 +85,14 @@ def state(place: Weights, name: str) -> State:
     return "present" if _is_wanted(manifest, card) else "outdated"
 
 
-def fetch(name: str, place: Weights, advance: Advance, *, force: bool = False) -> Fetched:
+def fetch(
+    name: str,
+    place: Weights,
+    advance: Advance,
+    *,
+    force: bool = False,
+    unreachable: Sequence[UnreachableError] = (),
+) -> Fetched:
     """Bring a model to a folder or a bucket, unless it is there already.
 
     A file that is right, by its published digest, is not fetched again. A model of
@@ -95,11 +108,13 @@ def fetch(name: str, place: Weights, advance: Advance, *, force: bool = False) -
         Told how far it has come.
     force
         Look at every byte, and store in a bucket even what has the right size there.
+    unreachable
+        Hosts that are not asked, since they did not answer before.
 
     Raises
     ------
     DownloadError
-        If its source cannot be reached, or gives something else than was published.
+        If none of its sources gives what was published.
     StorageError
         If the disk is full, or the folder or bucket cannot be written.
     """
@@ -108,14 +123,18 @@ def fetch(name: str, place: Weights, advance: Advance, *, force: bool = False) -
         manifest = place.manifest(name)
         assert manifest is not None
         return Fetched(manifest.revision, _total_bytes(manifest))
+    down = list(unreachable)
     try:
         if place.storage.is_local:
-            return _fetch_into(Path(place.address, name), card, advance, force=force)
+            return _fetch_into(Path(place.address, name), card, advance, down, force=force)
         place.storage.check_writable()
-        # Which commit it is decides on the folder of this machine's copy.
-        published = hub.published(card) if card.revision == UNPINNED else None
-        folder = place.copy_of(name, published.revision if published else card.revision)
-        fetched = _fetch_into(folder, card, advance, published, force=force)
+        offer, revision = None, card.revision
+        if revision == UNPINNED:
+            # Which commit it is decides on the folder of this machine's copy.
+            offer = sources.first(card, lambda offer: offer, down)
+            revision = offer.revision
+        folder = place.copy_of(name, revision)
+        fetched = _fetch_into(folder, card, advance, down, offer, force=force)
         uploaded_bytes = _upload(folder, place, name, force=force)
         return replace(fetched, uploaded_bytes=uploaded_bytes)
     except OSError as error:
@@ -126,114 +145,114 @@ def _fetch_into(
     folder: Path,
     card: ModelCard,
     advance: Advance,
-    published: Published | None = None,
+    unreachable: list[UnreachableError],
+    offer: Offer | None = None,
     *,
     force: bool,
 ) -> Fetched:
     """Fill the folder of a model, unless it is right already."""
     home = folder.parent / WORK / card.name
-    with alone(home.with_name(f"{card.name}.lock")):
+    with FileLock(home.with_name(f"{card.name}.lock")):
         if force:
             weights.forget(folder)
         if (manifest := _right(folder, card)) is not None:
             # As it was before, or another process was first.
             return Fetched(manifest.revision, _total_bytes(manifest))
         _check_replaceable(folder, card)
-        published = published or hub.published(card)
-        work = home / published.revision
-        work.mkdir(parents=True, exist_ok=True)
-        transfer = _Transfer(published, card, work, advance)
-        for file in transfer.missing(folder):
-            transfer.bring(file)
-        made = weights.write_manifest(work, card, revision=published.revision, licence=card.licence)
+        transfer = _Transfer(card, folder, home, advance)
+        made = transfer.fill(offer) if offer else sources.first(card, transfer.fill, unreachable)
         if folder.exists():
             shutil.rmtree(home / "replaced", ignore_errors=True)
             os.rename(folder, home / "replaced")
-        os.rename(work, folder)
+        os.rename(home / made.revision, folder)
         shutil.rmtree(home)
         # Looked at once more, so that it is remembered as right and no run has to read it.
         if found := weights.problems(folder, card):
             raise DownloadError(f"{folder} is not as it was fetched ({'; '.join(found)}).")
-    return Fetched(published.revision, _total_bytes(made), transfer.fetched_bytes)
+    return Fetched(
+        made.revision,
+        _total_bytes(made),
+        transfer.fetched_bytes,
+        unreachable=tuple(unreachable),
+    )
 
 
 class _Transfer:
-    """The files of a model on their way into a folder.
+    """The files of a model on their way.
 
     Parameters
     ----------
-    published
-        What there is.
     card
         The model.
-    work
-        Folder to fill; what a pull that was killed left there is used.
+    folder
+        Folder that is to be replaced; what is right there is not fetched.
+    home
+        Where a folder is filled; what a pull that was killed left there is used.
     advance
         Told how far it has come.
     """
 
-    def __init__(self, published: Published, card: ModelCard, work: Path, advance: Advance) -> None:
+    def __init__(self, card: ModelCard, folder: Path, home: Path, advance: Advance) -> None:
         self.fetched_bytes = 0
-        self._published = published
-        self._work = work
+        self._card = card
+        self._folder = folder
+        self._home = home
         self._advance = advance
-        self._total_bytes = published.size_bytes or card.size_bytes
+        self._total_bytes = 0
         self._done_bytes = 0
 
-    def missing(self, folder: Path) -> list[RemoteFile]:
-        """Files that have to be fetched, after taking those that are right in `folder`.
+    def fill(self, offer: Offer) -> Manifest:
+        """Fill the folder ``home/REVISION`` with the files of one source.
 
-        Raises
-        ------
-        StorageError
-            If there is no space for them.
-        """
-        missing = [file for file in self._published.files if not self._take(file, folder)]
-        started = sum(
-            path.stat().st_size for file in missing if (path := self._partial(file)).exists()
-        )
-        needed = self._total_bytes - self._done_bytes - started
-        free = shutil.disk_usage(self._work).free
-        if missing and needed > free:
-            raise StorageError(
-                f"{needed / 1e9:.1f} GB more are needed in {self._work.parents[2]}, where "
-                f"{free / 1e9:.1f} GB are free: make space, or choose another --models_dir."
-            )
-        return missing
-
-    def bring(self, file: RemoteFile) -> None:
-        """Fetch one file.
+        What another source gave before, and is right, stays.
 
         Raises
         ------
         DownloadError
-            If it cannot be had, or is not the published one.
+            If a file cannot be had, or is not the published one.
+        StorageError
+            If there is no space.
         """
-        partial = self._partial(file)
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        started_bytes = partial.stat().st_size if partial.exists() else 0
-        self._count(started_bytes)
-        hub.download(file, partial, self._arrived)
-        if wrong := file.wrong(partial):
-            self._count(-partial.stat().st_size)
-            partial.unlink()
-            if started_bytes:
-                # What an earlier pull left may be at fault: a crash of the machine, a mirror.
-                self.bring(file)
-                return
-            raise DownloadError(
-                f"{file.name} of {file.repository} {wrong}: it is not the published one and was "
-                "removed; if the same happens again, a proxy or mirror on the way changes it."
+        work = self._home / offer.revision
+        work.mkdir(parents=True, exist_ok=True)
+        self._total_bytes, self._done_bytes = offer.size_bytes or self._card.size_bytes, 0
+        missing = [file for file in offer.files if not self._take(file, work)]
+        started = (partial_path(work / file.name) for file in missing)
+        started_bytes = sum(path.stat().st_size for path in started if path.exists())
+        if missing:
+            check_space(
+                self._home.parents[1],
+                self._total_bytes - self._done_bytes - started_bytes,
+                "make space, or choose another --models_dir",
             )
-        os.replace(partial, self._work / file.name)
+        for file in missing:
+            self._bring(file, work)
+        _keep_only(work, {file.name for file in offer.files})
+        return weights.write_manifest(
+            work,
+            # With the source that was used.
+            replace(self._card, sources=(offer.source,)),
+            revision=offer.revision,
+            licence=self._card.licence,
+        )
 
-    def _take(self, file: RemoteFile, folder: Path) -> bool:
+    def _bring(self, file: OfferedFile, work: Path) -> None:
+        before_bytes = self._done_bytes
+
+        def progress(done_bytes: int, size_bytes: int | None) -> None:
+            self._done_bytes = before_bytes + done_bytes
+            self._advance(self._done_bytes, max(self._total_bytes, self._done_bytes))
+
+        self.fetched_bytes += file.fetch(work / file.name, progress)
+
+    def _take(self, file: OfferedFile, work: Path) -> bool:
         """Whether a file is there: from an earlier pull, or in the folder to be replaced."""
-        target, present = self._work / file.name, folder / file.name
-        if target.is_file() and file.wrong(target):
+        target, present = work / file.name, self._folder / file.name
+        wrong = file.expected.wrong
+        if target.is_file() and wrong(target):
             target.unlink()
         if not target.is_file():
-            if not (file.is_verifiable and present.is_file()) or file.wrong(present):
+            if not file.expected.is_verifiable or not present.is_file() or wrong(present):
                 return False
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -241,19 +260,16 @@ class _Transfer:
             except OSError:
                 # Not every file system has links.
                 shutil.copyfile(present, target)
-        self._count(target.stat().st_size)
+        self._done_bytes += target.stat().st_size
+        self._advance(self._done_bytes, max(self._total_bytes, self._done_bytes))
         return True
 
-    def _partial(self, file: RemoteFile) -> Path:
-        return self._work / f"{file.name}.partial"
 
-    def _arrived(self, count: int) -> None:
-        self.fetched_bytes += max(count, 0)
-        self._count(count)
-
-    def _count(self, count: int) -> None:
-        self._done_bytes += count
-        self._advance(self._done_bytes, max(self._total_bytes, self._done_bytes))
+def _keep_only(folder: Path, names: Collection[str]) -> None:
+    """Remove what else lies in a folder: parts of files that another source gave then."""
+    for path in folder.rglob("*"):
+        if path.is_file() and path.relative_to(folder).as_posix() not in names:
+            path.unlink()
 
 
 def _upload(folder: Path, place: Weights, name: str, *, force: bool) -> int:

@@ -1,17 +1,21 @@
 """Weights of models where a worker finds them: a local folder, or a bucket and a copy."""
 
-import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
 
 from blocks.storage import Storage
 from models import registry, weights
+from models.protocols import Task
+from models.registry import ModelCard
 from models.weights import MANIFEST, Manifest
+from tasks.weights import own
 
 
 class ModelError(Exception):
@@ -64,14 +68,72 @@ class Weights:
     ----------
     address
         Folder, or ``s3://bucket/prefix``.
+    trained
+        Addresses of models of the user's own, by the names that :meth:`with_own` gives them.
     """
 
     address: str
+    trained: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def with_own(self, address: str, task: Task[Any]) -> tuple["Weights", str]:
+        """Take up a model of the user's own; also returns its name, for configurations.
+
+        The name holds the first digits of the revision and no path: the same model elsewhere
+        is the same, and another one in its place has another name.
+
+        Parameters
+        ----------
+        address
+            Folder of a trained model, on a disk or in a bucket; or the file of a Demucs network.
+        task
+            What it is wanted for.
+
+        Raises
+        ------
+        ModelError
+            If there is no model, it is one of another task, or its weights are damaged.
+        """
+        try:
+            found = own.manifest(address)
+        except own.OwnModelError as error:
+            raise ModelError(f"{error}.") from error
+        name = own.known_as(found)
+        if (does := own.card(found).task) != task.name:
+            raise ModelError(f"{address} is a model of {does}, not of {task.name}.")
+        taken = replace(self, trained={**self.trained, name: address})
+        if wrong := taken.problems(name):
+            raise ModelError(f"{address} cannot be used: {'; '.join(wrong)}.")
+        return taken, name
 
     @property
     def storage(self) -> Storage:
         """Where the weights lie."""
         return Storage(self.address)
+
+    def card(self, name: str) -> ModelCard:
+        """What is known of a model, registered or of the user's own.
+
+        Raises
+        ------
+        KeyError
+            If no model has that name.
+        WeightsError
+            If a model of the user's own is gone, or another one lies in its place.
+        """
+        if name not in self.trained:
+            return registry.card(name)
+        return own.card(self._own(name))
+
+    def _own(self, name: str) -> Manifest:
+        """Manifest of a model of the user's own."""
+        address = self.trained[name]
+        try:
+            found = own.manifest(address)
+        except own.OwnModelError as error:
+            raise WeightsError({name: [str(error)]}) from error
+        if (there := own.known_as(found)) != name:
+            raise WeightsError({name: [f"{address} has changed since the run began, to {there}"]})
+        return found
 
     def manifest(self, name: str) -> Manifest | None:
         """What lies in a model's folder; None if there is no model.
@@ -81,6 +143,8 @@ class Weights:
         WeightsError
             If the address cannot be read.
         """
+        if name in self.trained:
+            return self._own(name)
         try:
             return Manifest.from_json(self.storage.read_bytes(f"{name}/{MANIFEST}"))
         except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -91,24 +155,28 @@ class Weights:
 
     def revision(self, name: str) -> str:
         """Revision of the weights that are there, or else the pinned one."""
-        card = registry.card(name)
-        manifest = self.manifest(name) if card.files else None
+        card = self.card(name)
+        manifest = self.manifest(name) if card.files and name not in self.trained else None
         return manifest.revision if manifest else card.revision
 
     def problems(self, name: str) -> list[str]:
         """What is wrong with a model, a phrase each; of a bucket's, only sizes are checked."""
-        card = registry.card(name)
-        if not card.files:
+        try:
+            card = self.card(name)
+        except WeightsError as error:
+            return list(error.reasons[name])
+        home = self._home(name)
+        if not card.files or _is_file(home):
             return []
-        if self.storage.is_local:
-            return weights.problems(Path(self.address, name), card)
+        if home.is_local:
+            return weights.problems(Path(home.address), card)
         manifest = self.manifest(name)
         if manifest is None:
             return ["it is not there"]
         found = weights.mismatches(manifest, card)
-        sizes = self.storage.sizes(name)
+        sizes = home.sizes("")
         for file, record in manifest.files.items():
-            size = sizes.get(f"{name}/{file}")
+            size = sizes.get(file)
             if size is None:
                 found.append(f"{file} is missing")
             elif size != record.size_bytes:
@@ -117,15 +185,16 @@ class Weights:
 
     def verify(self, name: str) -> list[str]:
         """What is wrong with a model, a phrase each, after reading every byte of it."""
-        if self.storage.is_local:
-            weights.forget(Path(self.address, name))
+        home = self._home(name)
+        if home.is_local:
+            weights.forget(Path(home.address))
             return self.problems(name)
         found = self.problems(name)
         manifest = self.manifest(name)
         if found or manifest is None:
             return found
         for file, record in manifest.files.items():
-            with self.storage.reading(f"{name}/{file}") as path:
+            with home.reading(file) as path:
                 if weights.sha256(path) != record.sha256:
                     found.append(f"{file} is damaged")
         return found
@@ -143,39 +212,48 @@ class Weights:
             raise WeightsError(bad)
 
     def folder(self, name: str) -> Path:
-        """Folder of a model on this machine.
+        """Folder of a model on this machine, or the file that a checkpoint is.
 
         Raises
         ------
         WeightsError
             If it is not there, or what a bucket holds is damaged.
         """
-        if self.storage.is_local:
-            return Path(self.address, name)
+        home = self._home(name)
+        if home.is_local:
+            return Path(home.address)
         manifest = self.manifest(name)
         if manifest is None:
             raise WeightsError({name: [f"it is not in {self.address}"]})
         folder = self.copy_of(name, manifest.revision)
-        if not _is_copy(folder, manifest):
+        card = self.card(name)
+        if not _is_copy(folder, manifest, card):
             try:
-                with alone(folder.with_name(f".{manifest.revision}.lock")):
+                with FileLock(folder.with_name(f".{manifest.revision}.lock")):
                     # Whoever held the lock before may have made it.
-                    if not _is_copy(folder, manifest):
+                    if not _is_copy(folder, manifest, card):
                         self._copy(name, manifest, folder)
             except OSError as error:
                 reason = error.strerror or str(error)
                 raise WeightsError(
-                    {name: [f"it could not be copied from {self.address} to {folder}: {reason}"]}
+                    {name: [f"it could not be copied from {home.address} to {folder}: {reason}"]}
                 ) from error
         return folder
 
+    def _home(self, name: str) -> Storage:
+        """Where the files of a model lie."""
+        own_address = self.trained.get(name)
+        return Storage(own_address) if own_address else self.storage.below(name)
+
     def copy_of(self, name: str, revision: str) -> Path:
         """Where this machine keeps its copy of a bucket's model."""
-        place = hashlib.sha256(self.address.rstrip("/").encode()).hexdigest()[:16]
+        address = self.trained.get(name, self.address)
+        place = hashlib.sha256(address.rstrip("/").encode()).hexdigest()[:16]
         return _cache() / "copies" / place / name / revision
 
     def _copy(self, name: str, manifest: Manifest, folder: Path) -> None:
         """Copy a model, whole or not at all."""
+        home, card = self._home(name), self.card(name)
         temporary = folder.with_name(f".{manifest.revision}.copying")
         # A process that was killed may have left one.
         shutil.rmtree(temporary, ignore_errors=True)
@@ -183,46 +261,24 @@ class Weights:
             for file in manifest.files:
                 target = temporary / file
                 target.parent.mkdir(parents=True, exist_ok=True)
-                with self.storage.reading(f"{name}/{file}") as source:
+                with home.reading(file) as source:
                     shutil.copyfile(source, target)
             (temporary / MANIFEST).write_text(manifest.to_json())
-            if found := weights.problems(temporary, registry.card(name)):
-                raise WeightsError({name: [*found, f"in {self.address}"]})
+            if found := weights.problems(temporary, card):
+                raise WeightsError({name: [*found, f"in {home.address}"]})
             shutil.rmtree(folder, ignore_errors=True)
             os.rename(temporary, folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _is_copy(folder: Path, manifest: Manifest) -> bool:
-    card = registry.card(manifest.name)
+def _is_file(home: Storage) -> bool:
+    """Whether a model is a single file, which is its own manifest."""
+    return home.is_local and Path(home.address).is_file()
+
+
+def _is_copy(folder: Path, manifest: Manifest, card: ModelCard) -> bool:
     return weights.read_manifest(folder) == manifest and not weights.problems(folder, card)
-
-
-@contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Hold a lock file, which is gone afterwards; processes that want it too wait.
-
-    The lock ends with the process that holds it, however that ends.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        with open(path, "a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if _is_at(path, file.fileno()):
-                try:
-                    yield
-                finally:
-                    path.unlink()
-                return
-
-
-def _is_at(path: Path, descriptor: int) -> bool:
-    """Whether an open file still is the one of that name: who held it before removed it."""
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
 
 
 def _cache() -> Path:

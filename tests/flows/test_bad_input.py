@@ -12,7 +12,7 @@ from blocks.storage import Storage
 from flows import build_dataset as flow
 from flows import cli
 from flows.build_dataset_params import BuildDatasetParams
-from tasks.engine.run_records import Runs
+from tasks.engine.run_records import RunRecords
 from tests.conftest import write_tone
 from tests.flows.conftest import Finished, build, parts, read_json, run_flow
 
@@ -121,7 +121,7 @@ def test_merged_shards_that_cannot_be_written_are_one_sentence(main: Main, folde
 
 
 def test_options_of_an_older_version_are_one_sentence(main: Main, folder: Path):
-    runs = Runs(Storage("dataset/checkpoints"))
+    runs = RunRecords(Storage("dataset/checkpoints"))
     run = runs.start(None, "flow", {"audio_dir": "songs", "profile": "offline", "gone_option": 1})
     done = main("--resume_run_id", run.run_id)
     assert done.status == 2
@@ -132,7 +132,7 @@ def test_a_resumed_run_keeps_the_options_beside_those_that_are_given(main: Main,
     params = BuildDatasetParams(
         audio_dir="songs", profile="offline", pitch={"method": "pyin", "hop_seconds": 0.02}
     )
-    runs = Runs(Storage("dataset/checkpoints"))
+    runs = RunRecords(Storage("dataset/checkpoints"))
     run = runs.start(None, "flow", params.model_dump(mode="json"))
     done = main("--resume_run_id", run.run_id, "--pitch.fmin_hz", "80", "--merge")
     assert done.status == 0, done.stderr
@@ -194,7 +194,7 @@ def test_a_full_disk_is_one_sentence_and_nothing_done_is_lost(small_disk: Path, 
     finished = parts(output)
     assert finished
     assert not output.exists()
-    [run] = Runs(Storage(str(small_disk / "X" / "checkpoints"))).all()
+    [run] = RunRecords(Storage(str(small_disk / "X" / "checkpoints"))).all()
     assert run.status == "failed"
 
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)

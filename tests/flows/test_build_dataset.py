@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from blocks.storage import Storage
 from flows.build_dataset_params import BuildDatasetParams
-from tasks.engine.run_records import Run, Runs
+from tasks.engine.run_records import Run, RunRecords
 from tasks.song.dataset import Paths
 from tests.flows.conftest import (
     LATIN_1_NAME,
@@ -42,7 +42,7 @@ def files(output: Path) -> dict[str, bytes]:
 
 
 def runs_of(output: Path) -> list[Run]:
-    return Runs(Storage(str(Paths(output).folder / "checkpoints"))).all()
+    return RunRecords(Storage(str(Paths(output).folder / "checkpoints"))).all()
 
 
 def test_a_build_gives_a_dataset_tables_failures_manifest_and_report(whole: Path, songs: Path):

@@ -8,8 +8,9 @@ import pytest
 from pydantic import BaseModel, Field
 
 from flows import cli
-from flows.build_dataset_params import BuildDatasetParams
+from flows.build_dataset_params import BuildDatasetCommand, BuildDatasetParams
 from flows.cli import FlowParams
+from flows.compute_params import RunCommand
 from flows.fetch_models import FetchModelsParams
 from flows.prepare_stems_params import PrepareStemsParams
 from flows.stems_params import StemsParams
@@ -300,8 +301,39 @@ def test_parameters_travel_as_json(params: type[FlowParams]):
     assert params.model_validate_json(least(params).model_dump_json()) == least(params)
 
 
+@pytest.mark.parametrize(
+    ("params", "command"),
+    [
+        (BuildDatasetParams, BuildDatasetCommand),
+        (PrepareStemsParams, RunCommand),
+        (StemsParams, RunCommand),
+    ],
+)
+def test_what_only_the_command_can_be_asked_for_is_not_in_prefects_form(
+    params: type[FlowParams], command: type[FlowParams]
+):
+    argv = [*REQUIRED.get(params, []), "--list_runs", "--resume_run_id", "79fe8f70"]
+    given, asked = cli.parse_command(params, command, argv)
+    assert given == least(params)
+    assert (asked.list_runs, asked.resume_run_id) == (True, "79fe8f70")
+    assert not set(params.model_fields) & set(command.model_fields)
+    assert not set(params.model_json_schema()["properties"]) & set(command.model_fields)
+    for name, field in command.model_fields.items():
+        assert field.description, name
+
+
+def test_a_switch_is_described_as_what_it_does_and_on_the_command_line_as_turned_off(capsys):
+    described = BuildDatasetParams.model_json_schema()["properties"]["llm"]["description"]
+    assert described == "Rewrite the prompts with an LLM."
+    assert "--no_llm Switch off: Rewrite the prompts with an LLM." in helped(
+        capsys, BuildDatasetParams
+    )
+
+
 def test_the_options_of_the_tables_are_there(capsys):
-    text = helped(capsys, BuildDatasetParams)
+    with pytest.raises(SystemExit):
+        cli.parse_command(BuildDatasetParams, BuildDatasetCommand, ["--help"])
+    text = " ".join(capsys.readouterr().out.split())
     for flag in (
         "audio_dir",
         "output",

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,10 +20,12 @@ from flows import cli, fetch_models
 from flows.build_dataset_params import BuildDatasetParams
 from flows.cli import UsageError
 from flows.fetch_models import PROFILES, FetchModelsParams, licence, needed, table, wanted
-from models.registry import CARDS, ModelCard, ModelFile
+from models.registry import CARDS, HubSource, ModelCard, ModelFile, PackageSource, Source, UrlSource
 from models.tiny.write import write
-from tasks.weights import Weights, fetch, hub
+from tasks import download, web
+from tasks.weights import Weights, fetch, sources
 from tasks.weights.fetch import FetchError
+from tasks.weights.sources import Offer
 from tests.flows.test_imports import HEAVY, loaded_by
 from tests.support.hub_server import HubServer, Repository, hub_server
 from tests.test_readme import table_under
@@ -35,7 +38,7 @@ COLUMNS = "| Model | What it does | Size | Licence of the weights | From | Profi
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    monkeypatch.setattr(hub, "WAIT_SECONDS", 0.001)
+    monkeypatch.setattr(web, "WAIT_SECONDS", 0.001)
     with hub_server() as state:
         state.repositories["owner/toy"] = Repository(CONTENT, large=("model.bin",))
         state.repositories["owner/gated"] = Repository(CONTENT, gated=True)
@@ -55,14 +58,15 @@ def toys(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> list[ModelCard]:
         ("gated", "owner/gated", ("config.json", "model.bin"), False),
     ]:
         pinned = server.repositories.get(source)
+        revision = pinned.commit if pinned else "0123abcd"
         card = ModelCard(
             name=name,
             task="codec",
             library="none",
             adapter="none:none",
-            revision=pinned.commit if pinned else "0123abcd",
+            revision=revision,
             licence="MIT",
-            source=source,
+            sources=(HubSource(source, revision) if pinned else UrlSource(source),),
             files=tuple(ModelFile(file) for file in files),
             custom_code=code,
         )
@@ -88,7 +92,7 @@ def start(cards: Sequence[ModelCard], *arguments: str) -> subprocess.Popen[str]:
     code = f"""if True:
         import runpy, sys
         from models import registry
-        from models.registry import ModelCard, ModelFile
+        from models.registry import HubSource, ModelCard, ModelFile, UrlSource
 
         registry.CARDS.update({{card.name: card for card in {list(cards)!r}}})
         sys.argv[0] = "flows/fetch_models.py"
@@ -158,13 +162,13 @@ def test_a_host_that_is_down_is_asked_once_and_named_once(
 ):
     monkeypatch.setenv("HF_ENDPOINT", "http://localhost:9")
     asked: list[str] = []
-    real = hub.published
+    real = sources._offer
 
-    def counting(card: ModelCard) -> hub.Published:
+    def counting(source: Source, card: ModelCard) -> Offer:
         asked.append(card.name)
-        return real(card)
+        return real(source, card)
 
-    monkeypatch.setattr(hub, "published", counting)
+    monkeypatch.setattr(sources, "_offer", counting)
     params = FetchModelsParams(
         action="pull", models=["toy", "gated", "plain"], models_dir=str(tmp_path)
     )
@@ -207,6 +211,51 @@ def test_list_shows_every_state_in_110_columns(toys: list[ModelCard], tmp_path: 
     sources = [line.strip() for line in lines if line.startswith("      ")]
     assert f"owner/toy at {toys[0].revision[:8]}" in sources
     assert f"facebook/encodec_32khz at {place.revision('encodec-32khz')}" in sources
+
+
+def test_list_shows_every_source_and_which_of_several_was_used(
+    server: HubServer, toys: list[ModelCard], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    server.plain |= {f"mirror/{name}": content for name, content in CONTENT.items()}
+    mirror = f"{server.plain_address}/mirror"
+    sources = (UrlSource(f"{server.plain_address}/gone"), UrlSource(mirror), *toys[0].sources)
+    monkeypatch.setitem(CARDS, "toy", replace(toys[0], sources=sources))
+    place = Weights(str(tmp_path))
+
+    def shown() -> list[str]:
+        return [line.strip() for line in table(["toy"], place).splitlines()[-3:]]
+
+    commit = toys[0].revision[:8]
+    gone = f"{server.plain_address}/gone at {commit}"
+    assert shown() == [gone, f"or {mirror}", "or owner/toy"]
+    fetch.fetch("toy", place, lambda *step: None)
+    assert shown() == [gone, f"or {mirror} (used)", "or owner/toy"]
+
+
+def test_a_host_that_is_down_holds_no_model_up_that_has_another_source(
+    server: HubServer,
+    toys: list[ModelCard],
+    without_prefect: None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+):
+    tries: list[str] = []
+    real = web.retried
+    monkeypatch.setattr(
+        download, "retried", lambda url, *rest: tries.append(url) or real(url, *rest)
+    )
+    for card in toys[:2]:
+        down = UrlSource(f"http://localhost:9/{card.name}")
+        monkeypatch.setitem(CARDS, card.name, replace(card, sources=(down, *card.sources)))
+
+    act(FetchModelsParams(action="pull", models=["toy", "plain"], models_dir=str(tmp_path)))
+
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()[:2]] == [
+        "toy",
+        "plain",
+    ]
+    assert [url for url in tries if "localhost:9" in url] == ["http://localhost:9/toy/config.json"]
 
 
 def test_verify_reads_again_and_names_the_command_that_mends(
@@ -263,7 +312,7 @@ def test_profiles_are_what_their_steps_need():
         "separation",
         "transcription",
         "audio-text-embedding",
-        "voice-embedding",
+        "speaker-embedding",
     }
     assert set(needed("all")) == set(CARDS)
     for names in PROFILES.values():
@@ -309,15 +358,19 @@ def models_table() -> list[str]:
     profiles = {name: needed(name) for name in PROFILES if name != "all"}
     for card in sorted(CARDS.values(), key=lambda card: card.task):
         size = fetch_models.card_size(card).replace("?", "not published") or "in its package"
-        if "://" in card.source:
-            source = card.source
-        elif card.files:
-            source = f"[{card.source}](https://huggingface.co/{card.source})"
-        else:
-            source = card.source.replace("package ", "package `") + "`"
+        source = " or ".join(map(linked, card.sources))
         uses = ", ".join(name for name, models in profiles.items() if card.name in models)
         lines.append(
             f"| `{card.name}` | {card.task.replace('-', ' ')} | {size} | {licence(card)} "
             f"| {source} | {uses} |"
         )
     return lines
+
+
+def linked(source: Source) -> str:
+    """A source as the document has it."""
+    if isinstance(source, HubSource):
+        return f"[{source}](https://huggingface.co/{source})"
+    if isinstance(source, PackageSource):
+        return f"package `{source.distribution}`"
+    return str(source)

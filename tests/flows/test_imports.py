@@ -1,17 +1,18 @@
 """Importing a flow, or asking it for help, stays light."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from deployments.catalogue import DEPLOYMENTS
+
 ROOT = Path(__file__).parents[2]
-FLOW = ROOT / "flows" / "build_dataset.py"
 
 HEAVY = {
     "librosa",
-    "matplotlib",
     "numba",
     "openai",
     "pandas",
@@ -42,18 +43,27 @@ def loaded_by(code: str) -> set[str]:
     return set(done.stdout.rpartition("LOADED")[2].split())
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        pytest.param("import flows.build_dataset", id="import"),
-        pytest.param(
-            f"import runpy; sys.argv = ['build_dataset.py', '--help']\n"
-            f"runpy.run_path({str(FLOW)!r}, run_name='__main__')",
-            id="help",
-        ),
-    ],
-)
-def test_heavy_libraries_wait_until_a_step_needs_them(code: str) -> None:
-    loaded = loaded_by(code)
+MODULES = sorted({deployment.flow.__module__ for deployment in DEPLOYMENTS})
+
+
+def test_every_flow_is_in_the_catalogue():
+    flows = {
+        f"flows.{path.stem}"
+        for path in (ROOT / "flows").glob("*.py")
+        if re.search(r"^@flow\(", path.read_text(), re.MULTILINE)
+    }
+    assert flows == set(MODULES)
+
+
+@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("how", ["import", "help"])
+def test_heavy_libraries_wait_until_a_step_needs_them(module: str, how: str) -> None:
+    path = ROOT / f"{module.replace('.', '/')}.py"
+    code = {
+        "import": f"import {module}",
+        "help": f"import runpy; sys.argv = [{path.name!r}, '--help']\n"
+        f"runpy.run_path({str(path)!r}, run_name='__main__')",
+    }
+    loaded = loaded_by(code[how])
     assert "prefect" in loaded  # the flow was there
     assert not loaded & HEAVY

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from blocks.storage import Storage
-from tasks.engine.run_records import Runs
+from tasks.engine.run_records import RunRecords
 from tasks.song.dataset import Paths
 from tests.flows.conftest import (
     ROOT,
@@ -75,7 +75,7 @@ def test_a_killed_build_goes_on_to_the_same_bytes(songs: Path, whole: Path, tmp_
         ours, theirs = Paths(output).folder / name, Paths(reference).folder / name
         assert ours.read_bytes() == theirs.read_bytes(), name
 
-    runs = Runs(Storage(str(Paths(output).folder / "checkpoints"))).all()
+    runs = RunRecords(Storage(str(Paths(output).folder / "checkpoints"))).all()
     assert sorted(run.status for run in runs) == ["completed"] + ["interrupted"] * KILLS
     lost = [run for run in runs if run.status == "interrupted"]
     for run, text in zip(lost, [*said[1:], last], strict=True):
@@ -90,7 +90,7 @@ def test_a_build_that_is_asked_to_stop_stops(tmp_path: Path, sent: signal.Signal
     process.send_signal(sent)
     _, errors = process.communicate(timeout=60)
     assert gone(mark)
-    [run] = Runs(Storage(str(Paths(output).folder / "checkpoints"))).all()
+    [run] = RunRecords(Storage(str(Paths(output).folder / "checkpoints"))).all()
     assert run.status in ("failed", "interrupted")
     assert process.returncode != 0
     if sent == signal.SIGINT:

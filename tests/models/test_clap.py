@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from models import registry
+from models import adapters, registry
 from models.batching import Batcher
 from models.clap import MIN_POWER, ClapAdapter, load
 from models.registry import card
@@ -188,8 +188,8 @@ def test_it_loads_without_a_network(folder, monkeypatch, capfd):
         raise AssertionError("a connection was opened")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    registry.load.cache_clear()
-    adapter = registry.load(NAME, "cpu", folder)
+    adapters.forget()
+    adapter = adapters.load(registry.card(NAME), "cpu", folder)
     assert isinstance(adapter, ClapAdapter)
     assert next(adapter.embed_text(["loud"])).shape == (512,)
     assert capfd.readouterr() == ("", "")

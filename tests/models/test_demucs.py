@@ -26,6 +26,7 @@ from models.tiny.write import write
 RATE = 44_100
 TOLERANCE = 1e-6  # of full scale
 
+CARD = card("htdemucs")
 HYBRID = {"channels": 4, "dconv_comp": 2}
 SHORT = {**TINY[HTDemucs], "segment": Fraction(3, 5)}
 
@@ -271,7 +272,7 @@ def test_attention_is_left_as_it_was(transformers):
 def test_a_checkpoint_of_any_kind_is_loaded(index, older, tmp_path):
     path = tmp_path / "mine.th"
     torch.save(package(older[index]), path)
-    adapter = load_checkpoint(path, "cpu")
+    adapter = load_checkpoint(CARD, "cpu", path)
     mix = song(RATE)
     expected = by_library(adapter._bag, mix)
     assert np.abs(ours(adapter, mix, SOURCES) - expected).max() < TOLERANCE
@@ -292,7 +293,7 @@ def test_numbers_of_numpy_are_read_under_both_names_of_their_module(transformers
                 data = data.replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
             old.writestr(name.replace("new/", "old/", 1), data)
     for name in ("new.th", "old.th"):
-        assert load_checkpoint(tmp_path / name, "cpu").sources == SOURCES
+        assert load_checkpoint(CARD, "cpu", tmp_path / name).sources == SOURCES
 
 
 def _save_safetensors(path, network, **changes):
@@ -317,7 +318,7 @@ def test_safetensors_are_read_as_the_library_reads_them(transformers, tmp_path):
     hub = pytest.importorskip("demucs.hf")
     path = tmp_path / "mine.safetensors"
     _save_safetensors(path, transformers[0])
-    adapter = load_checkpoint(path, "cpu")
+    adapter = load_checkpoint(CARD, "cpu", path)
     mix = song(RATE)
     theirs = by_library(hub.load_safetensors_model(path), mix)
     assert np.abs(ours(adapter, mix, SOURCES) - theirs).max() < TOLERANCE
@@ -342,7 +343,7 @@ def test_files_that_are_no_networks_are_refused(transformers, tmp_path):
         path = tmp_path / f"{name}.th"
         torch.save(content, path)
         with pytest.raises(ValueError, match=f"{name}.th holds no network of Demucs"):
-            load_checkpoint(path, "cpu")
+            load_checkpoint(CARD, "cpu", path)
     plain = tmp_path / "plain.th"
     plain.write_bytes(pickle.dumps({**good, "state": Hostile()}))
     empty, noise = tmp_path / "empty.th", tmp_path / "noise.safetensors"
@@ -352,11 +353,11 @@ def test_files_that_are_no_networks_are_refused(transformers, tmp_path):
     _save_safetensors(other, transformers[0], klass="subprocess.Popen")
     for path in (plain, empty, noise, other):
         with pytest.raises(ValueError, match=f"{path.name} holds no network of Demucs"):
-            load_checkpoint(path, "cpu")
+            load_checkpoint(CARD, "cpu", path)
     mono = tmp_path / "mono.th"
     torch.save(package(HDemucs(["vocals"], audio_channels=1, **HYBRID)), mono)
     with pytest.raises(ValueError, match="1 channels"):
-        load_checkpoint(mono, "cpu")
+        load_checkpoint(CARD, "cpu", mono)
 
 
 def test_tiny_models_are_the_same_bytes_every_time(models_dir, tmp_path):

@@ -6,12 +6,12 @@ import pytest
 from phonemizer.backend import EspeakBackend
 from phonemizer.separator import Separator
 
-from models import espeak, registry
+from models import adapters, espeak, registry
 
 
 @pytest.fixture(scope="module")
 def adapter():
-    return registry.load("espeak-ng")
+    return adapters.load(registry.card("espeak-ng"))
 
 
 def ipa(adapter, text, language):
@@ -68,7 +68,7 @@ def test_a_voice_has_one_backend_however_much_it_speaks(adapter):
     before = espeak._backend("cs")
     for number in range(3000):
         adapter.speak(f"slovo {number}", "cs")
-    other = registry.load("espeak-ng", device="cuda")
+    other = adapters.load(registry.card("espeak-ng"), device="cuda")
     other.speak("jiné slovo", "cs")
     assert espeak._backend("cs") is before
     assert espeak._backend.cache_info().currsize < 150

@@ -5,13 +5,13 @@ import threading
 import gruut
 import pytest
 
-from models import registry
+from models import adapters, registry
 from models.gruut import PACKAGED_LANGUAGES
 
 
 @pytest.fixture(scope="module")
 def adapter():
-    return registry.load("gruut")
+    return adapters.load(registry.card("gruut"))
 
 
 def ipa(adapter, text, language):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from models import registry, trust
-from models.mert import MertAdapter
+from models import adapters, registry, trust
+from models.mert import MertAdapter, load
 from models.tiny.write import write
 from tests.support.music_encoder import RATE_HZ, TOLERANCE, MusicEncoderContract, music
 
@@ -40,11 +40,13 @@ def models_dir(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def adapters(models_dir):
+def loaded(models_dir):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", refuse)
         patch.setenv(trust.VARIABLE, ",".join(NAMES))
-        return {name: registry.load(name, "cpu", models_dir / name) for name in NAMES}
+        return {
+            name: adapters.load(registry.card(name), "cpu", models_dir / name) for name in NAMES
+        }
 
 
 @pytest.fixture(params=NAMES)
@@ -53,8 +55,8 @@ def name(request):
 
 
 @pytest.fixture
-def adapter(adapters, name):
-    return adapters[name]
+def adapter(loaded, name):
+    return loaded[name]
 
 
 @pytest.fixture
@@ -144,7 +146,7 @@ def test_the_precision_of_a_gpu_keeps_the_features(adapter, models_dir, name):
     assert cosine.min() > 0.99
 
 
-def test_code_that_hands_out_no_hidden_states(adapters, models_dir, tmp_path, monkeypatch):
+def test_code_that_hands_out_no_hidden_states(loaded, models_dir, tmp_path, monkeypatch):
     """The published code calls the encoder by itself, which hands out none in transformers 5."""
     folder = shutil.copytree(models_dir / "mert-v1-95m", tmp_path / "model")
     with open(folder / "modeling_MERT.py", "a") as file:
@@ -156,12 +158,12 @@ def test_code_that_hands_out_no_hidden_states(adapters, models_dir, tmp_path, mo
 """
         )
     monkeypatch.setenv(trust.VARIABLE, "mert-v1-95m")
-    adapter = registry.load("mert-v1-95m", "cpu", folder)
+    adapter = load(registry.card("mert-v1-95m"), "cpu", folder)
     assert adapter._model(torch.zeros(1, 1000), output_hidden_states=True).hidden_states is None
     window = music(1.0)
     for layer in (0, 2, None):
         features = next(adapter.embed([window], layer=layer))
-        expected = next(adapters["mert-v1-95m"].embed([window], layer=layer))
+        expected = next(loaded["mert-v1-95m"].embed([window], layer=layer))
         assert np.array_equal(features, expected)
 
 
@@ -173,10 +175,10 @@ def test_nothing_of_the_code_runs_unless_it_is_allowed(models_dir, tmp_path, mon
     (folder / file).write_text(f"{code}\nopen({str(trace)!r}, 'w').close()\n")
     monkeypatch.setenv(trust.VARIABLE, "mert-v1-330m")
     with pytest.raises(trust.UntrustedCodeError, match="SONGMILL_TRUST_CODE=mert-v1-95m"):
-        registry.load("mert-v1-95m", "cpu", folder)
+        load(registry.card("mert-v1-95m"), "cpu", folder)
     assert not trace.exists()
     trust.allow(["mert-v1-95m"])
-    registry.load("mert-v1-95m", "cpu", folder)
+    load(registry.card("mert-v1-95m"), "cpu", folder)
     assert trace.exists()
 
 
@@ -188,7 +190,7 @@ def test_code_of_another_place_is_refused(models_dir, tmp_path, place):
     config["auto_map"]["AutoModel"] = place
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match="none of its files"):
-        registry.load("mert-v1-95m", "cpu", folder)
+        load(registry.card("mert-v1-95m"), "cpu", folder)
 
 
 @pytest.mark.usefixtures("_allowed")
@@ -198,11 +200,11 @@ def test_a_missing_weight_is_not_left_random(models_dir, tmp_path):
     del weights["encoder.layers.1.feed_forward.output_dense.weight"]
     torch.save(weights, folder / "pytorch_model.bin")
     with pytest.raises(ValueError, match=r"layers\.1\.feed_forward\.output_dense\.weight"):
-        registry.load("mert-v1-95m", "cpu", folder)
+        load(registry.card("mert-v1-95m"), "cpu", folder)
 
 
 @pytest.mark.usefixtures("_allowed")
-def test_weights_of_an_older_torch(adapters, models_dir, tmp_path):
+def test_weights_of_an_older_torch(loaded, models_dir, tmp_path):
     """The published file has the two parts of the normalised weight under older names."""
     folder = shutil.copytree(models_dir / "mert-v1-95m", tmp_path / "model")
     weights = torch.load(folder / "pytorch_model.bin", weights_only=True)
@@ -211,8 +213,8 @@ def test_weights_of_an_older_torch(adapters, models_dir, tmp_path):
         weights[place + older] = weights.pop(f"{place}parametrizations.weight.{part}")
     torch.save(weights, folder / "pytorch_model.bin")
     window = music(1.0)
-    features = next(registry.load("mert-v1-95m", "cpu", folder).embed([window]))
-    assert np.array_equal(features, next(adapters["mert-v1-95m"].embed([window])))
+    features = next(load(registry.card("mert-v1-95m"), "cpu", folder).embed([window]))
+    assert np.array_equal(features, next(loaded["mert-v1-95m"].embed([window])))
 
 
 class _Pickled:
@@ -225,5 +227,5 @@ def test_a_pickle_among_the_weights_is_not_run(models_dir, tmp_path, capfd):
     folder = shutil.copytree(models_dir / "mert-v1-95m", tmp_path / "model")
     torch.save({"encoder.layer_norm.weight": _Pickled()}, folder / "pytorch_model.bin")
     with pytest.raises(Exception, match=r"[Ww]eights.only"):
-        registry.load("mert-v1-95m", "cpu", folder)
+        load(registry.card("mert-v1-95m"), "cpu", folder)
     assert "a pickle ran" not in capfd.readouterr().out

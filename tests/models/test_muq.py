@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from models import registry
+from models import adapters, registry
 from models.muq import MuqAdapter
 from models.tiny.music_encoders import PUBLISHED, muq_config
 from models.tiny.write import write
@@ -22,7 +22,7 @@ def folder(tmp_path_factory):
 def adapter(folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", refuse)
-        return registry.load("muq-large-msd", "cpu", folder)
+        return adapters.load(registry.card("muq-large-msd"), "cpu", folder)
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def test_a_missing_weight_is_not_left_random(folder, tmp_path):
     save_file(weights, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
     with pytest.raises(RuntimeError, match=r"layers\.1\.ffn1\.output_dense\.weight"):
-        registry.load("muq-large-msd", "cpu", tmp_path)
+        adapters.load(registry.card("muq-large-msd"), "cpu", tmp_path)
 
 
 def test_the_published_dimensions_have_the_published_size(monkeypatch):

@@ -4,14 +4,14 @@ import sys
 import numpy as np
 import pytest
 
-from models import registry
+from models import adapters, registry
 
 RATE = 16_000
 
 
 @pytest.fixture(scope="module")
 def adapter():
-    return registry.load("resemblyzer")
+    return adapters.load(registry.card("resemblyzer"))
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,8 @@ def test_gaps_between_partial_utterances_are_refused(adapter):
 
 def test_loading_never_imports_librosa():
     code = (
-        "import sys; from models import registry; registry.load('resemblyzer'); "
+        "import sys; from models import adapters, registry; "
+        "adapters.load(registry.card('resemblyzer')); "
         "sys.exit('librosa' in sys.modules or 'resemblyzer' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

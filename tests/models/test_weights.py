@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from models import weights
-from models.registry import ModelCard, ModelFile
+from models.registry import HubSource, ModelCard, ModelFile
 from models.weights import MANIFEST, SEEN, FileRecord, Manifest
 
 CARD = ModelCard(
@@ -16,7 +16,7 @@ CARD = ModelCard(
     adapter="none:none",
     revision="r1",
     licence="MIT",
-    source="owner/toy",
+    sources=(HubSource("owner/toy", "r1"),),
     files=(ModelFile("config.json"), ModelFile("model/weights.bin")),
 )
 EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

@@ -9,7 +9,7 @@ import soxr
 from faster_whisper import BatchedInferencePipeline, WhisperModel
 
 from examples.speech import SPEECH_RATE_HZ, speak
-from models import registry, whisper
+from models import adapters, registry, whisper
 from models.tiny.write import write
 from models.whisper import RATE_HZ, Segment, WhisperAdapter
 
@@ -42,7 +42,7 @@ def folder(models_dir):
 
 @pytest.fixture(scope="module")
 def adapter(folder):
-    return registry.load("whisper-tiny", "cpu", folder)
+    return adapters.load(registry.card("whisper-tiny"), "cpu", folder)
 
 
 @pytest.fixture(scope="module")

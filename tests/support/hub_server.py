@@ -74,8 +74,18 @@ class HubServer:
         Errors to answer file requests with, first.
     answers
         What is sent instead of a file's content.
-    ignores_ranges
-        Whether ranges are not known.
+    headers
+        Name -> headers that a file is sent with; an ETag or a Last-Modified is its state.
+    asked
+        Headers of every request for a file.
+    ignores_ranges, ignores_if_range
+        Whether ranges are not known, or not the condition that they may be under.
+    skips_bytes
+        By how much a range begins later than was asked for.
+    has_no_lengths
+        Whether the end of a file is told by that of the connection.
+    retry_after
+        What is said with an error.
     stalls
         Name -> after how many bytes to wait for :attr:`go_on`, and then to break off.
     """
@@ -88,7 +98,13 @@ class HubServer:
     cuts: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     statuses: list[int] = field(default_factory=list)
     answers: dict[str, bytes] = field(default_factory=dict)
+    headers: dict[str, dict[str, str]] = field(default_factory=dict)
+    asked: list[dict[str, str]] = field(default_factory=list)
     ignores_ranges: bool = False
+    ignores_if_range: bool = False
+    skips_bytes: int = 0
+    has_no_lengths: bool = False
+    retry_after: str | None = None
     stalls: dict[str, int] = field(default_factory=dict)
     stalled: threading.Event = field(default_factory=threading.Event)
     go_on: threading.Event = field(default_factory=threading.Event)
@@ -205,12 +221,14 @@ class _Handler(BaseHTTPRequestHandler):
         """Send a file, or the range that was asked for."""
         state = self.state
         content = state.answers.get(name, content)
+        headers = headers | state.headers.get(name, {})
+        state.asked.append(dict(self.headers.items()))
         if self.command == "GET" and state.statuses:
             self.error(state.statuses.pop(0), None)
             return
         status, start = 200, 0
-        if (range_ := self.headers["Range"]) and not state.ignores_ranges:
-            start = int(range_.removeprefix("bytes=").partition("-")[0])
+        if (range_ := self.headers["Range"]) and not self.ignores_range(headers):
+            start = int(range_.removeprefix("bytes=").partition("-")[0]) + state.skips_bytes
             if start >= len(content):
                 self.answer(416, b"", {"Content-Range": f"bytes */{len(content)}"})
                 return
@@ -221,10 +239,19 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for key, value in headers.items():
             self.send_header(key, value)
-        self.send_header("Content-Length", str(len(content) - start))
+        if state.has_no_lengths:
+            self.send_header("Connection", "close")
+        else:
+            self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
         if self.command == "GET":
             self.body(name, content[start:])
+
+    def ignores_range(self, headers: dict[str, str]) -> bool:
+        """Whether the whole file is sent, as for a range of another state than that of now."""
+        states = (None, headers.get("ETag"), headers.get("Last-Modified"))
+        is_of_now = self.headers["If-Range"] in states or self.state.ignores_if_range
+        return self.state.ignores_ranges or not is_of_now
 
     def body(self, name: str, rest: bytes) -> None:
         state = self.state
@@ -249,6 +276,8 @@ class _Handler(BaseHTTPRequestHandler):
     def error(self, status: int, code: str | None) -> None:
         body = b"{}"
         headers = {"X-Error-Code": code} if code else {}
+        if self.state.retry_after:
+            headers["Retry-After"] = self.state.retry_after
         self.answer(status, body, headers | {"Content-Type": "application/json"})
 
     def answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from tasks.step import Recipe, Step, StepConfig, Track, fingerprint
+from tasks.step import Recipe, Step, StepConfig, Track, item_digest
 
 
 def key_of(step: Step, track: Track, config: StepConfig, upstream: Mapping[str, Recipe]) -> str:
     recipe = step.recipe(config, upstream)
-    return recipe.key(fingerprint(track, recipe.identity))
+    return recipe.key(item_digest(track, recipe.attributes))

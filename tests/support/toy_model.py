@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from models import registry, weights
-from models.registry import ModelCard, ModelFile
+from models.registry import HubSource, ModelCard, ModelFile, UrlSource
 from models.weights import MANIFEST
-from tasks.weights import Weights, fetch, hub
+from tasks import web
+from tasks.weights import Weights, fetch
 from tests.support.hub_server import HubServer, Repository, hub_server
 
 REPOSITORY = "owner/toy"
@@ -25,7 +26,7 @@ PLAIN = random.Random(2).randbytes(150_000)
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    monkeypatch.setattr(hub, "WAIT_SECONDS", 0.001)
+    monkeypatch.setattr(web, "WAIT_SECONDS", 0.001)
     for name in ("HF_TOKEN", "HF_HUB_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
     with hub_server() as state:
@@ -45,7 +46,7 @@ def toy(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> ModelCard:
         adapter="none:none",
         revision=server.repositories[REPOSITORY].commit,
         licence="MIT",
-        source=REPOSITORY,
+        sources=(HubSource(REPOSITORY, server.repositories[REPOSITORY].commit),),
         files=tuple(ModelFile(name) for name in CONTENT),
     )
     monkeypatch.setitem(registry.CARDS, "toy", card)
@@ -60,7 +61,7 @@ def plain(server: HubServer, toy: ModelCard, monkeypatch: pytest.MonkeyPatch) ->
         toy,
         name="plain",
         revision="0123abcd",
-        source=f"{server.plain_address}/place",
+        sources=(UrlSource(f"{server.plain_address}/place"),),
         files=(ModelFile("weights.th", sha256=digest[:8]),),
     )
     monkeypatch.setitem(registry.CARDS, "plain", card)

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from blocks.storage import Storage
 from models import registry
+from tasks.song.track import SongTrack
 from tasks.step import (
     Recipe,
     Step,
@@ -68,7 +69,7 @@ KEY = key_of(make_step(), TRACK, Config(), UPSTREAM)
         key_of(make_step(), TRACK, Config(), UPSTREAM | {"lyrics": K3}),
         key_of(make_step(), TRACK, Config(), {"separate": K1}),
         key_of(make_step(), Track("abd", "a/song.wav"), Config(), UPSTREAM),
-        key_of(make_step(identity=("track_id", "lyrics_digest")), TRACK, Config(), UPSTREAM),
+        key_of(make_step(attributes=("track_id", "metadata")), TRACK, Config(), UPSTREAM),
     ],
     ids=[
         "version",
@@ -80,7 +81,7 @@ KEY = key_of(make_step(), TRACK, Config(), UPSTREAM)
         "optional-upstream",
         "no-optional-upstream",
         "track",
-        "identity",
+        "attributes",
     ],
 )
 def test_a_key_changes_with_whatever_changes_the_result(other: str):
@@ -91,7 +92,7 @@ def test_a_key_changes_with_whatever_changes_the_result(other: str):
     "track",
     [
         Track("abc", "elsewhere.mp3"),
-        Track("abc", "a/song.wav", lyrics_path="a/song.lrc", lyrics_digest="d"),
+        SongTrack("abc", "a/song.wav", lyrics_path="a/song.lrc", lyrics_digest="d"),
         Track("abc", "a/song.wav", metadata={"artist": "Bob"}),
     ],
     ids=["path", "lyrics", "metadata"],
@@ -105,7 +106,7 @@ def test_a_key_ignores_upstream_steps_that_are_not_the_steps_own():
 
 
 def test_a_step_that_depends_on_metadata_has_a_key_per_content_not_per_order():
-    step = make_step(identity=("track_id", "metadata"))
+    step = make_step(attributes=("track_id", "metadata"))
 
     def key(metadata: Mapping[str, str]) -> str:
         return key_of(step, Track("abc", "x", metadata=metadata), Config(), {})
@@ -125,11 +126,31 @@ def test_a_key_contains_the_revision_of_the_models(monkeypatch: pytest.MonkeyPat
     assert key_of(step, TRACK, Config(), UPSTREAM) != before
 
 
+def test_a_field_that_is_no_more_stays_in_the_keys():
+    class Before(Config):
+        """With a field."""
+
+        gone: str | None = None
+
+    class Now(Config):
+        """Without it."""
+
+        def keyed(self):
+            return {**super().keyed(), "gone": None}
+
+    assert key_of(make_step(config=Now), TRACK, Now(), UPSTREAM) == key_of(
+        make_step(config=Before), TRACK, Before(), UPSTREAM
+    )
+    assert key_of(make_step(config=Now), TRACK, Now(), UPSTREAM) != key_of(
+        make_step(), TRACK, Config(), UPSTREAM
+    )
+
+
 @given(st.dictionaries(st.text(), st.text(), max_size=3), st.text(), st.randoms())
 def test_keys_are_the_same_in_every_process(metadata, method, random):
     items = list(metadata.items())
     random.shuffle(items)
-    step = make_step(identity=("track_id", "metadata"))
+    step = make_step(attributes=("track_id", "metadata"))
     first = key_of(step, Track("a", "x", metadata=metadata), Config(method=method), UPSTREAM)
     again = key_of(step, Track("a", "y", metadata=dict(items)), Config(method=method), UPSTREAM)
     assert first == again

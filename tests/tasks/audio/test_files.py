@@ -10,9 +10,11 @@ import psutil
 import pytest
 import soundfile
 import soxr
+from cachetools import LRUCache
 
 from blocks.storage import Storage, StorageError
 from tasks import audio
+from tasks.audio import files
 from tasks.step import TrackError
 from tasks.text import printable
 from tests.conftest import RATE_HZ, tone, write_tone
@@ -170,13 +172,13 @@ def test_a_file_is_decoded_once_per_rate(tmp_path: Path, monkeypatch: pytest.Mon
     write_tone(tmp_path / "x.wav")
     storage = Storage(str(tmp_path))
     decoded = []
-    original = audio.stream
+    original = files.stream
 
     def stream(*args, **kwargs):
         decoded.append((kwargs["rate_hz"], kwargs["channels"]))
         return original(*args, **kwargs)
 
-    monkeypatch.setattr(audio, "stream", stream)
+    monkeypatch.setattr(files, "stream", stream)
 
     for _ in range(3):
         audio.load(storage, "x.wav", rate_hz=16_000, channels=1)
@@ -188,17 +190,31 @@ def test_a_file_is_decoded_once_per_rate(tmp_path: Path, monkeypatch: pytest.Mon
     assert replaced.shape[1] == 32_000
 
 
-def test_the_cache_holds_no_more_than_its_bytes():
-    cache = audio._ByteBoundedCache(1000)
-    for at in range(10):
-        cache.put(at, np.zeros((1, 100), np.float32))
+def test_the_cache_holds_no_more_than_its_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in ("a", "b", "c"):
+        write_tone(tmp_path / f"{name}.wav", seconds=0.25)
+    write_tone(tmp_path / "long.wav", seconds=1.0)
+    storage = Storage(str(tmp_path))
+    # Room for two clips of 4,000 samples of 4 bytes, and not for that of 16,000.
+    room = LRUCache(40_000, getsizeof=files._CACHE.getsizeof)
+    monkeypatch.setattr(files, "_CACHE", room)
 
-    kept = [at for at in range(10) if cache.get(at) is not None]
-    assert kept == [8, 9]
+    def load(name: str) -> np.ndarray:
+        return audio.load(storage, f"{name}.wav", rate_hz=16_000, channels=1)
 
-    cache.put("too large for it", np.zeros((1, 251), np.float32))
-    assert cache.get("too large for it") is None
-    assert [at for at in range(10) if cache.get(at) is not None] == kept
+    a, b = load("a"), load("b")
+    assert room.currsize == a.nbytes + b.nbytes == 32_000
+    assert load("a") is a
+    # b was used least recently.
+    c = load("c")
+    assert room.currsize == 32_000
+    assert load("a") is a
+    assert load("c") is c
+
+    assert load("long").shape == (1, 16_000)
+    assert room.currsize == 32_000
+    assert load("a") is a
+    assert load("b") is not b
 
 
 def test_flac_is_written_and_read_back(tmp_path: Path):
@@ -298,6 +314,7 @@ import ctypes, sys
 import soundfile
 from blocks.storage import Storage
 from tasks import audio
+from tasks.track import TrackError
 
 for name in ("head.mp3", "torn.mp3"):
     print("=plain=", file=sys.stderr)
@@ -308,7 +325,7 @@ for name in ("head.mp3", "torn.mp3"):
     print("=quiet=", file=sys.stderr)
     try:
         audio.load(Storage({str(tmp_path)!r}), name, rate_hz=44_100, channels=1)
-    except audio.TrackError:
+    except TrackError:
         pass
 print("=after=", file=sys.stderr)
 ctypes.CDLL(None).perror(b"the C library")

@@ -14,9 +14,9 @@ from tasks.dataset.near_duplicates import (
     MAX_BIT_ERROR_RATE,
     RATE_HZ,
     MixFingerprint,
+    acoustic_fingerprint,
     bit_error_rate,
     duplicates,
-    fingerprint,
 )
 from tasks.track import TrackError
 
@@ -31,7 +31,7 @@ def songs():
 
 @pytest.fixture(scope="module")
 def originals(songs):
-    return {f"song {song.seed}": fingerprint(song.mix, SONG_RATE_HZ) for song in songs}
+    return {f"song {song.seed}": acoustic_fingerprint(song.mix, SONG_RATE_HZ) for song in songs}
 
 
 def as_mp3(signal: np.ndarray) -> np.ndarray:
@@ -88,7 +88,7 @@ COPIES = {
 
 @pytest.mark.parametrize("change", COPIES)
 def test_copies_of_a_song_match_it_alone(songs, originals, tmp_path, change):
-    copy = fingerprint(*COPIES[change](songs[1], tmp_path))
+    copy = acoustic_fingerprint(*COPIES[change](songs[1], tmp_path))
     assert duplicates({**originals, "copy": copy}) == [("copy", "song 1")]
     assert (
         min(bit_error_rate(originals["song 1"], copy, offset)[0] for offset in range(-100, 100))
@@ -99,7 +99,7 @@ def test_copies_of_a_song_match_it_alone(songs, originals, tmp_path, change):
 def test_of_copies_each_is_joined(songs, originals):
     song = songs[2].mix
     many = {
-        f"copy {at:02d}": fingerprint(song[:, at * 5000 :] * 0.9**at, SONG_RATE_HZ)
+        f"copy {at:02d}": acoustic_fingerprint(song[:, at * 5000 :] * 0.9**at, SONG_RATE_HZ)
         for at in range(12)
     }
     reached = {"song 2"}
@@ -135,7 +135,7 @@ def test_silence_and_steady_tones_match_nothing():
         ),
     }
     words = {
-        name: fingerprint(signal[None].astype(np.float32), SONG_RATE_HZ)
+        name: acoustic_fingerprint(signal[None].astype(np.float32), SONG_RATE_HZ)
         for name, signal in signals.items()
     }
     assert not words["silence"].any()
@@ -146,7 +146,7 @@ def test_silence_and_steady_tones_match_nothing():
 def test_words_are_the_signs_of_the_paper():
     # Haitsma & Kalker 2002, equation 1, on frames computed here one by one.
     signal = np.random.default_rng(0).standard_normal(8 * 2048).astype(np.float32)
-    words = fingerprint(signal[None], RATE_HZ)
+    words = acoustic_fingerprint(signal[None], RATE_HZ)
 
     edges = np.round(np.geomspace(300, 2000, 34) * 2048 / RATE_HZ).astype(int)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(2048) / 2048)
@@ -165,9 +165,9 @@ def test_words_are_the_signs_of_the_paper():
 
 def test_blocks_and_stems_give_the_words_of_the_mix(songs):
     song = songs[0]
-    whole = fingerprint(song.mix, SONG_RATE_HZ)
+    whole = acoustic_fingerprint(song.mix, SONG_RATE_HZ)
     starts = range(0, song.mix.shape[1], 70_001)
-    blocks = fingerprint((song.mix[:, at : at + 70_001] for at in starts), SONG_RATE_HZ)
+    blocks = acoustic_fingerprint((song.mix[:, at : at + 70_001] for at in starts), SONG_RATE_HZ)
     np.testing.assert_array_equal(blocks, whole)
 
     mix = MixFingerprint(SONG_RATE_HZ)
@@ -184,7 +184,7 @@ def test_blocks_and_stems_give_the_words_of_the_mix(songs):
 
 
 def test_what_is_too_short_has_no_words():
-    short = fingerprint(np.ones((1, 2000), np.float32), RATE_HZ)
+    short = acoustic_fingerprint(np.ones((1, 2000), np.float32), RATE_HZ)
     assert (short.dtype, len(short)) == (np.uint32, 0)
     assert duplicates({"a": short, "b": short}) == []
     assert duplicates({}) == []

@@ -4,6 +4,7 @@ import pytest
 import soundfile
 
 from blocks.storage import Storage
+from models.protocols import AUDIO_TEXT_EMBEDDING
 from models.tiny.write import write
 from tasks.embed import clap
 from tasks.embed.clap import STEP, ClapConfig, cut
@@ -45,7 +46,8 @@ def run(tools, **signals):
 
 def mean(tools, *windows):
     """By definition: of the embeddings of windows, each as heavy as it is long."""
-    embeddings = list(tools.model("clap-music-and-speech").embed_audio(windows))
+    model = tools.model("clap-music-and-speech", AUDIO_TEXT_EMBEDDING)
+    embeddings = list(model.embed_audio(windows))
     total = sum(len(window) * each for window, each in zip(windows, embeddings, strict=True))
     return total / np.linalg.norm(total)
 
@@ -59,7 +61,8 @@ def test_a_track_is_the_mean_of_its_windows(tools):
     assert np.linalg.norm(row["clap_embedding"]) == pytest.approx(1, abs=1e-6)
     assert np.abs(row["clap_embedding"] - mean(tools, first, second, rest)).max() < 1e-6
     # Another result than if the rest counted as much as a whole window.
-    alike = sum(tools.model("clap-music-and-speech").embed_audio([first, second, rest]))
+    model = tools.model("clap-music-and-speech", AUDIO_TEXT_EMBEDDING)
+    alike = sum(model.embed_audio([first, second, rest]))
     assert np.abs(row["clap_embedding"] - alike / np.linalg.norm(alike)).max() > 1e-3
 
 

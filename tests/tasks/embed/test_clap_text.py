@@ -3,6 +3,7 @@ import pyarrow as pa
 import pytest
 
 from blocks.storage import Storage
+from models.protocols import AUDIO_TEXT_EMBEDDING
 from models.tiny.write import write
 from tasks.embed.clap import ClapConfig
 from tasks.embed.clap_text import STEP, ClapTextConfig
@@ -31,7 +32,7 @@ def test_each_prompt_has_an_embedding(tools):
     table = pa.Table.from_pylist(rows, schema=STEP.columns)
     assert table["prompt_embedding"].type.value_type.list_size == 512
     assert [len(row["prompt_embedding"]) for row in rows] == [3, 1]
-    model = tools.model("clap-music-and-speech")
+    model = tools.model("clap-music-and-speech", AUDIO_TEXT_EMBEDDING)
     for texts, row in zip(([LOUD, SOFT, LOUD], [LONG]), rows, strict=True):
         for text, embedding in zip(texts, row["prompt_embedding"], strict=True):
             assert np.array_equal(next(model.embed_text([text])), embedding)
@@ -41,7 +42,7 @@ def test_each_prompt_has_an_embedding(tools):
 
 
 def test_equal_prompts_of_a_batch_are_embedded_once(tools, monkeypatch):
-    model, asked = tools.model("clap-music-and-speech"), []
+    model, asked = tools.model("clap-music-and-speech", AUDIO_TEXT_EMBEDDING), []
     embed = model.embed_text
 
     def counting(texts, batch_size=None):

@@ -5,6 +5,7 @@ import soundfile
 
 from blocks.storage import Storage
 from examples.speech import SPEECH_RATE_HZ, speak
+from models.protocols import SPEAKER_EMBEDDING, VOICE_EMBEDDING
 from models.tiny.write import write
 from tasks.embed.ecapa import STEP, WINDOW_SAMPLES, EcapaConfig
 from tasks.step import Tools, Track, TrackError
@@ -46,20 +47,20 @@ def test_the_mean_of_windows_that_hold_all_the_voice(tools, speech):
     (row,) = run(tools, {"song": speech})
     table = pa.Table.from_pylist([row], schema=STEP.columns)
     assert table["ecapa_embedding"].type.list_size == 192
-    voiced = tools.model("resemblyzer").voiced(tools.artifact("song.flac", RATE))
+    voiced = tools.model("resemblyzer", VOICE_EMBEDDING).voiced(tools.artifact("song.flac", RATE))
     assert row["embedded_seconds"] == len(voiced) / RATE
     count = -(-len(voiced) // WINDOW_SAMPLES)
     assert count > 2
     assert len(voiced) % WINDOW_SAMPLES > 0
     starts = np.linspace(0, len(voiced) - WINDOW_SAMPLES, count).astype(int)
     windows = [voiced[start : start + WINDOW_SAMPLES] for start in starts]
-    total = sum(tools.model("ecapa-voxceleb").embed(windows))
+    total = sum(tools.model("ecapa-voxceleb", SPEAKER_EMBEDDING).embed(windows))
     assert np.linalg.norm(row["ecapa_embedding"]) == pytest.approx(1, abs=1e-6)
     assert np.abs(row["ecapa_embedding"] - total / np.linalg.norm(total)).max() < 1e-6
 
 
 def test_windows_are_bounded_and_spread(tools, speech, monkeypatch):
-    model = tools.model("ecapa-voxceleb")
+    model = tools.model("ecapa-voxceleb", SPEAKER_EMBEDDING)
     heard = []
     embed = type(model).embed
     monkeypatch.setattr(
@@ -70,7 +71,7 @@ def test_windows_are_bounded_and_spread(tools, speech, monkeypatch):
     (row,) = run(tools, {"song": speech}, max_windows=2)
     assert row["embedded_seconds"] == 6.0
     assert [len(window) for window in heard] == [WINDOW_SAMPLES] * 2
-    voiced = tools.model("resemblyzer").voiced(tools.artifact("song.flac", RATE))
+    voiced = tools.model("resemblyzer", VOICE_EMBEDDING).voiced(tools.artifact("song.flac", RATE))
     assert np.array_equal(heard[0], voiced[:WINDOW_SAMPLES])
     assert np.array_equal(heard[1], voiced[-WINDOW_SAMPLES:])
 

@@ -9,25 +9,26 @@ import pytest
 from models import registry
 from tasks.engine import batch
 from tasks.engine.batch import UPSTREAM_FAILED, Job
-from tasks.engine.plan import Stage
-from tasks.engine.results import StepTable
+from tasks.engine.stage import Stage
+from tasks.engine.step_table import StepTable
 from tasks.step import Row, Step, StepConfig, TrackError, column, per_track
-from tests.tasks.engine.toy_steps import ToyFlow, register
+from tasks.weights import ModelError
+from tests.tasks.engine.toy_steps import ToyFlow
 
 
 def rows_of(toy: ToyFlow, job: Job) -> dict[str, Row]:
     """Rows that a job stored, by track."""
-    table = StepTable(job.tables, batch.load_step(job.step))
+    table = StepTable(job.tables, job.step)
     rows = table.read(dict.fromkeys(job.keys, job.part))
     return {row["track_id"]: row for row in rows.values()}
 
 
-def single(toy: ToyFlow, step: Step, monkeypatch: pytest.MonkeyPatch, *track_ids: str) -> Job:
+def single(toy: ToyFlow, step: Step, *track_ids: str) -> Job:
     """Job of a step without upstream over some tracks."""
-    stages = [Stage(register(monkeypatch, step), step.config())]
+    stages = [Stage(step, step.config())]
     tracks = toy.tracks(*track_ids)
     made = toy.plan(tracks, stages)
-    return replace(made.batches[0][0], tracks=tracks, keys=made.keys[step.name])
+    return replace(made.batches[0][0], tracks=tracks, keys=made.results.keys[step.name])
 
 
 def step_of(run, **changes) -> Step:
@@ -57,14 +58,14 @@ def test_a_batch_becomes_one_part_of_complete_rows(toy: ToyFlow):
 
 
 def test_a_track_that_cannot_be_processed_becomes_a_row_and_its_mates_go_on(
-    toy: ToyFlow, monkeypatch: pytest.MonkeyPatch
+    toy: ToyFlow,
 ):
     def function(track, upstream, config, tools):
         if track.track_id == "b":
             raise TrackError("too-short", "b is too short.")
         return {"value": 1}
 
-    job = single(toy, step_of(per_track(function)), monkeypatch, "a", "b", "c")
+    job = single(toy, step_of(per_track(function)), "a", "b", "c")
     assert batch.run(job).failed == 1
 
     rows = rows_of(toy, job)
@@ -73,11 +74,11 @@ def test_a_track_that_cannot_be_processed_becomes_a_row_and_its_mates_go_on(
     assert rows["b"]["value"] is None
 
 
-def test_a_bug_raises_and_stores_nothing(toy: ToyFlow, monkeypatch: pytest.MonkeyPatch):
+def test_a_bug_raises_and_stores_nothing(toy: ToyFlow):
     def function(track, upstream, config, tools):
         return {"value": 1 // (track.track_id != "b")}
 
-    job = single(toy, step_of(per_track(function)), monkeypatch, "a", "b")
+    job = single(toy, step_of(per_track(function)), "a", "b")
     with pytest.raises(ZeroDivisionError):
         batch.run(job)
     assert toy.tables.files("tested") == []
@@ -91,19 +92,17 @@ def test_a_bug_raises_and_stores_nothing(toy: ToyFlow, monkeypatch: pytest.Monke
     ],
     ids=["unknown", "missing"],
 )
-def test_wrong_columns_are_a_bug_that_names_them(
-    toy: ToyFlow, monkeypatch: pytest.MonkeyPatch, row: Row, named: str
-):
-    job = single(toy, step_of(per_track(lambda *_: row)), monkeypatch, "a")
+def test_wrong_columns_are_a_bug_that_names_them(toy: ToyFlow, row: Row, named: str):
+    job = single(toy, step_of(per_track(lambda *_: row)), "a")
     with pytest.raises(RuntimeError, match=named):
         batch.run(job)
     assert toy.tables.files("tested") == []
 
 
 @pytest.mark.parametrize("count", [0, 2])
-def test_a_wrong_number_of_rows_is_a_bug(toy: ToyFlow, monkeypatch: pytest.MonkeyPatch, count: int):
+def test_a_wrong_number_of_rows_is_a_bug(toy: ToyFlow, count: int):
     step = step_of(lambda tracks, upstream, config, tools: [{"value": 1}] * count)
-    job = single(toy, step, monkeypatch, "a")
+    job = single(toy, step, "a")
     with pytest.raises(RuntimeError, match=f"{count} rows for 1 tracks"):
         batch.run(job)
     assert toy.tables.files("tested") == []
@@ -115,9 +114,9 @@ def test_what_failed_upstream_is_not_passed_on(toy: ToyFlow):
 
     assert toy.result(made) == {"a": "ok", "b": "failed"}
     assert toy.calls["double", "b"] == toy.calls["total", "b"] == 0
-    [(track, step, entry)] = made.failures()
+    [(track, step, entry)] = made.results.failures()
     assert (track.track_id, step, entry.reason) == ("b", "size", "unlucky")
-    final = {track.track_id: entry for track, _, entry in made.final()}
+    final = {track.track_id: entry for track, _, entry in made.results.final()}
     assert final["b"].reason == UPSTREAM_FAILED
     assert "b.txt has no luck." in final["b"].error
 
@@ -137,7 +136,7 @@ def test_without_an_optional_upstream_a_row_is_partial(toy: ToyFlow):
         row["track_id"]: row
         for jobs in made.batches
         for job in jobs
-        if job.step == "toy_total"
+        if job.step.name == "total"
         for row in rows_of(toy, job).values()
     }
     assert rows["a"]["text"] == "2 1!"
@@ -149,22 +148,36 @@ def test_a_step_that_is_not_part_of_the_run_is_no_loss(toy: ToyFlow):
     assert toy.result(made) == {"a": "ok"}
 
 
-def test_partial_rows_make_what_follows_partial(toy: ToyFlow, monkeypatch: pytest.MonkeyPatch):
+def test_partial_rows_make_what_follows_partial(toy: ToyFlow):
     after = step_of(per_track(lambda *_: {"value": 1}), upstream=("total",))
     toy.failing = {("note", "a")}
-    stages = [*toy.stages(), Stage(register(monkeypatch, after), StepConfig())]
+    stages = [*toy.stages(), Stage(after, StepConfig())]
     assert toy.result(toy.run(toy.tracks("a"), stages)) == {"a": "partial"}
 
 
 def test_rows_say_by_which_revision_of_which_models_they_were_made(
-    toy: ToyFlow, monkeypatch: pytest.MonkeyPatch
+    toy: ToyFlow,
 ):
     step = step_of(per_track(lambda *_: {"value": 1}), models=lambda config: ("gruut", "py3langid"))
-    job = single(toy, step, monkeypatch, "a")
+    job = single(toy, step, "a")
     batch.run(job)
     assert rows_of(toy, job)["a"]["model_revision"] == (
         f"gruut@{registry.card('gruut').revision} py3langid@{registry.card('py3langid').revision}"
     )
+
+
+def test_rows_of_weights_that_were_replaced_pass_for_no_others(toy: ToyFlow):
+    step = step_of(per_track(lambda *_: {"value": 1}), models=lambda config: ("gruut",))
+    job = replace(single(toy, step, "a"), revisions={"gruut": "gruut-2.0.0"})
+    with pytest.raises(ModelError, match=r"gruut were replaced .* gruut-2.0.0 by gruut-2.4.0"):
+        batch.run(job)
+    assert toy.tables.files("tested") == []
+
+
+def test_a_step_that_workers_cannot_find_says_so():
+    step = step_of(per_track(lambda *_: {"value": 1}))
+    with pytest.raises(pickle.PicklingError, match=r"step tested has to stand in tests\."):
+        pickle.dumps(step)
 
 
 def test_a_job_carries_references_only_and_travels_between_processes(toy: ToyFlow):

@@ -1,5 +1,6 @@
 import shutil
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -40,7 +41,7 @@ def test_one_new_track_costs_one_track(toy: ToyFlow):
     made = toy.run(toy.tracks("a", "new", "b", "c"))
     assert batched(made) == [["new"]]
     assert computed(toy) == {"new": Counter(STEPS)}
-    assert [track.track_id for track, _, _ in made.final()] == ["a", "new", "b", "c"]
+    assert [track.track_id for track, _, _ in made.results.final()] == ["a", "new", "b", "c"]
 
 
 def test_a_moved_file_costs_nothing(toy: ToyFlow):
@@ -54,11 +55,11 @@ def test_a_moved_file_costs_nothing(toy: ToyFlow):
 def test_jobs_of_a_batch_come_in_the_order_of_the_steps_each_after_what_it_needs(toy: ToyFlow):
     made = toy.plan(toy.tracks("a", "b"))
     for jobs in made.batches:
-        assert [job.step for job in jobs] == [f"toy_{name}" for name in STEPS]
+        assert [job.step.name for job in jobs] == list(STEPS)
         before: set[str] = set()
         for job in jobs:
-            assert set(job.upstream) <= before
-            before.add(job.step)
+            assert {each.step.name for each in job.upstream} <= before
+            before.add(job.step.name)
 
 
 def test_what_failed_is_tried_again_alone(toy: ToyFlow):
@@ -70,7 +71,7 @@ def test_what_failed_is_tried_again_alone(toy: ToyFlow):
     made = toy.run(tracks)
     assert computed(toy) == {"b": Counter(STEPS)}
     assert toy.result(made) == {"a": "ok", "b": "ok", "c": "ok"}
-    assert list(made.failures()) == []
+    assert list(made.results.failures()) == []
     assert toy.plan(tracks).batches == []
 
 
@@ -95,6 +96,15 @@ def test_a_final_row_needs_nothing_of_its_upstream(toy: ToyFlow):
     for name in ("size", "double", "note"):
         shutil.rmtree(toy.folder / "steps" / name)
     assert toy.plan(tracks).batches == []
+
+
+def test_rows_that_are_wanted_for_their_own_sake_are_made_again(toy: ToyFlow):
+    tracks = toy.tracks("a", "b")
+    toy.run(tracks)
+    shutil.rmtree(toy.folder / "steps" / "double")
+    stages = [replace(each, wanted=each.step.name == "double") for each in toy.stages()]
+    toy.run(tracks, stages)
+    assert computed(toy) == {track_id: Counter(double=1) for track_id in "ab"}
 
 
 def test_rows_that_were_removed_are_computed_anew_from_what_is_left(toy: ToyFlow):
@@ -175,7 +185,7 @@ def test_batch_membership_does_not_change_rows(toy: ToyFlow):
     for track in tracks:
         toy.run([track])
     apart = toy.plan(tracks)
-    assert whole.keys == apart.keys
+    assert whole.results.keys == apart.results.keys
     assert apart.batches == []
 
 
@@ -183,5 +193,5 @@ def test_seconds_and_failures_are_those_of_the_tracks_of_the_run(toy: ToyFlow):
     toy.failing = {("size", "gone")}
     toy.run(toy.tracks("a", "gone"))
     made = toy.plan(toy.tracks("a"))
-    assert list(made.failures()) == []
-    assert [track.track_id for track, _, _ in made.final()] == ["a"]
+    assert list(made.results.failures()) == []
+    assert [track.track_id for track, _, _ in made.results.final()] == ["a"]

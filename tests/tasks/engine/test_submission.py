@@ -19,11 +19,12 @@ from prefect.settings import (
 from blocks import server
 from blocks.cluster import Needs, task_runner
 from blocks.storage import Storage
-from tasks.engine import submission as pipeline
-from tasks.engine.plan import Stage, plan
+from tasks.engine import submission
+from tasks.engine.plan import plan
+from tasks.engine.stage import Stage
 from tasks.step import Row, Step, StepConfig, Tools, Track, column, per_track
 
-TRACKS = 2 * pipeline.LOGGED_MESSAGES
+TRACKS = 2 * submission.LOGGED_MESSAGES
 
 
 class NumberConfig(StepConfig):
@@ -64,7 +65,7 @@ def numbers(params: Params) -> dict[str, Any]:
     """Number tracks in batches of one; says what came of it and what connections have kept."""
     place = Storage(str(params.folder))
     made = plan(
-        [Stage(__name__, NumberConfig())],
+        [Stage(STEP, NumberConfig())],
         [Track(str(number), f"{number}.flac") for number in range(TRACKS)],
         place.below("steps"),
         Tools(place, place),
@@ -82,8 +83,8 @@ def numbers(params: Params) -> dict[str, Any]:
         kept.append(max(len(each.recent_message_log) for each in ours))
 
     needs = Needs(frozenset({"CPU"}), len(made.batches), preflight=list)
-    pipeline.run(made, lambda: params.workers, needs, progress=note)
-    statuses = [entry and entry.status for _, _, entry in made.final()]
+    submission.run(made, lambda: params.workers, needs, progress=note)
+    statuses = [entry and entry.status for _, _, entry in made.results.final()]
     keys = {job.cache_key for jobs in made.batches for job in jobs}
     return {"statuses": statuses, "done": done, "kept": kept, "keys": keys}
 
@@ -112,4 +113,4 @@ def test_every_batch_is_run_and_reported_and_then_forgotten(
     assert {path.name for path in results.iterdir()} >= said["keys"]
     assert said["done"] == [("number", 1, 0)] * TRACKS
     # Messages hold batches: what a connection keeps of them grows with the run.
-    assert said["kept"][-1] == pipeline.LOGGED_MESSAGES
+    assert said["kept"][-1] == submission.LOGGED_MESSAGES

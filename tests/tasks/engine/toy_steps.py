@@ -9,15 +9,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from blocks.storage import Storage
-from tasks.engine import batch
-from tasks.engine.plan import Plan, Stage, plan
+from tasks.engine.plan import Plan, plan, run_here
+from tasks.engine.stage import Stage
 from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column, per_track
 
 
@@ -61,6 +60,7 @@ class ToyFlow:
     calls: Counter[tuple[str, str]] = field(default_factory=Counter)
     failing: set[tuple[str, str]] = field(default_factory=set)
     runs: int = 0
+    steps: dict[str, Step] = field(default_factory=dict)
 
     @property
     def tables(self) -> Storage:
@@ -80,7 +80,7 @@ class ToyFlow:
 
     def stages(self, *names: str, **configs: StepConfig) -> list[Stage]:
         wanted = names or tuple(CONFIGS)
-        return [Stage(f"toy_{name}", configs.get(name, CONFIGS[name])) for name in wanted]
+        return [Stage(self.steps[name], configs.get(name, CONFIGS[name])) for name in wanted]
 
     def plan(
         self, tracks: Sequence[Track], stages: Sequence[Stage] | None = None, workers: int = 1
@@ -99,15 +99,12 @@ class ToyFlow:
         """Plan, run every batch here, and take up the results."""
         self.calls.clear()
         made = self.plan(tracks, stages)
-        for jobs in made.batches:
-            for job in jobs:
-                batch.run(job)
-            made.record(jobs)
+        run_here(made)
         return made
 
     def result(self, made: Plan) -> dict[str, str | None]:
         """Track id -> status of its last row."""
-        return {track.track_id: entry and entry.status for track, _, entry in made.final()}
+        return {track.track_id: entry and entry.status for track, _, entry in made.results.final()}
 
 
 @pytest.fixture
@@ -132,26 +129,17 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ToyFlow:
         ),
     }
     for name, (function, dependencies, columns) in functions.items():
-        register(
-            monkeypatch,
-            Step(
-                name=name,
-                version=1,
-                config=type(CONFIGS[name]),
-                columns=pa.schema(columns),
-                run=per_track(_watched(flow, name, function)),
-                **dependencies,
-            ),
+        flow.steps[name] = Step(
+            name=name,
+            version=1,
+            config=type(CONFIGS[name]),
+            columns=pa.schema(columns),
+            run=per_track(_watched(flow, name, function)),
+            **dependencies,
         )
+        # Where workers, and whoever unpickles a job, look for it.
+        monkeypatch.setattr(sys.modules[__name__], name.upper(), flow.steps[name], raising=False)
     return flow
-
-
-def register(monkeypatch: pytest.MonkeyPatch, step: Step) -> str:
-    """Make a step importable, and return the name of its module."""
-    module = ModuleType(f"toy_{step.name}")
-    module.STEP = step  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    return module.__name__
 
 
 def _watched(flow: ToyFlow, name: str, function: Callable[..., Row]) -> Callable[..., Row]:

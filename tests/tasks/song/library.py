@@ -1,9 +1,7 @@
 """Datasets of small files by one small step; all around the step is real."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import orjson
@@ -11,14 +9,16 @@ import pyarrow as pa
 import pytest
 
 from blocks.storage import Storage
-from tasks.engine import batch
-from tasks.engine.plan import Plan, Stage, plan
+from tasks.engine.plan import Plan, plan, run_here
+from tasks.engine.stage import Stage
 from tasks.song.assemble import assemble
 from tasks.song.dataset import Paths
 from tasks.song.discover import Discovery, Shard, discover
 from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column, per_track
+from tasks.weights import Weights, default_address
 from tests.tasks.song.records import make_record
 
+WEIGHTS = Weights(default_address())
 HEAD = ("track_id", "source_id", "file_path", "artist", "title", "album", "genre")
 
 
@@ -42,12 +42,9 @@ class Library:
         """Dataset of the folder or of a shard of it, and its manifest."""
         paths = Paths(self.folder / "out" / f"{name}.json")
         made, found = self.planned(paths, shard)
-        for jobs in made.batches:
-            for job in jobs:
-                batch.run(job)
-            made.record(jobs)
+        run_here(made)
         settings = {"profile": "offline", "vocals_dir": f"vocals of {name}"} | settings
-        return paths, assemble(made, found, paths, self.audio_dir, settings)
+        return paths, assemble(made.results, found, paths, self.audio_dir, settings, WEIGHTS)
 
     def planned(self, paths: Paths, shard: Shard | None = None) -> tuple[Plan, Discovery]:
         checkpoints = Storage(str(paths.folder / "checkpoints"))
@@ -56,7 +53,7 @@ class Library:
             source, checkpoints, metadata=lambda path: self.metadata.get(path, {}), shard=shard
         )
         made = plan(
-            [Stage("toy_merge", StepConfig())],
+            [Stage(MERGE, StepConfig())],
             found.tracks,
             checkpoints.below("steps"),
             Tools(source, checkpoints),
@@ -67,16 +64,7 @@ class Library:
 
 
 @pytest.fixture
-def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
-    module = ModuleType("toy_merge")
-    module.STEP = Step(  # type: ignore[attr-defined]
-        name="merge",
-        version=3,
-        config=StepConfig,
-        columns=pa.schema([column("record", pa.large_string(), "Entry of the dataset, as JSON")]),
-        run=per_track(_merge),
-    )
-    monkeypatch.setitem(sys.modules, "toy_merge", module)
+def library(tmp_path: Path) -> Library:
     return Library(tmp_path)
 
 
@@ -88,3 +76,12 @@ def _merge(
         raise TrackError("undecodable", f"{track.track_id} cannot be decoded.")
     record = make_record(len(content), title=None)
     return {"record": orjson.dumps({k: v for k, v in record.items() if k not in HEAD}).decode()}
+
+
+MERGE = Step(
+    name="merge",
+    version=3,
+    config=StepConfig,
+    columns=pa.schema([column("record", pa.large_string(), "Entry of the dataset, as JSON")]),
+    run=per_track(_merge),
+)

@@ -3,12 +3,14 @@
 
 from typing import Any
 
+from tasks.song import schema
 from tasks.step import Row
 
 
 def make_record(number: int = 0, *, segments: int = 2, **changes: Any) -> dict[str, Any]:
-    """Complete entry of a dataset; every value follows from `number`."""
+    """Entry of a dataset; every value follows from `number`, and columns added later are null."""
     return {
+        **dict.fromkeys(schema.TRACKS.names),
         "track_id": f"{number:032x}",
         "source_id": f"song{number}",
         "file_path": f"songs/song{number:04d}.mp3",
@@ -66,6 +68,7 @@ def make_record(number: int = 0, *, segments: int = 2, **changes: Any) -> dict[s
 
 def make_segment(at: int = 0, **changes: Any) -> dict[str, Any]:
     return {
+        **{name: None for name in schema.SEGMENTS.names if name != "track_id"},
         "segment_idx": at,
         "start_time": 10.0 * at,
         "end_time": 10.0 * (at + 1),

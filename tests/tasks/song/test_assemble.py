@@ -6,7 +6,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.song import dataset
+from tasks.dataset.failures import read_failures
+from tasks.dataset.manifest import read_manifest
+from tasks.song import assemble, dataset
 from tests.tasks.song.library import Library
 
 FILES = ["X.json", "X/failures.jsonl", "X/manifest.json", "X/report.html"]
@@ -75,7 +77,7 @@ def test_failures_say_where_why_and_whether_the_track_is_there(library: Library)
     library.add("empty.mp3", b"")
 
     paths, manifest = library.build()
-    rows = dataset.read_failures(paths)
+    rows = read_failures(paths.storage)
     by_name = {Path(row["file_path"]).name: row for row in rows}
     assert by_name.keys() == {"bad.wav", "copy-of-bad.wav", "empty.mp3"}
     assert len(rows) == 3
@@ -103,7 +105,7 @@ def test_copies_are_listed_and_are_no_failures(library: Library):
     assert manifest["duplicates"] == {
         f"{library.audio_dir}/b.wav": f"{library.audio_dir}/a.wav",
     }
-    assert dataset.read_failures(paths) == []
+    assert read_failures(paths.storage) == []
 
 
 def test_names_that_are_not_utf8_are_escaped(library: Library):
@@ -115,7 +117,7 @@ def test_names_that_are_not_utf8_are_escaped(library: Library):
     [record] = records(paths)
     assert record["source_id"] == "caf\\xe9"
     assert record["file_path"] == f"{library.audio_dir}/caf\\xe9.wav"
-    assert {Path(row["file_path"]).name for row in dataset.read_failures(paths)} == {
+    assert {Path(row["file_path"]).name for row in read_failures(paths.storage)} == {
         "\\xff.wav",
         "\\xfe.wav",
     }
@@ -148,7 +150,7 @@ def test_what_changes_the_dataset_writes_it_anew(library: Library, change: str):
         settings = {"profile": "full"}
     _, after = library.build(**settings)
     assert after["fingerprint"] != before["fingerprint"]
-    assert dataset.read_manifest(paths) == after
+    assert read_manifest(paths.storage) == after
     if change == "metadata":
         assert records(paths)[0]["artist"] == "Bob"
 
@@ -175,7 +177,7 @@ def test_a_dataset_that_was_half_replaced_is_not_taken_for_the_one_before(
 
     new = library.add("b.wav", b"xx")
     with monkeypatch.context() as patched:
-        patched.setattr(dataset, "write_failures", _interrupt)
+        patched.setattr(assemble, "write_failures", _interrupt)
         with pytest.raises(KeyboardInterrupt):
             library.build()
     assert len(records(paths)) == 2

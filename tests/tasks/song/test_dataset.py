@@ -155,21 +155,6 @@ def test_of_a_song_in_two_shards_the_first_by_path_is_kept():
     assert copies == {"b/song.wav": "a/song.wav"}
 
 
-def test_failures_and_manifest_are_read_back(paths: Paths):
-    failures = [{"file_path": "a.mp3", "reason": "empty", "message": "é ☃"}, {"file_path": "b"}]
-    dataset.write_failures(paths, failures)
-    assert dataset.read_failures(paths) == failures
-    assert len(paths.failures.read_text().splitlines()) == 2
-    dataset.write_failures(paths, [])
-    assert dataset.read_failures(paths) == []
-
-    assert dataset.read_manifest(paths) is None
-    dataset.write_manifest(paths, {"counts": {"tracks": 1}})
-    assert dataset.read_manifest(paths) == {"counts": {"tracks": 1}}
-    paths.manifest.write_text("{half")
-    assert dataset.read_manifest(paths) is None
-
-
 def test_paths_of_a_dataset_follow_from_its_json():
     paths = Paths(Path("out/songs.v2.json"))
     assert paths.folder == Path("out/songs.v2")

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from blocks.storage import Storage
 from tasks.song import lyrics
-from tasks.step import Tools, Track, TrackError, digest, fingerprint
+from tasks.song.track import SongTrack
+from tasks.step import Tools, TrackError, digest, item_digest
 
 SPANISH = "soy un fantasma que se asusta\nla tristeza es muy extraña\nel corazón está aquí"
 POLISH = "Wlazł kotek na płotek i mruga,\nładna to piosenka, nie długa"
@@ -25,7 +26,7 @@ def read(tmp_path):
     def read(data, name="song.lrc"):
         data = data.encode() if isinstance(data, str) else data
         tools.source.write_bytes(name, data)
-        track = Track("a" * 32, "song.mp3", name, digest(data))
+        track = SongTrack("a" * 32, "song.mp3", lyrics_path=name, lyrics_digest=digest(data))
         [row] = lyrics.STEP.run([track], {}, lyrics.LyricsConfig(), tools)
         if isinstance(row, TrackError):
             return row
@@ -96,7 +97,10 @@ def test_any_bytes_are_text_or_unreadable(data):
 
 def test_a_vanished_file_is_one_tracks_failure(tmp_path):
     tools = Tools(Storage(str(tmp_path)), Storage(str(tmp_path)))
-    tracks = [Track("a", "a.mp3", "gone.lrc", "d"), Track("b", "b.mp3")]
+    tracks = [
+        SongTrack("a", "a.mp3", lyrics_path="gone.lrc", lyrics_digest="d"),
+        SongTrack("b", "b.mp3"),
+    ]
     gone, row = lyrics.STEP.run(tracks, {}, lyrics.LyricsConfig(), tools)
     assert gone.reason == "lyrics-unreadable"
     assert "gone.lrc" in gone.message
@@ -221,7 +225,7 @@ SUNG = transcript(
 
 def sing(row, path=None, tools=None):
     tools = tools or Tools(Storage(""), Storage(""))
-    track = Track("a" * 32, "song.mp3", path, "d")
+    track = SongTrack("a" * 32, "song.mp3", lyrics_path=path, lyrics_digest="d")
     [row] = lyrics.STEP.run([track], {"transcribe": [row]}, lyrics.LyricsConfig(), tools)
     return pa.Table.from_pylist([row], schema=lyrics.STEP.columns).to_pylist()[0]
 
@@ -286,7 +290,11 @@ def test_a_transcript_gives_times_where_the_lyrics_have_none(read):
 def test_the_key_follows_the_lyrics_and_not_the_path():
     recipe = lyrics.STEP.recipe(lyrics.LyricsConfig())
     keys = [
-        recipe.key(fingerprint(Track("a", path, sidecar, content), recipe.identity))
+        recipe.key(
+            item_digest(
+                SongTrack("a", path, lyrics_path=sidecar, lyrics_digest=content), recipe.attributes
+            )
+        )
         for path, sidecar, content in [
             ("x.mp3", "x.lrc", "1"), ("y.mp3", "y.txt", "1"), ("x.mp3", "x.lrc", "2")
         ]

@@ -6,7 +6,8 @@ from typing import Any, get_args
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.song import dataset
+from tasks.dataset.failures import read_failures
+from tasks.dataset.manifest import read_manifest
 from tasks.song.dataset import Paths
 from tasks.song.discover import Shard, ShardBy
 from tasks.song.merge_shards import ShardError, merge_shards
@@ -45,8 +46,8 @@ def test_shards_built_apart_and_merged_equal_one_whole_build(
     assert content["counts"] == manifest["counts"]
     assert content["failures_by_reason"] == manifest["failures_by_reason"]
     assert content["columns"] == manifest["columns"]
-    assert content == dataset.read_manifest(target)
-    assert _sorted(dataset.read_failures(target)) == _sorted(dataset.read_failures(whole))
+    assert content == read_manifest(target.storage)
+    assert _sorted(read_failures(target.storage)) == _sorted(read_failures(whole.storage))
     assert target.report.exists()
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from blocks.storage import Storage
 from tasks.song import lyrics, phonemes
-from tasks.step import Tools, Track, TrackError
+from tasks.song.track import SongTrack
+from tasks.step import Tools, TrackError
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def speak(tmp_path):
 
     def speak(text, **config):
         tools.source.write_bytes("song.txt", text.encode())
-        track = Track("a", "song.mp3", "song.txt", "d")
+        track = SongTrack("a", "song.mp3", lyrics_path="song.txt", lyrics_digest="d")
         [row] = lyrics.STEP.run([track], {}, lyrics.LyricsConfig(), tools)
         [result] = phonemes.STEP.run(
             [track], {"lyrics": [row]}, phonemes.PhonemesConfig(**config), tools
@@ -173,9 +174,9 @@ def test_no_system_program_is_needed(tmp_path):
         "import shutil\n"
         "assert shutil.which('espeak-ng') is shutil.which('espeak') is shutil.which('ffmpeg')"
         " is None\n"
-        "from models import registry\n"
-        "print(registry.load('espeak-ng').speak('dom', 'pl'))\n"
-        "print(registry.load('gruut').speak('casa', 'es-es'))\n"
+        "from models import adapters, registry\n"
+        "print(adapters.load(registry.card('espeak-ng')).speak('dom', 'pl'))\n"
+        "print(adapters.load(registry.card('gruut')).speak('casa', 'es-es'))\n"
     )
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("PHONEMIZER")

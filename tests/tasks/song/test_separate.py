@@ -11,19 +11,19 @@ from demucs.states import load_model
 from pydantic import ValidationError
 
 from blocks.storage import Storage
+from models.protocols import SEPARATION
 from models.registry import card
 from models.tiny.demucs import TINY, make_network, package
 from models.tiny.write import write as write_model
 from models.weights import sha256
 from tasks.song.separate import (
     STEP,
-    CheckpointError,
     RmsEnvelope,
     SeparateConfig,
     vocals_path,
 )
 from tasks.step import Tools, Track
-from tasks.weights import Weights
+from tasks.weights import ModelError, Weights
 
 RATE = 44_100
 
@@ -223,25 +223,39 @@ def test_the_name_follows_the_weights(network_tools, tmp_path):
     assert row["vocals_path"] != vocals_path(track, config, (card("htdemucs").revision,))
 
 
-def test_a_checkpoint_of_the_user_separates(tools, tmp_path):
-    sources = ("accompaniment", "vocals")
-    path = tmp_path / "mine.th"
-    torch.save(package(make_network(HDemucs, sources, 1, TINY[HDemucs])), path)
-    tools = replace(tools, checkpoint=str(path))
-    track = write(tools, "song.wav", centre_and_left(1.1))
-    (row,) = run(tools, track, separator="checkpoint", checkpoint_sha256=sha256(path))
-    assert row["method"] == "checkpoint"
-    assert soundfile.info(tmp_path / "artifacts" / row["vocals_path"]).frames == round(1.1 * RATE)
+def own_network(path, sources, **arguments):
+    """File of a network of the user's own."""
+    torch.save(package(make_network(HDemucs, sources, 1, TINY[HDemucs] | arguments)), path)
+    return path
 
-    with pytest.raises(CheckpointError, match="has changed"):
-        run(tools, track, separator="checkpoint", checkpoint_sha256="0" * 64)
-    with pytest.raises(CheckpointError, match="not on this machine"):
-        run(
-            replace(tools, checkpoint=str(tmp_path / "gone.th")),
-            track,
-            separator="checkpoint",
-            checkpoint_sha256="0" * 64,
-        )
+
+def with_own(tools, address):
+    weights, name = tools.weights.with_own(str(address), SEPARATION)
+    return replace(tools, weights=weights), name
+
+
+def test_a_checkpoint_of_the_user_separates(tools, tmp_path):
+    path = own_network(tmp_path / "mine.th", ("accompaniment", "vocals"))
+    own_tools, name = with_own(tools, path)
+    assert name == f"checkpoint-{sha256(path)[:8]}"
+    track = write(tools, "song.wav", centre_and_left(1.1))
+    (row,) = run(own_tools, track, separator=name)
+    assert row["method"] == name
+    assert soundfile.info(tmp_path / "artifacts" / row["vocals_path"]).frames == round(1.1 * RATE)
+    card = own_tools.weights.card(name)
+    assert (card.task, card.licence, card.source) == ("separation", "unknown", "own")
+
+    # The same file elsewhere is the same separator: its rows and vocals are found again.
+    path.rename(tmp_path / "moved.th")
+    moved_tools, moved = with_own(tools, tmp_path / "moved.th")
+    assert moved == name
+    (again,) = run(moved_tools, track, separator=name)
+    assert again["vocals_path"] == row["vocals_path"]
+    with pytest.raises(ModelError, match="not on this machine"):
+        run(own_tools, track, separator=name)
+    own_network(tmp_path / "moved.th", ("drums", "vocals"))
+    with pytest.raises(ModelError, match="has changed since the run began"):
+        run(moved_tools, track, separator=name)
 
 
 @pytest.mark.parametrize(
@@ -256,21 +270,30 @@ def test_a_checkpoint_that_does_not_fit_is_refused(tools, tmp_path, sources, arg
     path = tmp_path / "mine.th"
     network = HDemucs(list(sources), channels=4, dconv_comp=2, **arguments)
     torch.save(package(network), path)
-    tools = replace(tools, checkpoint=str(path))
     track = write(tools, "song.wav", centre_and_left(0.5))
-    with pytest.raises(CheckpointError, match=message):
-        run(tools, track, separator="checkpoint", checkpoint_sha256=sha256(path))
+    tools, name = with_own(tools, path)
+    with pytest.raises(ModelError, match=message):
+        run(tools, track, separator=name)
     assert not tools.artifacts.files()
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(tools, tmp_path):
+    (tmp_path / "mine.th").write_bytes(b"no network")
+    track = write(tools, "song.wav", centre_and_left(0.5))
+    tools, name = with_own(tools, tmp_path / "mine.th")
+    with pytest.raises(ModelError, match=r"mine\.th holds no network of Demucs"):
+        run(tools, track, separator=name)
 
 
 @pytest.mark.parametrize(
     "config",
     [
         {"separator": "checkpoint"},
+        {"separator": "runs/unet1d-0123abcd"},
         {"separator": "htdemucs", "checkpoint_sha256": "0" * 64},
-        {"separator": "checkpoint", "checkpoint_sha256": "no digest"},
         {"separator": "htdemucs", "sample_rate_hz": 22_050},
         {"separator": "demucs"},
+        {"separator": "whisper-tiny"},
     ],
 )
 def test_contradictions_are_refused(config):
@@ -279,9 +302,26 @@ def test_contradictions_are_refused(config):
 
 
 def test_networks_belong_on_a_gpu():
-    checkpoint = SeparateConfig(separator="checkpoint", checkpoint_sha256="0" * 64)
+    own = SeparateConfig(separator="unet1d-0123abcd")
     trained = SeparateConfig(separator="mdx_extra")
     assert STEP.resource(SeparateConfig()) == "CPU"
-    assert STEP.resource(trained) == STEP.resource(checkpoint) == "GPU"
-    assert STEP.models(SeparateConfig()) == STEP.models(checkpoint) == ()
+    assert STEP.resource(trained) == STEP.resource(own) == "GPU"
+    assert STEP.models(SeparateConfig()) == ()
+    assert STEP.models(own) == ("unet1d-0123abcd",)
     assert STEP.models(trained) == ("mdx_extra",)
+
+
+@pytest.mark.parametrize(
+    ("config", "recipe", "vocals"),
+    [
+        ({}, "3643b36bc791dbefed584a5a59283199", "0123-6069d51a.flac"),
+        ({"separator": "htdemucs"}, "366749dcf031aa7038acf19c745c2e77", "0123-113eb71b.flac"),
+        ({"separator": "mdx_extra"}, "1dba5e2acd5f0195e70d2025bc9aabd5", "0123-b9cfa005.flac"),
+        ({"sample_rate_hz": 22_050}, "bdb70374830c019315e022ff20d0af1a", "0123-95c18943.flac"),
+    ],
+)
+def test_rows_from_when_checkpoints_had_a_field_are_found_again(config, recipe, vocals):
+    # Computed by version 1 of the step, whose configuration had `checkpoint_sha256`.
+    config = SeparateConfig(**config)
+    assert STEP.recipe(config).digest == recipe
+    assert vocals_path(Track("0123", "a.wav"), config, ("r1",)) == vocals

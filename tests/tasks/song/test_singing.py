@@ -60,7 +60,8 @@ def test_finds_vibrato_and_breath(tmp_path: Path, method: str):
         ("htdemucs", "high"),
         ("htdemucs_ft", "high"),
         ("mdx_extra", "high"),
-        ("checkpoint", "high"),
+        ("checkpoint-0123abcd", "high"),
+        ("unet1d-0123abcd", "high"),
     ],
 )
 def test_confidence_is_that_of_the_separation(tmp_path: Path, separation: str, confidence: str):

@@ -11,6 +11,7 @@ from blocks.storage import Storage
 from examples.speech import SPEECH_RATE_HZ, speak
 from models.tiny.write import write
 from tasks.song import lyrics
+from tasks.song.track import SongTrack
 from tasks.song.transcribe import LANGUAGES, STEP, TranscribeConfig
 from tasks.step import Tools, Track, TrackError
 from tasks.weights import Weights
@@ -67,7 +68,7 @@ def test_the_transcript_becomes_the_lyrics(transcribe, speech):
     [row] = transcribe(a=speech)
     tools = Tools(Storage(""), Storage(""))
     config = lyrics.LyricsConfig()
-    [sung] = lyrics.STEP.run([Track("a", "a.mp3")], {"transcribe": [row]}, config, tools)
+    [sung] = lyrics.STEP.run([SongTrack("a", "a.mp3")], {"transcribe": [row]}, config, tools)
     assert sung["text"] == row["text"]
     assert (sung["language"], sung["source"]) == ("en", "whisper-tiny")
     assert sung["word_start_seconds"] == row["word_start_seconds"]

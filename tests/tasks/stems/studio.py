@@ -9,9 +9,11 @@ import soundfile
 
 from blocks.storage import Storage
 from tasks.corpora.song import PreparedSong
-from tasks.engine import batch
-from tasks.engine.plan import Plan, Stage, plan
-from tasks.engine.results import StepTable
+from tasks.engine.plan import Plan, plan, run_here
+from tasks.engine.results import Results
+from tasks.engine.stage import Stage
+from tasks.stems import convert as convert_step
+from tasks.stems import identify as identify_step
 from tasks.stems import prepared_stems
 from tasks.stems.convert import ConvertConfig
 from tasks.stems.discover import Discovery, discover
@@ -56,12 +58,12 @@ class Carried:
 
     def row(self, step: str, track: Track) -> Row:
         """Row of a track."""
-        key = self.plan.keys[step][
-            [each.track_id for each in self.plan.tracks].index(track.track_id)
-        ]
-        [stage] = [each for each in self.plan.stages if each.step.name == step]
-        part = self.plan.entries[step][key].part
-        return StepTable(self.plan.tables, stage.step).read({key: part})[key]
+        return self.results.row(step, track)
+
+    @property
+    def results(self) -> Results:
+        """What the plan made."""
+        return self.plan.results
 
     @property
     def computed(self) -> Mapping[str, int]:
@@ -74,10 +76,7 @@ def carry_out(
 ) -> Carried:
     """Run the steps over the songs, as workers would."""
     made = plan(stages, songs, tables, tools, run_id="run", workers=1, batch_tracks=2)
-    for jobs in made.batches:
-        for job in jobs:
-            batch.run(job)
-        made.record(jobs)
+    run_here(made)
     return Carried(made)
 
 
@@ -107,8 +106,8 @@ def prepare(
     storage = Storage(str(folder))
     checkpoints = storage.below("checkpoints")
     found = discover(Storage(str(source)), checkpoints, own=[storage])
-    stages = [Stage("tasks.stems.convert", convert), Stage("tasks.stems.identify", identify)]
+    stages = [Stage(convert_step.STEP, convert), Stage(identify_step.STEP, identify)]
     tools = Tools(source=Storage(str(source)), artifacts=storage)
     carried = carry_out(stages, found.songs, checkpoints.below("steps"), tools)
-    stems, failures = prepared_stems.write(carried.plan, found, storage)
+    stems, failures = prepared_stems.write(carried.results, found, storage)
     return Prepared(storage, found, carried, stems, failures)

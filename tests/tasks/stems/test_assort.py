@@ -85,7 +85,7 @@ def test_a_song_with_nothing_but_its_target_fails():
 
 
 def test_names_of_instruments_enter_the_key_and_audio_alone_does_not():
-    assert set(STEP.identity) == {"track_id", "instruments"}
+    assert set(STEP.attributes) == {"track_id", "instruments"}
     one, other = song("guitar", "bass"), song("guitar", "synth")
     assert one.track_id == other.track_id
     assert one.instruments != other.instruments

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from blocks.storage import StorageError
+from blocks.storage import Storage, StorageError
 from models.tiny.write import write
+from tasks.dataset.manifest import read_manifest, write_manifest
 from tasks.stems import dataset_files, schema
 from tasks.stems.encode import ROW_GROUP_ROWS
 from tasks.stems.schema import Encoding, to_arrow, to_numpy
@@ -113,7 +114,7 @@ def test_all_or_nothing(tmp_path):
     dataset_files.write(
         tmp_path, {"train": batches(300), "test": batches(5)}, ENCODING, max_shard_rows=64
     )
-    dataset_files.write_manifest(tmp_path, {"fingerprint": "f", "a": 1})
+    write_manifest(Storage(str(tmp_path)), {"fingerprint": "f", "a": 1})
     (tmp_path / "README.md").write_text("mine")
     (tmp_path / "train-notes.parquet").write_text("mine too")
     before = contents(tmp_path)
@@ -127,7 +128,7 @@ def test_all_or_nothing(tmp_path):
             tmp_path, {"train": batches(300), "test": broken()}, ENCODING, tars=True
         )
     assert contents(tmp_path) == before
-    assert dataset_files.read_manifest(tmp_path) == {"a": 1, "fingerprint": "f"}
+    assert read_manifest(Storage(str(tmp_path))) == {"a": 1, "fingerprint": "f"}
     dataset_files.write(tmp_path, {"train": batches(70), "test": batches(5)}, ENCODING, tars=True)
     assert set(contents(tmp_path)) == {
         "README.md",
@@ -137,7 +138,7 @@ def test_all_or_nothing(tmp_path):
         "webdataset/train-00000.tar",
         "webdataset/test-00000.tar",
     }
-    assert dataset_files.read_manifest(tmp_path) is None
+    assert read_manifest(Storage(str(tmp_path))) is None
     dataset_files.write(tmp_path, {"train": batches(70)}, ENCODING)
     assert not list((tmp_path / "webdataset").iterdir())
 
@@ -146,12 +147,6 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError):
         dataset_files.write(tmp_path / "file" / "below", {"train": batches(1)}, ENCODING)
-
-
-def test_a_damaged_manifest_is_none(tmp_path):
-    assert dataset_files.read_manifest(tmp_path) is None
-    (tmp_path / "manifest.json").write_text("{")
-    assert dataset_files.read_manifest(tmp_path) is None
 
 
 def test_no_more_than_a_group_is_taken_ahead(tmp_path):

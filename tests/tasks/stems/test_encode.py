@@ -11,6 +11,7 @@ from transformers import EncodecModel
 
 from blocks.storage import Storage
 from models import encodec
+from models.protocols import CODEC
 from models.registry import card
 from models.tiny.write import write
 from models.weights import write_manifest
@@ -93,7 +94,7 @@ def test_each_chunk_has_the_codes_the_library_gives_it_alone(tools, weights, cod
 
 @pytest.mark.parametrize("codec", FRAMINGS)
 def test_framing_is_the_codecs(tools, codec):
-    model, framing = tools.model(codec), FRAMINGS[codec]
+    model, framing = tools.model(codec, CODEC), FRAMINGS[codec]
     rate_hz, channels = RATES[codec]
     assert rate_hz / framing.hop_samples == model.frame_rate_hz
     for samples in (300, 320, 640, 641, 24_000, 47_520, 47_700, 48_000, 95_100, 95_500):

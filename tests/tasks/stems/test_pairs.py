@@ -194,7 +194,7 @@ def test_other_splits_and_what_is_not_there(folder, tmp_path):
 
 
 def test_importing_the_steps_does_not_import_torch():
-    modules = "encode, schema, shards, tokens, chunks, webdataset, report, datacard"
+    modules = "encode, schema, dataset_files, tokens, chunks, webdataset, report, datacard"
     code = f"import sys; from tasks.stems import {modules}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 

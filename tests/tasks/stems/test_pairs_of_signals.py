@@ -11,7 +11,8 @@ import pytest
 from blocks.storage import Storage
 from tasks import audio
 from tasks.corpora.song import PreparedSong
-from tasks.engine.plan import Stage
+from tasks.engine.stage import Stage
+from tasks.stems import assort, augment, distort
 from tasks.stems.assort import AssortConfig, Assortments
 from tasks.stems.augment import Augmentation, AugmentConfig
 from tasks.stems.distort import PEAK_DBFS, DistortConfig, Mixes, distorted
@@ -25,15 +26,15 @@ STEPS_DB = 20 * np.log10(2**-15)
 """One step of 16 bits."""
 
 
-def stages(distort: DistortConfig = CLEAN, *, channels: int = 1, variants: int = 2) -> list[Stage]:
-    augment = AugmentConfig(
+def stages(config: DistortConfig = CLEAN, *, channels: int = 1, variants: int = 2) -> list[Stage]:
+    augmented = AugmentConfig(
         drawing=Augmentation(variants=variants), sample_rate_hz=32_000, channels=channels
     )
-    assort = AssortConfig(instrument="guitar", choice=Assortments(basic=1, random=2))
+    assorted = AssortConfig(instrument="guitar", choice=Assortments(basic=1, random=2))
     return [
-        Stage("tasks.stems.augment", augment),
-        Stage("tasks.stems.assort", assort),
-        Stage("tasks.stems.distort", distort),
+        Stage(augment.STEP, augmented),
+        Stage(assort.STEP, assorted),
+        Stage(distort.STEP, config),
     ]
 
 
@@ -194,6 +195,6 @@ def test_artifacts_that_were_deleted_are_a_failure_with_a_remedy(studio: Prepare
     [path, *_] = [each["path"] for each in first.row("augment", song)["signals"]]
     Path(tools.artifacts.address, path).unlink()
     again, _ = made(studio, tmp_path, HARSH, variants=0)
-    [(track, step, entry)] = again.plan.failures()
+    [(track, step, entry)] = again.results.failures()
     assert (track.track_id, step, entry.reason) == (song.track_id, "distort", "artifact-missing")
     assert f"remove {tmp_path} as a whole" in entry.error

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from blocks.storage import Storage
 from tasks import audio
+from tasks.dataset.failures import FAILURES
 from tasks.stems import prepared_stems
 from tasks.stems.convert import ConvertConfig
 from tasks.stems.identify import IdentifyConfig
@@ -96,7 +97,7 @@ def test_songs_of_one_artist_and_copies_of_one_recording_stay_together(prepared:
 
 
 def test_songs_hold_stems_of_use_only(prepared: Prepared):
-    songs = prepared_stems.songs
+    songs = prepared.songs
     assert [song.title for song in songs] == ["First", "Second", "Third", "1st"]
     assert sorted(each.instrument for each in songs[0].stems) == ["bass", "drum", "guitar"]
     assert len({song.track_id for song in songs}) == 4
@@ -227,7 +228,7 @@ def test_a_folder_that_is_not_prepared_is_said(tmp_path: Path):
 def test_failures_are_lines_of_json(prepared: Prepared, tmp_path: Path):
     write_song(tmp_path / "in" / "Eve" / "Odd", ["guitar", "drums", "noises"], seed=4)
     found = prepare(tmp_path / "in", tmp_path / "out")
-    lines = found.storage.read_bytes(prepared_stems.FAILURES).decode().splitlines()
+    lines = found.storage.read_bytes(FAILURES).decode().splitlines()
     assert [json.loads(line) for line in lines] == found.failures
     assert len(lines) == 1
 

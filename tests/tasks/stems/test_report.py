@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from models.encodec import Encoded
+from models.protocols import CODEC
 from models.tiny.write import write
 from tasks.stems import dataset_files
 from tasks.stems.report import CLIP_SECONDS, embedded, render, stored_signal
@@ -184,7 +185,7 @@ def test_the_page_shows_what_is_there(made):
 
 def test_examples_can_be_heard(made):
     tools, encoding, splits, pairs = made
-    model = tools.model("encodec-32khz")
+    model = tools.model("encodec-32khz", CODEC)
 
     def decode(codes, scales, samples):
         return model.decode(Encoded(codes, scales, samples))

@@ -13,7 +13,7 @@ import pytest
 
 from blocks.storage import Storage, StorageError
 from models import weights
-from models.registry import ModelCard, ModelFile
+from models.registry import HubSource, ModelCard, ModelFile
 from models.weights import MANIFEST
 from tasks.weights import Weights, fetch, hub
 from tasks.weights.fetch import FetchError
@@ -56,7 +56,7 @@ def test_a_repository_arrives_whole_with_its_manifest(
     assert [done for done, _ in steps] == sorted(done for done, _ in steps)
     # Nothing else is left, and nothing has to be read again.
     assert names(tmp_path) == {"toy"}
-    assert list((tmp_path / fetch.WORK).iterdir()) == []
+    assert [path.name for path in (tmp_path / fetch.WORK).iterdir()] == ["toy.lock"]
     assert set(json.loads((tmp_path / "toy" / weights.SEEN).read_text())) == set(CONTENT)
 
 
@@ -96,7 +96,7 @@ def test_what_is_there_needs_no_network(
 def test_an_unpinned_revision_is_recorded_as_the_commit_that_it_was(
     server: HubServer, toy: ModelCard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    changed(monkeypatch, toy, revision="main")
+    changed(monkeypatch, toy, revision="main", sources=(HubSource(REPOSITORY, "main"),))
     fetched = pull("toy", tmp_path)
 
     assert fetched.revision == toy.revision
@@ -127,10 +127,10 @@ def test_a_full_disk_is_known_before(
 def test_a_disk_that_fills_up_is_one_sentence(
     server: HubServer, toy: ModelCard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    def full(*arguments: object) -> None:
+    def full(*arguments: object, **named: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(hub, "_continue", full)
+    monkeypatch.setattr(hub, "download", full)
     with pytest.raises(StorageError, match=r"No space is left for toy .* run the same command"):
         pull("toy", tmp_path)
 
@@ -182,7 +182,7 @@ def test_other_revisions_and_tiny_models_are_replaced(
     place = Weights(str(tmp_path))
     server.repositories[REPOSITORY] = Repository(CONTENT | {"config.json": b"{}"}, ("model.bin",))
     newer = server.repositories[REPOSITORY].commit
-    changed(monkeypatch, toy, revision=newer)
+    changed(monkeypatch, toy, revision=newer, sources=(HubSource(REPOSITORY, newer),))
     assert fetch.state(place, "toy") == "outdated"
     server.sent.clear()
 
@@ -269,7 +269,7 @@ def test_a_bucket_is_filled(
     monkeypatch: pytest.MonkeyPatch,
 ):
     if revision == "main":
-        changed(monkeypatch, toy, revision="main")
+        changed(monkeypatch, toy, revision="main", sources=(HubSource(REPOSITORY, "main"),))
     size = sum(map(len, CONTENT.values()))
 
     assert store(place) == fetch.Fetched(toy.revision, size, size, size)
@@ -342,7 +342,9 @@ def test_files_of_another_revision_leave_a_bucket(
     files = {"config.json": b"{}", "other.bin": b"other"}
     server.repositories[REPOSITORY] = Repository(files)
     newer = server.repositories[REPOSITORY].commit
-    changed(monkeypatch, toy, revision=newer, files=tuple(ModelFile(name) for name in files))
+    sources = (HubSource(REPOSITORY, newer),)
+    names = tuple(ModelFile(name) for name in files)
+    changed(monkeypatch, toy, revision=newer, sources=sources, files=names)
     assert fetch.state(place, "toy") == "damaged"
 
     assert store(place).revision == newer

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from models.registry import ModelCard, ModelFile
+from models.registry import HubSource, ModelCard, ModelFile
 from models.weights import MANIFEST
+from tasks import web
+from tasks.web import DownloadError, UnreachableError
 from tasks.weights import Weights, fetch, hub
-from tasks.weights.hub import DownloadError, UnreachableError
 from tests.support.hub_server import TOKEN, HubServer, git_sha1
 from tests.support.toy_model import (
     CONTENT,
@@ -36,7 +37,7 @@ def test_a_connection_that_breaks_goes_on_where_it_broke(
 ):
     file = "model.bin" if name == "toy" else "place/weights.th"
     # More often than it would be tried without any progress.
-    server.cuts[file.rpartition("/")[2]] = server.cuts[file] = [20_000] * 2 * hub.TRIES
+    server.cuts[file.rpartition("/")[2]] = server.cuts[file] = [20_000] * 2 * web.TRIES
 
     pull(name, tmp_path)
 
@@ -54,7 +55,7 @@ def test_a_pull_that_was_killed_goes_on_without_fetching_twice(
     code = f"""if True:
         import sys
         from models import registry
-        from models.registry import ModelCard, ModelFile
+        from models.registry import HubSource, ModelCard, ModelFile
         from tasks.weights import fetch
         from tasks.weights import Weights
 
@@ -107,7 +108,7 @@ def test_a_busy_server_is_asked_again(server: HubServer, toy: ModelCard, tmp_pat
 def test_a_server_that_stays_down_is_one_sentence_and_loses_nothing(
     server: HubServer, toy: ModelCard, tmp_path: Path
 ):
-    server.cuts["model.bin"] = [100_000, *[0] * hub.TRIES]
+    server.cuts["model.bin"] = [100_000, *[0] * web.TRIES]
     with pytest.raises(UnreachableError) as raised:
         pull("toy", tmp_path)
     message = str(raised.value)
@@ -256,10 +257,10 @@ def test_what_the_source_does_not_have_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ):
-    changed(monkeypatch, toy, source="owner/other")
+    changed(monkeypatch, toy, sources=(HubSource("owner/other", toy.revision),))
     with pytest.raises(DownloadError, match="no repository owner/other"):
         pull("toy", tmp_path)
-    changed(monkeypatch, toy, revision="0" * 40)
+    changed(monkeypatch, toy, sources=(HubSource(REPOSITORY, "0" * 40),))
     with pytest.raises(DownloadError, match="owner/toy has no revision 000"):
         pull("toy", tmp_path)
     changed(monkeypatch, toy, files=(ModelFile("gone.bin"),))
@@ -274,5 +275,4 @@ def test_the_hash_of_git_is_gits(tmp_path: Path):
     # The empty blob, which everyone's git knows.
     assert git_sha1(b"") == "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
     (tmp_path / "empty").touch()
-    file = hub.RemoteFile("empty", "", "", git_sha1=git_sha1(b""))
-    assert file.wrong(tmp_path / "empty") is None
+    assert hub.GitBlob(git_sha1=git_sha1(b"")).wrong(tmp_path / "empty") is None

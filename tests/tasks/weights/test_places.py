@@ -7,19 +7,21 @@ import pickle
 import shutil
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from blocks.storage import Storage
-from models import registry, trust, weights
-from models.registry import CARDS, ModelCard, ModelFile
+from models import registry, trained, trust, weights
+from models.protocols import CODEC, TASKS
+from models.registry import CARDS, HubSource, ModelCard, ModelFile
 from models.tiny.write import write
-from models.weights import MANIFEST
+from models.weights import FIT, MANIFEST
 from tasks.step import Tools
-from tasks.weights import Weights, WeightsError, default_address, fetch
-from tasks.weights.places import alone
+from tasks.weights import ModelError, Weights, WeightsError, default_address, fetch
 from tests.blocks.test_storage import bucket
 
 __all__ = ["bucket"]
@@ -38,7 +40,7 @@ def toy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModelCard:
         adapter="none:none",
         revision="r1",
         licence="MIT",
-        source="owner/toy",
+        sources=(HubSource("owner/toy", "r1"),),
         files=tuple(ModelFile(name) for name in CONTENT),
     )
     monkeypatch.setitem(CARDS, "toy", card)
@@ -66,9 +68,10 @@ def remote(local: Weights, bucket: str) -> Weights:
 
 
 def copies(place: Weights) -> list[Path]:
-    """Everything that this machine keeps of a bucket's model, half-made copies too."""
+    """All that this machine keeps of a bucket's model, half-made copies too, but not its locks."""
     home = place.copy_of("toy", "r1").parent
-    return sorted(path for path in home.iterdir()) if home.exists() else []
+    paths = home.iterdir() if home.exists() else ()
+    return sorted(path for path in paths if path.suffix != ".lock")
 
 
 def test_the_default_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -167,8 +170,8 @@ def test_threads_that_need_a_model_at_once_copy_it_once(
         thread.join()
     assert found == [remote.copy_of("toy", "r1")] * 6
     assert sorted(name for name in read if not name.endswith(MANIFEST)) == [
-        "toy/config.json",
-        "toy/sub/model.bin",
+        "config.json",
+        "sub/model.bin",
     ]
     assert copies(remote) == [found[0]]
 
@@ -196,11 +199,36 @@ def test_processes_that_need_a_model_at_once_copy_it_once(remote: Weights, toy: 
     assert weights.problems(folder, toy) == []
 
 
-def test_a_lock_of_a_process_that_died_holds_nobody(tmp_path: Path):
-    (tmp_path / "lock").touch()
-    with alone(tmp_path / "lock"):
-        assert (tmp_path / "lock").exists()
-    assert not (tmp_path / "lock").exists()
+def hold_lock(path: Path, held: object) -> None:
+    with FileLock(path):
+        held.set()  # type: ignore[attr-defined]
+        time.sleep(600)
+
+
+def test_who_copies_holds_the_others_and_nobody_once_it_died(
+    remote: Weights, monkeypatch: pytest.MonkeyPatch
+):
+    spawn = multiprocessing.get_context("spawn")
+    held = spawn.Event()
+    lock = remote.copy_of("toy", "r1").with_name(".r1.lock")
+    holder = spawn.Process(target=hold_lock, args=(lock, held))
+    holder.start()
+    assert held.wait(60)
+    read = spied(monkeypatch)
+    found: list[Path] = []
+    waiting = threading.Thread(target=lambda: found.append(remote.folder("toy")))
+    waiting.start()
+    waiting.join(0.5)
+    # It has seen which model it is, and copies nothing yet.
+    assert (read, found) == ([f"toy/{MANIFEST}"], [])
+
+    holder.kill()
+    holder.join()
+    waiting.join(60)
+
+    assert found == copies(remote) == [remote.copy_of("toy", "r1")]
+    # What is left of the lock holds nobody either.
+    assert remote.folder("toy") == found[0]
 
 
 def test_a_damaged_object_is_refused_and_leaves_no_copy(remote: Weights):
@@ -294,4 +322,39 @@ def test_with_everything_there_nothing_touches_the_network(
     tools = Tools(nowhere, nowhere, weights=Weights(str(tmp_path)))
 
     assert tools.weights.problems(name) == []
-    assert tools.model(name) is not None
+    assert tools.model(name, TASKS[CARDS[name].task]) is not None
+
+
+def test_a_trained_model_in_a_bucket_is_copied_and_verified(bucket: str, tmp_path: Path, toy):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "model.safetensors").write_bytes(b"weights")
+    fit = dict.fromkeys(FIT, "0")
+    said = {"task": "codec", "adapter": "models.encodec:load", "arguments": {}, "metrics": {}}
+    made = trained.write(tmp_path / "run", name="mine", licence="MIT", fit=fit, **said)
+    home, local = Storage(bucket).below("runs/mine"), Storage(str(tmp_path / "run"))
+    for name in local.files():
+        home.write_bytes(name, local.read_bytes(name))
+
+    place, name = Weights(str(tmp_path)).with_own(home.address, CODEC)
+    assert name == made.known_as == Weights(str(tmp_path)).with_own(local.address, CODEC)[1]
+    assert place.problems(name) == place.verify(name) == []
+    folder = place.folder(name)
+    assert trained.read(folder) == made
+    assert (folder / "model.safetensors").read_bytes() == b"weights"
+    assert folder == place.copy_of(name, made.revision)
+    assert place.manifest(name) == made
+
+    home.write_bytes("model.safetensors", b"Weights")
+    assert place.verify(name) == ["model.safetensors is damaged"]
+    shutil.rmtree(folder)
+    with pytest.raises(WeightsError, match=r"model\.safetensors is damaged; in s3://"):
+        place.folder(name)
+    home.write_bytes("model.safetensors", b"less")
+    with pytest.raises(ModelError, match="has 4 bytes instead of 7"):
+        Weights(str(tmp_path)).with_own(home.address, CODEC)
+
+
+def test_weights_travel_to_workers_with_what_they_know_of_own_models(tmp_path: Path):
+    place = Weights(str(tmp_path), {"mine-01234567": "runs/mine"})
+    assert pickle.loads(pickle.dumps(place)) == place
+    assert hash(place) == hash(Weights(str(tmp_path)))

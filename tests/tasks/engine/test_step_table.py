@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from blocks.storage import Storage, StorageError
-from tasks.engine.results import INDEX, NOTE_PARTS, Index, StepTable, identity, part_name
+from tasks.engine.results import place_id
+from tasks.engine.step_table import INDEX, NOTE_PARTS, Index, StepTable, part_name
 from tasks.step import Row, Step, StepConfig, column, per_track
 
 STEP = Step(
@@ -86,9 +87,9 @@ def test_of_several_rows_with_one_key_the_best_counts(table: StepTable, order):
     entry = table.index()["a"]
     assert (entry.status, entry.part) == ("ok", parts["ok"])
 
-    growing = Index(table.rows_of(parts[order[0]]))
+    growing = Index(table.entries_of(parts[order[0]]))
     for status in order[1:]:
-        growing.add(table.rows_of(parts[status]))
+        growing.add(table.entries_of(parts[status]))
     assert growing["a"] == entry
     assert growing.final == {"a", *order}
 
@@ -111,9 +112,9 @@ def test_many_parts_are_noted_in_one_file(table: StepTable, monkeypatch, tmp_pat
     assert (tmp_path / "size" / INDEX).exists()
 
     read: list[str] = []
-    real = StepTable.rows_of
+    real = StepTable.entries_of
     monkeypatch.setattr(
-        StepTable, "rows_of", lambda table, part: (read.append(part), real(table, part))[1]
+        StepTable, "entries_of", lambda table, part: (read.append(part), real(table, part))[1]
     )
     assert dict(table.index()) == before
     assert read == []
@@ -183,8 +184,8 @@ def test_units_lie_in_the_files(table: StepTable, tmp_path: Path):
 
 def test_a_folder_of_tables_has_a_name_of_its_own(tmp_path: Path):
     first, second = Storage(str(tmp_path / "a")), Storage(str(tmp_path / "b"))
-    assert identity(first) == identity(first)
-    assert identity(first) != identity(second)
+    assert place_id(first) == place_id(first)
+    assert place_id(first) != place_id(second)
     first.delete("identity")
-    again = identity(first)
-    assert again == identity(first) != identity(second)
+    again = place_id(first)
+    assert again == place_id(first) != place_id(second)

@@ -1,0 +1,311 @@
+"""The skeleton of every flow of steps: survey, check once, plan, run, conclude, publish."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from prefect import Flow
+from prefect.exceptions import TerminationSignal
+from prefect.runtime import flow_run
+from pydantic import ValidationError
+
+from blocks import server
+from blocks.cluster import Needs
+from flows import artifacts, cli, progress
+from flows.cli import FailedTracksError, UsageError
+from flows.compute_params import ModelParams, RunCommand, StepFlowParams
+from tasks.engine import run_records, submission
+from tasks.engine.plan import BATCH_TRACKS, Plan, plan
+from tasks.engine.preflight import Preflight, code_digest
+from tasks.engine.results import Results
+from tasks.engine.run_records import RunRecords
+from tasks.engine.stage import Stage, fetched_models
+from tasks.step import Row, Tools, Track
+from tasks.weights import WeightsError
+
+P = TypeVar("P", bound=StepFlowParams)
+C = TypeVar("C")
+F = TypeVar("F")
+
+
+@dataclass(frozen=True)
+class Survey(Generic[F]):
+    """What a flow is to work on.
+
+    Attributes
+    ----------
+    tracks
+        Its items, in order.
+    title
+        How many there are, for people: ``12 songs``.
+    found
+        What else was found, for the flow's own conclusion.
+    """
+
+    tracks: Sequence[Track]
+    title: str
+    found: F
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What became of a run.
+
+    Attributes
+    ----------
+    content
+        What the flow returns.
+    counts
+        For the record of the run: ``tracks`` and ``failed``, and what else there is to count.
+    failures
+        Rows of the dataset's failures.
+    audio_hours
+        Duration of all audio.
+    summary
+        For the terminal and for Prefect's UI, in Markdown.
+    report
+        Page to look at, if there is one.
+    failed
+        What failed and where the list is, in one sentence; None if nothing did.
+    nothing_made
+        Why there is no dataset at all; None if there is one.
+    """
+
+    content: dict[str, Any]
+    counts: Mapping[str, int]
+    failures: Sequence[Row]
+    audio_hours: float
+    summary: str
+    report: Path | None = None
+    failed: str | None = None
+    nothing_made: str | None = None
+
+
+@dataclass(frozen=True)
+class StepFlow(Generic[P, C, F]):
+    """What is a flow's own; the functions that carry it out are the same for all.
+
+    Attributes
+    ----------
+    check
+        Finds what is wrong with a request before any work, and returns what it read to
+        find out. Raises UsageError.
+    survey
+        Finds the items. Raises UsageError if there are none.
+    conclude
+        Makes the dataset of the results.
+    batch_tracks
+        Items of a task run at most.
+    """
+
+    check: Callable[[P], C]
+    survey: Callable[[P, C], Survey[F]]
+    conclude: Callable[[P, Results, Survey[F]], Conclusion]
+    batch_tracks: int = BATCH_TRACKS
+
+
+_CHECKED: ContextVar[tuple[StepFlowParams, Any] | None] = ContextVar("checked", default=None)
+"""Parameters that the command has checked before it started a server, and what it read."""
+
+
+def carry_out(flow: StepFlow[P, C, F], params: P) -> dict[str, Any]:
+    """Carry out a flow run, and return its content.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be done.
+    FailedTracksError
+        If items failed and that is to count, or nothing came of it.
+    ClusterError
+        If the cluster lacks something, or workers keep dying.
+    """
+    made, survey = prepare(flow, params)
+    pending = made.pending
+    print(f"{survey.title}; {pending.total()} results of steps to compute")
+    with _recorded(params) as counts:
+        with progress.shown(pending) as advance:
+            needs = _needs(made, params.tools())
+            submission.run(made, params.workers_wanted, needs, progress=advance)
+        done = flow.conclude(params, made.results, survey)
+        counts.update(done.counts)
+    if done.nothing_made:
+        raise FailedTracksError(done.nothing_made)
+    artifacts.publish(
+        made.results,
+        pending,
+        audio_hours=done.audio_hours,
+        failures=done.failures,
+        report=done.report,
+        summary=done.summary,
+    )
+    print(done.summary)
+    if params.on_error == "fail" and done.failed:
+        raise FailedTracksError(done.failed)
+    return done.content
+
+
+def prepare(flow: StepFlow[P, C, F], params: P) -> tuple[Plan, Survey[F]]:
+    """Return the plan of a run, and the survey that it rests on.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be done.
+    """
+    survey = flow.survey(params, _check(flow, params))
+    made = plan(
+        params.stages(),
+        survey.tracks,
+        params.checkpoints.below("steps"),
+        params.tools(),
+        run_id=str(flow_run.id),
+        workers=params.workers_wanted,
+        batch_tracks=flow.batch_tracks,
+    )
+    return made, survey
+
+
+def command(
+    flow: StepFlow[P, C, F], prefect_flow: Flow[..., Any], params: P, asked: RunCommand
+) -> None:
+    """Do what a command line asks for: a run, going on with one, or the list of them."""
+    if asked.list_runs:
+        print(run_records.table(RunRecords(params.checkpoints).all()))
+        return
+    if asked.resume_run_id:
+        params = resumed(params, asked.resume_run_id)
+    token = _CHECKED.set((params, flow.check(params)))
+    try:
+        with server.running(workers_here=params.cluster is None):
+            prefect_flow(params)
+    finally:
+        _CHECKED.reset(token)
+
+
+def resumed(params: P, run_id: str | None = None) -> P:
+    """Return the options of an earlier run, under those that are given now.
+
+    Parameters
+    ----------
+    params
+        What is given.
+    run_id
+        The run; None for the latest.
+
+    Raises
+    ------
+    UsageError
+        If there is no such run, or its options are those of another version.
+    """
+    place = params.checkpoints
+    records = RunRecords(place)
+    run = records.find(run_id) if run_id else next(iter(records.all()[::-1]), None)
+    if run is None:
+        raise UsageError(
+            f"There is no run {run_id} in {place.address}: --list_runs shows those there are."
+            if run_id
+            else f"There is no run in {place.address}."
+        )
+    given = params.model_dump(exclude_unset=True)
+    before = {name: value for name, value in run.params.items() if name not in _COMMAND_ONLY}
+    try:
+        return type(params).model_validate(_under(before, given))
+    except ValidationError as error:
+        reason = cli.describe(error, type(params))
+        raise UsageError(f"Run {run.run_id} has options of another version: {reason}.") from error
+
+
+_COMMAND_ONLY = {"list_runs", "resume_run_id", "merge", "merge_shards", "estimate_time"}
+"""Options that records of runs held until version 0.1, and that are the command's alone since."""
+
+
+def check_weights(params: ModelParams, stages: Sequence[Stage], otherwise: str = "") -> None:
+    """Make sure that the weights of all models are there, before any work.
+
+    Parameters
+    ----------
+    params, stages
+        The flow's.
+    otherwise
+        What else than fetching them would help, to end the sentence with.
+
+    Raises
+    ------
+    UsageError
+        If some are missing or damaged; names them, and the command that helps.
+    """
+    try:
+        params.weights.check(fetched_models(stages))
+    except WeightsError as error:
+        place = f" --models_dir {params.models_dir}" if params.models_dir else ""
+        raise UsageError(
+            f"Models are missing or damaged in {params.weights.address}: {error}. Fetch them with "
+            f"`python flows/fetch_models.py pull --models {' '.join(error.models)}{place}`"
+            f"{otherwise}."
+        ) from error
+
+
+def _check(flow: StepFlow[P, C, F], params: P) -> C:
+    checked = _CHECKED.get()
+    if checked is not None and checked[0] == params:
+        read: C = checked[1]
+        return read
+    return flow.check(params)
+
+
+@contextmanager
+def _recorded(params: StepFlowParams) -> Iterator[dict[str, int]]:
+    """Record among the checkpoints that a run is under way, and what becomes of it.
+
+    Runs that were killed before are said and marked, to Prefect's server too.
+
+    Yields
+    ------
+    dict
+        To be filled with the counts that the record is to hold.
+    """
+    records = RunRecords(params.checkpoints)
+    for killed in records.killed():
+        server.mark_crashed(killed.flow_run_id)
+        records.finish(killed, "interrupted")
+        print(f"Run {killed.run_id} was interrupted; going on from what it finished.")
+    values = params.model_dump(mode="json")
+    run = records.start(params.run_name, str(flow_run.id), values, params.title)
+    counts: dict[str, int] = {}
+    try:
+        yield counts
+    except (KeyboardInterrupt, TerminationSignal):
+        records.finish(run, "interrupted")
+        raise
+    except BaseException:
+        records.finish(run, "failed")
+        raise
+    records.finish(run, "completed", counts)
+
+
+def _needs(made: Plan, tools: Tools) -> Needs:
+    """What a plan asks of a cluster."""
+    stages = made.results.stages
+    preflight = Preflight(
+        code_digest(),
+        readable=[tools.source],
+        writable=[tools.artifacts, made.results.tables],
+        weights=tools.weights,
+        models=fetched_models(stages),
+    )
+    resources = {stage.step.resource(stage.config) for stage in stages}
+    return Needs(frozenset(resources), len(made.batches), preflight)
+
+
+def _under(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Values of `old`, overlaid at every depth by those of `new`."""
+    both = {
+        name: _under(old[name], value)
+        for name, value in new.items()
+        if isinstance(value, dict) and isinstance(old.get(name), dict)
+    }
+    return old | new | both

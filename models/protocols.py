@@ -1,0 +1,284 @@
+"""What models do: a task each, and the protocol that the adapters of the task keep.
+
+A step asks for a model by name and task, ``tools.model(name, SEPARATION)``, and gets a
+:class:`Separator`. What an adapter promises beyond the signature is in its own docstrings.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from models.encodec import Encoded
+    from models.whisper import Transcript
+
+Float32 = npt.NDArray[np.float32]
+Adapter = TypeVar("Adapter")
+
+
+@dataclass(frozen=True)
+class Task(Generic[Adapter]):
+    """What a model does.
+
+    Attributes
+    ----------
+    name
+        As the cards of models have it.
+    protocol
+        What the adapters of such models are.
+    """
+
+    name: str
+    protocol: type[Any]
+
+
+@runtime_checkable
+class Separator(Protocol):
+    """Tells the sources of a mix apart.
+
+    Attributes
+    ----------
+    sources
+        Names of what it tells apart.
+    sample_rate_hz
+        Rate of the audio that it takes and returns.
+    """
+
+    sources: tuple[str, ...]
+    sample_rate_hz: int
+
+    def separate(
+        self,
+        blocks: Iterable[Float32],
+        stems: Sequence[str],
+        *,
+        mean: float,
+        std: float,
+        batch_size: int | None = None,
+    ) -> Iterator[Float32]:
+        """Stems of a track in blocks of shape ``(2, n)``, as blocks ``(len(stems), 2, n)``.
+
+        `mean` and `std` are those of the mono mix of the whole track.
+        """
+        ...
+
+
+@runtime_checkable
+class Transcriber(Protocol):
+    """Writes down what is said or sung."""
+
+    def transcribe(
+        self, signal: Float32, *, language: str | None = None, batch_size: int | None = None
+    ) -> "Transcript":
+        """Words of a mono signal, shape ``(n,)``, with their times."""
+        ...
+
+
+@runtime_checkable
+class PitchTracker(Protocol):
+    """Hears how likely each pitch is."""
+
+    def activations(self, samples: Float32, hop_samples: int) -> Iterator[Float32]:
+        """Activations of pitch bins in frames of a mono signal, shape ``(frames, bins)`` each."""
+        ...
+
+
+@runtime_checkable
+class VoiceEmbedder(Protocol):
+    """Embeds the voice of an utterance, in which it finds the voice itself."""
+
+    def voiced(self, signal: Float32) -> Float32:
+        """What is voice in a mono signal, shape ``(samples,)``; empty if nothing is."""
+        ...
+
+    def embed(self, voiced: Float32, partials_per_second: float) -> Float32:
+        """Embedding of what :meth:`voiced` returned, of unit norm."""
+        ...
+
+
+@runtime_checkable
+class SpeakerEmbedder(Protocol):
+    """Embeds who speaks or sings, signal by signal."""
+
+    def embed(self, signals: Iterable[Float32], batch_size: int | None = None) -> Iterator[Float32]:
+        """Embeddings of mono signals, shape ``(samples,)`` each, of unit norm."""
+        ...
+
+
+@runtime_checkable
+class TextEmbedder(Protocol):
+    """Embeds texts.
+
+    Attributes
+    ----------
+    dimensions
+        Of the space.
+    """
+
+    dimensions: int
+
+    def embed_text(self, texts: Iterable[str], batch_size: int | None = None) -> Iterator[Float32]:
+        """Embeddings of texts, shape ``(dimensions,)`` each."""
+        ...
+
+
+@runtime_checkable
+class AudioTextEmbedder(TextEmbedder, Protocol):
+    """Embeds sounds and texts in one space.
+
+    Attributes
+    ----------
+    rate_hz
+        Rate of the audio that it hears.
+    window_samples
+        What it hears at once.
+    """
+
+    rate_hz: int
+    window_samples: int
+
+    def embed_audio(
+        self, windows: Iterable[Float32], batch_size: int | None = None
+    ) -> Iterator[Float32]:
+        """Embeddings of mono windows, shape ``(samples,)`` each."""
+        ...
+
+
+@runtime_checkable
+class MusicEmbedder(Protocol):
+    """Describes music frame by frame.
+
+    Attributes
+    ----------
+    sample_rate_hz
+        Rate of the audio that it hears.
+    dimensions
+        Numbers per frame.
+    frame_rate_hz
+        Frames per second.
+    layers
+        Layers to choose from.
+    min_samples
+        Samples of the shortest window that has a frame.
+    """
+
+    sample_rate_hz: int
+    dimensions: int
+    frame_rate_hz: float
+    layers: int
+    min_samples: int
+
+    def embed(
+        self,
+        windows: Iterable[Float32],
+        *,
+        layer: int | None = None,
+        batch_size: int | None = None,
+    ) -> Iterator[Float32]:
+        """Features of mono windows, shape ``(frames, dimensions)`` each."""
+        ...
+
+
+@runtime_checkable
+class Codec(Protocol):
+    """Turns audio into codes, and back.
+
+    Attributes
+    ----------
+    sample_rate_hz, channels
+        Of the signals.
+    frame_rate_hz
+        Frames per second.
+    codebook_size
+        Entries of a codebook.
+    bandwidths_kbps
+        Bandwidths to choose from, ascending.
+    """
+
+    sample_rate_hz: int
+    channels: int
+    frame_rate_hz: float
+    codebook_size: int
+    bandwidths_kbps: tuple[float, ...]
+
+    def codebooks(self, bandwidth_kbps: float | None = None) -> int:
+        """Number of codebooks of a bandwidth; None for the lowest."""
+        ...
+
+    def encode(
+        self,
+        signals: Iterable[Float32],
+        *,
+        bandwidth_kbps: float | None = None,
+        batch_size: int | None = None,
+    ) -> "Iterator[Encoded]":
+        """Codes of signals, shape ``(channels, samples)`` each."""
+        ...
+
+    def decode(self, encoded: "Encoded") -> Float32:
+        """Audio of a signal's codes, shape ``(channels, samples)``."""
+        ...
+
+
+@runtime_checkable
+class Phonemizer(Protocol):
+    """Says how words are spoken.
+
+    Attributes
+    ----------
+    name
+        As rows name it.
+    """
+
+    name: str
+
+    def language(self, tag: str) -> str | None:
+        """Its own name of the language of a BCP 47 tag; None if it does not know it."""
+        ...
+
+    def speak(self, text: str, language: str) -> tuple[tuple[str, ...], ...]:
+        """Phonemes of each spoken word; `language` as :meth:`language` names it."""
+        ...
+
+
+@runtime_checkable
+class LanguageIdentifier(Protocol):
+    """Tells the language of a text."""
+
+    def languages(self, text: str) -> list[tuple[str, float]]:
+        """Languages with their probabilities, the likeliest first."""
+        ...
+
+
+SEPARATION: Task[Separator] = Task("separation", Separator)
+TRANSCRIPTION: Task[Transcriber] = Task("transcription", Transcriber)
+PITCH: Task[PitchTracker] = Task("pitch", PitchTracker)
+VOICE_EMBEDDING: Task[VoiceEmbedder] = Task("voice-embedding", VoiceEmbedder)
+SPEAKER_EMBEDDING: Task[SpeakerEmbedder] = Task("speaker-embedding", SpeakerEmbedder)
+AUDIO_TEXT_EMBEDDING: Task[AudioTextEmbedder] = Task("audio-text-embedding", AudioTextEmbedder)
+MUSIC_EMBEDDING: Task[MusicEmbedder] = Task("music-embedding", MusicEmbedder)
+CODEC: Task[Codec] = Task("codec", Codec)
+PHONEMES: Task[Phonemizer] = Task("phonemes", Phonemizer)
+LANGUAGE_IDENTIFICATION: Task[LanguageIdentifier] = Task(
+    "language-identification", LanguageIdentifier
+)
+
+TASKS: dict[str, Task[Any]] = {
+    task.name: task
+    for task in (
+        SEPARATION,
+        TRANSCRIPTION,
+        PITCH,
+        VOICE_EMBEDDING,
+        SPEAKER_EMBEDDING,
+        AUDIO_TEXT_EMBEDDING,
+        MUSIC_EMBEDDING,
+        CODEC,
+        PHONEMES,
+        LANGUAGE_IDENTIFICATION,
+    )
+}
+"""All tasks of models, by name."""

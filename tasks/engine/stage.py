@@ -1,0 +1,32 @@
+"""A step as a flow runs it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from models import registry
+from tasks.step import Step, StepConfig
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A step of a flow.
+
+    Attributes
+    ----------
+    step, config
+        The step, and its configuration.
+    wanted
+        Whether its rows are wanted for their own sake, though a step after it uses them:
+        they are made again where they are gone.
+    """
+
+    step: Step
+    config: StepConfig
+    wanted: bool = False
+
+
+def fetched_models(stages: Iterable[Stage]) -> list[str]:
+    """Return the models of the stages whose weights no package brings, the user's own too."""
+    names = {name for stage in stages for name in stage.step.models(stage.config)}
+    packaged = {name for name, card in registry.CARDS.items() if not card.files}
+    return sorted(names - packaged)

@@ -1,0 +1,202 @@
+"""Values of columns that are more than a copy of a step's own.
+
+Functions of a track take its rows by step, those of a segment a :class:`Segment`. A step that
+failed or is not part of the run has an empty row, and its columns are None. Nothing is rounded
+here: how, the table of columns says.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from tasks.song.lyrics import segment_lyrics, timed_lyrics
+from tasks.song.segments import segment_means, vocal_ratio, vocals_heard
+from tasks.step import Row
+
+Rows = Mapping[str, Row]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One segment of a track.
+
+    Attributes
+    ----------
+    rows
+        Rows of the track, by step.
+    index
+        Place of the segment in the track, from 0.
+    start_seconds, end_seconds, label
+        As `sections` found it; without sections, the whole track without a label.
+    """
+
+    rows: Rows
+    index: int
+    start_seconds: float
+    end_seconds: float
+    label: str | None
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """Start and end in seconds."""
+        return self.start_seconds, self.end_seconds
+
+    @cached_property
+    def means(self) -> Mapping[str, Any]:
+        """Means of the features over the segment; empty without features."""
+        features = self.rows["features"]
+        return segment_means(features, *self.span) if features else {}
+
+
+def segments(rows: Rows) -> list[Segment]:
+    """Segments of a track; one for the whole track without sections."""
+    sections = rows["sections"]
+    if not sections:
+        return [Segment(rows, 0, 0.0, duration(rows), None)]
+    spans = zip(sections["start_seconds"], sections["end_seconds"], sections["label"], strict=True)
+    return [Segment(rows, index, *span) for index, span in enumerate(spans)]
+
+
+def duration(rows: Rows) -> float:
+    """Duration as decoded, or else as the header states it, in seconds."""
+    seconds: float = (rows["features"] or rows["probe"])["duration_seconds"]
+    return seconds
+
+
+def lyrics_lines(rows: Rows) -> list[dict[str, Any]] | None:
+    """Lines of the lyrics with their times."""
+    return _timed(rows["lyrics"], "line", "text")
+
+
+def lyrics_words(rows: Rows) -> list[dict[str, Any]] | None:
+    """Words of the lyrics with their times."""
+    return _timed(rows["lyrics"], "word", "word")
+
+
+def _timed(lyrics: Row, unit: str, text: str) -> list[dict[str, Any]] | None:
+    texts = lyrics.get(f"{unit}_text")
+    if texts is None:
+        return None
+    starts, ends = lyrics[f"{unit}_start_seconds"], lyrics[f"{unit}_end_seconds"]
+    return [
+        {text: value, "start_time": start, "end_time": end}
+        for value, start, end in zip(texts, starts, ends, strict=True)
+    ]
+
+
+def transcript(rows: Rows) -> list[dict[str, Any]] | None:
+    """Windows of the transcript, with what Whisper thinks of them."""
+    row = rows["transcribe"]
+    if not row:
+        return None
+    columns = {
+        "text": row["segment_text"],
+        "start_time": row["segment_start_seconds"],
+        "end_time": row["segment_end_seconds"],
+        "average_log_probability": row["segment_average_log_probability"],
+        "no_speech_probability": row["segment_no_speech_probability"],
+        "compression_ratio": row["segment_compression_ratio"],
+        "is_hallucination": row["segment_is_hallucination"],
+    }
+    return [
+        dict(zip(columns, window, strict=True)) for window in zip(*columns.values(), strict=True)
+    ]
+
+
+def phonemes(rows: Rows) -> dict[str, Any] | None:
+    """Phonemes of the lyrics, whole, per word and per line."""
+    row = rows["phonemes"]
+    if row.get("phonemes_ipa") is None:
+        return None
+    return {
+        "phonemes_ipa": row["phonemes_ipa"],
+        "words": [
+            {"word": word, "phonemes": phonemes}
+            for word, phonemes in zip(row["word"], row["word_phonemes"], strict=True)
+        ],
+        "lines": row["line_ipa"],
+        "backend": row["backend"],
+    }
+
+
+def segment_idx(segment: Segment) -> int:
+    """Place of the segment in the track, from 0."""
+    return segment.index
+
+
+def start_time(segment: Segment) -> float:
+    """Start of the segment, in seconds."""
+    return segment.start_seconds
+
+
+def end_time(segment: Segment) -> float:
+    """End of the segment, in seconds."""
+    return segment.end_seconds
+
+
+def mean(name: str) -> Callable[[Segment], Any]:
+    """Function that returns the mean of a feature over a segment."""
+    return lambda segment: segment.means.get(name)
+
+
+def has_vocals(segment: Segment) -> bool | None:
+    """Whether the segment is sung."""
+    rows = segment.rows
+    return vocals_heard(rows["separate"], rows["lyrics"], *segment.span, segment.label)
+
+
+def ratio_of_vocals(segment: Segment) -> float | None:
+    """RMS of the vocals over the mix's."""
+    return vocal_ratio(segment.rows["separate"], *segment.span)
+
+
+def f0_mean(segment: Segment) -> float | None:
+    """Mean F0 of the voiced frames, in Hz."""
+    contour = f0_contour(segment)
+    if contour is None:
+        return None
+    voiced = contour[np.isfinite(contour)]
+    return float(voiced.mean()) if len(voiced) else None
+
+
+def f0_contour(segment: Segment) -> "np.ndarray[Any, np.dtype[np.float64]] | None":
+    """F0 of each frame in Hz, NaN where it is unvoiced; shape ``(frames,)``."""
+    pitch = segment.rows["pitch"]
+    if not pitch:
+        return None
+    first, end = (round(seconds / pitch["hop_seconds"]) for seconds in segment.span)
+    return np.asarray(pitch["f0_hz"][first:end], np.float64)
+
+
+def vibrato(name: str) -> Callable[[Segment], float | None]:
+    """Function that returns the mean over a segment's vibratos, weighed by their seconds."""
+
+    def mean_of_vibratos(segment: Segment) -> float | None:
+        singing = segment.rows["singing"]
+        if not singing:
+            return None
+        starts = np.asarray(singing["vibrato_start_seconds"], np.float64)
+        seconds = np.asarray(singing["vibrato_end_seconds"], np.float64) - starts
+        inside = (starts >= segment.start_seconds) & (starts < segment.end_seconds)
+        values = np.asarray(singing[f"vibrato_{name}"], np.float64)[inside]
+        return float(np.average(values, weights=seconds[inside])) if len(values) else None
+
+    return mean_of_vibratos
+
+
+def breath_positions(segment: Segment) -> list[float] | None:
+    """Times of audible breaths, in seconds of the track."""
+    singing = segment.rows["singing"]
+    if not singing:
+        return None
+    start, end = segment.span
+    return [time for time in singing["breath_times_seconds"] if start <= time < end]
+
+
+def words_sung(segment: Segment) -> str | None:
+    """Words that begin in the segment."""
+    timed = timed_lyrics(segment.rows["lyrics"], segment.rows["transcribe"])
+    return segment_lyrics(timed, *segment.span) if timed else None

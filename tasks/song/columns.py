@@ -1,0 +1,168 @@
+"""The columns of a dataset of songs: one row of this table is one column.
+
+``tracks.parquet``, ``segments.parquet``, the fields of ``X.json``, the merge of the steps'
+rows, the manifest, ``--steps`` and ``docs/dataset.md`` all follow from it. A column that a
+step computes already is one line here; the merge's keys change with the table, so that records
+of finished tracks are made anew. Code of ``column_values.py`` that changes a value raises the
+merge's version, as any step's code does.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from tasks.song import column_values as values
+
+OF_FILES = ("discover", "metadata")
+"""Sources of columns that come from the files and tables around the songs, before any step."""
+
+
+class Rounding(NamedTuple):
+    """To how many decimals, or else to how many significant digits, a number is rounded."""
+
+    decimals: int | None = None
+    digits: int | None = None
+
+    def __call__(self, value: float) -> float:
+        """Round a number."""
+        if self.decimals is not None:
+            return round(float(value), self.decimals)
+        return float(f"{value:.{self.digits}g}")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the dataset.
+
+    Attributes
+    ----------
+    name, type
+        In the tables and, as a field, in the JSON.
+    source
+        ``"step.column"``: the step that fills it, and which of the step's own columns holds
+        the value; for a segment's, the list of the segments' values. Without ``.column``,
+        `value` computes it.
+    description, unit
+        What it is; they stand in the metadata of the Parquet files.
+    rounding
+        Of a number or of each number of a list; of structs, by the names of their fields.
+    value
+        Computes the value from the rows of a track by step, or of a segment from a
+        :class:`~tasks.song.column_values.Segment`. Rows of a step that fills no column are
+        not among them.
+    """
+
+    name: str
+    type: pa.DataType
+    source: str
+    description: str
+    unit: str | None = None
+    rounding: Rounding | Mapping[str, Rounding] | None = None
+    value: Callable[[Any], Any] | None = None
+
+    @property
+    def step(self) -> str:
+        """Name of the step that fills it."""
+        return self.source.partition(".")[0]
+
+    @property
+    def row_column(self) -> str:
+        """Name of the step's own column; empty if the value is computed."""
+        return self.source.partition(".")[2]
+
+
+def _vector(size: int) -> pa.DataType:
+    return pa.list_(pa.float32(), size)
+
+
+TEXT, NUMBER, WHOLE, FLAG = pa.string(), pa.float64(), pa.int32(), pa.bool_()
+NUMBERS, TEXTS = pa.list_(NUMBER), pa.list_(TEXT)
+TIMED = [("start_time", NUMBER), ("end_time", NUMBER)]
+LINE = pa.struct([("text", TEXT), *TIMED])
+WORD = pa.struct([("word", TEXT), *TIMED])
+DOUBTS = ("average_log_probability", "no_speech_probability", "compression_ratio")
+HEARD = pa.struct(
+    [("text", TEXT), *TIMED, *((name, NUMBER) for name in DOUBTS), ("is_hallucination", FLAG)]
+)
+PHONEMES = pa.struct(
+    [
+        ("phonemes_ipa", TEXT),
+        ("words", pa.list_(pa.struct([("word", TEXT), ("phonemes", TEXTS)]))),
+        ("lines", TEXTS),
+        ("backend", TEXT),
+    ]
+)
+
+TIME = Rounding(decimals=3)
+PITCH = Rounding(decimals=2)
+VIBRATO = Rounding(decimals=3)
+DIGITS = Rounding(digits=6)
+TIMES = {"start_time": TIME, "end_time": TIME}
+
+# fmt: off
+TRACKS = (
+    Column("track_id", TEXT, "discover", "BLAKE2b-128 of the audio file's bytes"),
+    Column("source_id", TEXT, "discover", "Name of the file without its suffix"),
+    Column("file_path", TEXT, "discover", "Path of the audio file"),
+    Column("artist", TEXT, "metadata", "Artist, from the metadata tables"),
+    Column("title", TEXT, "metadata", "Title, from the metadata tables"),
+    Column("album", TEXT, "metadata", "Album, from the metadata tables"),
+    Column("genre", TEXT, "metadata", "Genre, from the metadata tables"),
+    Column("duration", NUMBER, "merge", "Duration as decoded", "s", TIME, values.duration),
+    Column("sample_rate", WHOLE, "probe.sample_rate_hz", "Sample rate of the file", "Hz"),
+    Column("channels", WHOLE, "probe.channels", "Channels of the file"),
+    Column("format", TEXT, "probe.format", "Container and codec of the file"),
+    Column("decoder", TEXT, "probe.decoder", "Library that decoded it"),
+    Column("tempo", NUMBER, "features.tempo_bpm", "Tempo, refined from the beats", "bpm", PITCH),
+    Column("dominant_key", TEXT, "features.tonic", "Tonic of the key, with sharps"),
+    Column("mode", TEXT, "features.mode", "major or minor"),
+    Column("key_confidence", NUMBER, "features.key_confidence", "Confidence of the key, 0 to 1", rounding=DIGITS),
+    Column("energy", NUMBER, "features.energy", "Mean frame RMS over the largest, 0 to 1", rounding=DIGITS),
+    Column("rms", NUMBER, "features.rms", "Mean frame RMS of the mono mix", rounding=DIGITS),
+    Column("spectral_centroid", NUMBER, "features.spectral_centroid_hz", "Mean spectral centroid", "Hz", DIGITS),
+    Column("chroma", _vector(12), "features.chroma", "Mean chroma, C to B", rounding=DIGITS),
+    Column("mel", _vector(128), "features.mel_db", "Mean mel spectrum", "dB", DIGITS),
+    Column("mfcc", _vector(20), "features.mfcc", "Mean MFCC", rounding=DIGITS),
+    Column("beats", NUMBERS, "features.beat_times_seconds", "Times of the beats", "s", TIME),
+    Column("vocals_path", TEXT, "separate.vocals_path", "Vocals, in the folder of vocals"),
+    Column("singing_confidence", TEXT, "singing.confidence", "low after weight-free separation"),
+    Column("voice_embedding", _vector(256), "voice.voice_embedding", "Resemblyzer, unit length", rounding=DIGITS),
+    Column("ecapa_embedding", _vector(192), "ecapa.ecapa_embedding", "ECAPA-TDNN, unit length", rounding=DIGITS),
+    Column("clap_embedding", _vector(512), "clap.clap_embedding", "CLAP of the mix, unit length", rounding=DIGITS),
+    Column("lyrics", TEXT, "lyrics.text", "Lyrics, one line per line"),
+    Column("lyrics_language", TEXT, "lyrics.language", "Language, BCP 47"),
+    Column("lyrics_source", TEXT, "lyrics.source", "Where the lyrics come from"),
+    Column("lyrics_lines", pa.list_(LINE), "lyrics", "Lines with their times", "s", TIMES, values.lyrics_lines),
+    Column("lyrics_words", pa.list_(WORD), "lyrics", "Words with their times", "s", TIMES, values.lyrics_words),
+    Column("transcript", pa.list_(HEARD), "transcribe", "What Whisper heard, whatever the lyrics come from", "s", TIMES | dict.fromkeys(DOUBTS, DIGITS), values.transcript),
+    Column("phonemes", PHONEMES, "phonemes", "IPA of the lyrics, whole, per word and per line", value=values.phonemes),
+)
+"""Columns of ``tracks.parquet``, in order."""
+
+SEGMENTS = (
+    Column("track_id", TEXT, "discover", "Track that the segment belongs to"),
+    Column("segment_idx", WHOLE, "merge", "Place in the track, from 0", value=values.segment_idx),
+    Column("start_time", NUMBER, "merge", "Start of the segment", "s", TIME, values.start_time),
+    Column("end_time", NUMBER, "merge", "End of the segment", "s", TIME, values.end_time),
+    Column("section_type", TEXT, "sections.label", "intro, verse, chorus, bridge, solo, outro or inst"),
+    Column("energy", NUMBER, "features", "Mean frame RMS over the track's largest", None, DIGITS, values.mean("energy")),
+    Column("spectral_centroid", NUMBER, "features", "Mean spectral centroid", "Hz", DIGITS, values.mean("spectral_centroid_hz")),
+    Column("rms", NUMBER, "features", "Mean frame RMS", None, DIGITS, values.mean("rms")),
+    Column("chroma", _vector(12), "features", "Mean chroma, C to B", None, DIGITS, values.mean("chroma")),
+    Column("mfcc", _vector(20), "features", "Mean MFCC", None, DIGITS, values.mean("mfcc")),
+    Column("has_vocals", FLAG, "separate", "Whether the segment is sung", value=values.has_vocals),
+    Column("vocal_ratio", NUMBER, "separate", "RMS of the vocals over the mix's, at most 1", None, DIGITS, values.ratio_of_vocals),
+    Column("f0_mean", NUMBER, "pitch", "Mean F0 of the voiced frames", "Hz", PITCH, values.f0_mean),
+    Column("f0_contour", NUMBERS, "pitch", "F0 of each frame, null if unvoiced", "Hz", PITCH, values.f0_contour),
+    Column("vibrato_rate", NUMBER, "singing", "Mean rate of the vibrato", "Hz", VIBRATO, values.vibrato("rate_hz")),
+    Column("vibrato_extent", NUMBER, "singing", "Mean amplitude of it", "semitones", VIBRATO, values.vibrato("extent_semitones")),
+    Column("breath_positions", NUMBERS, "singing", "Times of audible breaths", "s", TIME, values.breath_positions),
+    Column("segment_lyrics", TEXT, "lyrics", "Words sung in the segment", value=values.words_sung),
+    Column("prompt", TEXT, "prompts.prompt", "Description made from a template"),
+    Column("prompt_embedding", _vector(512), "clap_text.prompt_embedding", "CLAP of the prompt, unit length", rounding=DIGITS),
+    Column("prompt_enhanced", TEXT, "enhance.prompt_enhanced", "Description written by an LLM"),
+)
+"""Columns of ``segments.parquet``, in order; those of a track's segments in the JSON."""
+# fmt: on

@@ -1,0 +1,34 @@
+"""A song as the steps of build-dataset know it, and what they may reach for."""
+
+from dataclasses import dataclass
+
+from models.llm import LlmSettings
+from tasks.step import Tools
+from tasks.track import Track
+
+
+@dataclass(frozen=True, slots=True)
+class SongTrack(Track):
+    """A song.
+
+    Attributes
+    ----------
+    lyrics_path, lyrics_digest
+        Sidecar file with its lyrics, and the digest of the bytes.
+    """
+
+    lyrics_path: str | None = None
+    lyrics_digest: str | None = None
+
+
+@dataclass(frozen=True)
+class SongTools(Tools):
+    """What the steps of build-dataset may reach for.
+
+    Attributes
+    ----------
+    llm
+        How language models are reached, if they may be.
+    """
+
+    llm: LlmSettings | None = None

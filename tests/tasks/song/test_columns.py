@@ -1,0 +1,180 @@
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pytest
+
+from blocks.storage import Storage
+from flows.build_dataset_params import BuildDatasetParams
+from tasks.engine.stage import Stage
+from tasks.song import columns, enhance, merge
+from tasks.song.columns import OF_FILES, SEGMENTS, TRACKS, Column, Rounding
+from tasks.song.merge import STEP, MergeConfig
+from tasks.step import Recipe, Tools, Track
+from tests.tasks.song.records import make_rows
+
+STEPS = {
+    stage.step.name: stage.step
+    for stage in (
+        *BuildDatasetParams(llm=False).stages(),
+        Stage(enhance.STEP, enhance.EnhanceConfig()),
+    )
+}
+BOTH = [*((each, False) for each in TRACKS), *((each, True) for each in SEGMENTS)]
+
+
+@pytest.mark.parametrize(("column", "of_segment"), BOTH, ids=lambda each: getattr(each, "name", ""))
+def test_every_source_is_a_column_of_its_step(column: Column, of_segment: bool):
+    if column.step in OF_FILES:
+        assert column.value is None
+        return
+    assert column.step in STEPS
+    assert bool(column.value) != bool(column.row_column), "copied or computed"
+    if column.row_column:
+        stored = STEPS[column.step].columns.field(column.row_column)
+        assert kind(stored.type.value_type if of_segment else stored.type) == kind(column.type)
+        unit = (stored.metadata or {}).get(b"unit", b"").decode() or None
+        assert column.unit == unit
+
+
+def kind(type_: pa.DataType) -> str:
+    """Integers, floats and text of any width, and how deeply in lists."""
+    if pa.types.is_list(type_) or pa.types.is_fixed_size_list(type_):
+        return f"list of {kind(type_.value_type)}"
+    for name in ("integer", "floating", "string", "boolean"):
+        if getattr(pa.types, f"is_{name}")(type_):
+            return name
+    return str(type_)
+
+
+# What the merge filled when its first rows were keyed, and from what.
+FIRST_TRACKS = [
+    "duration",
+    "sample_rate",
+    "channels",
+    "format",
+    "decoder",
+    "tempo",
+    "dominant_key",
+    "mode",
+    "key_confidence",
+    "energy",
+    "rms",
+    "spectral_centroid",
+    "chroma",
+    "mel",
+    "mfcc",
+    "beats",
+    "vocals_path",
+    "singing_confidence",
+    "voice_embedding",
+    "ecapa_embedding",
+    "clap_embedding",
+    "lyrics",
+    "lyrics_language",
+    "lyrics_source",
+    "lyrics_lines",
+    "lyrics_words",
+    "transcript",
+    "phonemes",
+]
+FIRST_SEGMENTS = [
+    "segment_idx",
+    "start_time",
+    "end_time",
+    "section_type",
+    "energy",
+    "spectral_centroid",
+    "rms",
+    "chroma",
+    "mfcc",
+    "has_vocals",
+    "vocal_ratio",
+    "f0_mean",
+    "f0_contour",
+    "vibrato_rate",
+    "vibrato_extent",
+    "breath_positions",
+    "segment_lyrics",
+    "prompt",
+    "prompt_embedding",
+    "prompt_enhanced",
+]
+FIRST_STEPS = [
+    "probe",
+    "separate",
+    "features",
+    "sections",
+    "pitch",
+    "singing",
+    "voice",
+    "ecapa",
+    "clap",
+    "transcribe",
+    "lyrics",
+    "phonemes",
+    "prompts",
+    "clap_text",
+    "enhance",
+]
+
+
+def test_keys_of_finished_merges_are_what_they_were(monkeypatch: pytest.MonkeyPatch):
+    first = [each for each in merge.TRACK_COLUMNS if each.name in FIRST_TRACKS]
+    monkeypatch.setattr(merge, "TRACK_COLUMNS", first)
+    first = [each for each in merge.SEGMENT_COLUMNS if each.name in FIRST_SEGMENTS]
+    monkeypatch.setattr(merge, "SEGMENT_COLUMNS", first)
+    upstream = {name: Recipe(name, ("track_id",)) for name in (*FIRST_STEPS, "level", *OF_FILES)}
+    # Computed before columns and upstream of the merge followed from the table.
+    assert STEP.recipe(MergeConfig(), upstream).digest == "646ba8bf30055b319a2d6ef2dfedc563"
+
+
+def test_other_columns_are_other_keys(monkeypatch: pytest.MonkeyPatch):
+    before = STEP.recipe(MergeConfig()).digest
+    added = Column("onsets", columns.NUMBER, "features.duration_seconds", "Of an existing step")
+    coarse = [
+        dataclasses.replace(each, rounding=Rounding(decimals=1)) if each.name == "tempo" else each
+        for each in merge.TRACK_COLUMNS
+    ]
+    digests = {before}
+    for table in ((*merge.TRACK_COLUMNS, added), merge.TRACK_COLUMNS[1:], coarse):
+        monkeypatch.setattr(merge, "TRACK_COLUMNS", table)
+        digests.add(STEP.recipe(MergeConfig()).digest)
+    assert len(digests) == 4
+
+
+def test_a_line_of_the_table_is_a_column_of_the_record(monkeypatch: pytest.MonkeyPatch):
+    rms = Column("rms_2", columns.NUMBER, "features.rms", "Rounded", None, Rounding(decimals=2))
+    label = Column("label", columns.TEXT, "sections.label", "As it is")
+    monkeypatch.setattr(merge, "TRACK_COLUMNS", (rms,))
+    monkeypatch.setattr(merge, "SEGMENT_COLUMNS", (label,))
+    tools = Tools(Storage("source"), Storage("artifacts"))
+    row = merge.merge(Track("abc", "song.wav"), make_rows(), MergeConfig(), tools)
+    assert orjson.loads(row["record"]) == {
+        "rms_2": 0.01,
+        "segments": [{"label": "verse"}, {"label": "chorus"}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "rounding", "expected"),
+    [
+        (2.34567, Rounding(decimals=2), 2.35),
+        (0.0123456789, Rounding(digits=3), 0.0123),
+        (123456789, Rounding(digits=2), 120000000.0),
+        (np.array([0.125, math.nan], np.float32), Rounding(decimals=1), [0.1, None]),
+        ([], Rounding(digits=6), []),
+        (None, Rounding(digits=6), None),
+        (1 / 3, None, 1 / 3),
+        (
+            [{"text": "a", "start": 0.12345, "end": None}],
+            {"start": Rounding(decimals=3), "end": Rounding(decimals=3)},
+            [{"text": "a", "start": 0.123, "end": None}],
+        ),
+    ],
+)
+def test_rounding(value: Any, rounding: Any, expected: Any):
+    assert merge.rounded(value, rounding) == expected

@@ -1,0 +1,83 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from blocks.storage import Storage
+from flows.stems_params import StemsParams
+from models.tiny.write import write
+from tasks.dataset.failures import FAILURES, read_failures
+from tasks.dataset.manifest import MANIFEST
+from tasks.stems.assemble import CARD, REPORT, assemble
+from tests.tasks.stems.studio import Prepared, carry_out, prepare, write_song
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """Two songs, of which one lost a file after it was prepared."""
+    folder = tmp_path_factory.mktemp("assemble")
+    for seed, artist in enumerate(("Ana", "Bob")):
+        write_song(folder / "in" / artist / "Song", ["guitar", "drums"], seed=seed, seconds=2.0)
+    found = prepare(folder / "in", folder / "prepared")
+    write(folder / "models", "encodec-32khz")
+    [gone] = [
+        row["path"]
+        for row in found.stems
+        if (row["artist"], row["instrument"]) == ("Bob", "guitar")
+    ]
+    Path(found.storage.address, gone).unlink()
+    return found
+
+
+def build(prepared: Prepared, folder: Path) -> dict:
+    params = StemsParams(
+        instrument="guitar",
+        prepared=prepared.storage.address,
+        models_dir=str(Path(prepared.storage.address).parent / "models"),
+        augment={"variants": 1},
+        assort={"basic": 1, "random": 0},
+        encode={"chunk_frames": 64, "min_chunk_seconds": 0.5},
+    )
+    tables, tools = params.checkpoints.below("steps"), params.tools()
+    made = carry_out(params.stages(), prepared.songs, tables, tools).results
+    return assemble(made, tools, folder, instrument="guitar", split_seed=1, webdataset=False)
+
+
+def test_what_failed_is_listed_and_the_rest_is_a_dataset(prepared: Prepared, tmp_path: Path):
+    content = build(prepared, tmp_path)
+    [row] = read_failures(Storage(str(tmp_path)))
+    [bob] = [song for song in prepared.songs if song.artist == "Bob"]
+    assert row | {"reason": "", "message": ""} == {
+        "track_id": bob.track_id,
+        "file_path": "Bob/Song",
+        "step": "augment",
+        "reason": "",
+        "message": "",
+        "in_dataset": False,
+    }
+    assert content["failures_by_reason"] == {row["reason"]: 1}
+    assert (content["counts"]["tracks"], content["counts"]["failed"]) == (1, 1)
+    assert content["counts"]["chunks"] == sum(content["chunks_by_split"].values()) > 0
+    assert [*content["seconds_by_step"]] == ["augment", "assort", "distort", "encode"]
+    names = {path.name for path in tmp_path.iterdir() if path.is_file()}
+    assert names == {*content["files"], FAILURES, MANIFEST, REPORT, CARD}
+    text = (tmp_path / MANIFEST).read_text()
+    assert json.loads(text) == content
+    assert [*json.loads(text)] == sorted(content)
+
+
+@pytest.mark.parametrize("name", [FAILURES, REPORT, MANIFEST, "train-00000.parquet"])
+def test_it_is_written_again_if_something_is_missing_and_else_not(
+    prepared: Prepared, tmp_path: Path, name: str
+):
+    first = build(prepared, tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert build(prepared, tmp_path) == first
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).unlink()
+    build(prepared, tmp_path)
+    if name in (MANIFEST, REPORT):
+        assert (tmp_path / name).exists()
+    else:
+        assert (tmp_path / name).read_bytes() == content

@@ -1,6 +1,7 @@
 """What every test may need: signals, files in a folder, and a quiet Prefect."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,17 +9,37 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
+from tests.support import prefect_server
+
 # As in the workers: results and timings do not depend on the number of cores.
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 RATE_HZ = 22_050
+BEGIN_FIRST = ("deployments", "flows")
+"""Folders of the tests that take longest: what is short fills the gaps at the end."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes run the tests, those of a module stay together.
+
+    They share what its fixtures make; a module may name a group of modules instead.
+    """
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    last = len(BEGIN_FIRST)
+    rank = {folder: at for at, folder in enumerate(BEGIN_FIRST)}
+    items.sort(key=lambda item: rank.get(item.path.parent.name, last))
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_prefect_home(tmp_path_factory: pytest.TempPathFactory) -> None:
+def _own_prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Servers that tests start keep their database out of the user's home."""
     os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
+    yield
+    prefect_server.stop()
 
 
 def tone(

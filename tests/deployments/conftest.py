@@ -19,7 +19,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 ROOT = Path(__file__).parents[2]
 PREFECT = Path(sys.executable).with_name("prefect")
-TIMEOUT_SECONDS = 90.0
+TIMEOUT_SECONDS = 600.0
 
 Environment = dict[str, str]
 Answer = TypeVar("Answer")

@@ -18,9 +18,6 @@ from deployments.request import Request
 from flows.cli import UsageError
 from tests.deployments.conftest import ROOT, Environment, prefect
 
-# The same server as the other module of this folder.
-pytestmark = pytest.mark.xdist_group("deployments")
-
 NAMES = {row.full_name for row in DEPLOYMENTS}
 SCHEDULED = "build-dataset/gpu"
 

@@ -19,9 +19,6 @@ from tests.deployments.conftest import Environment, eventually, prefect, worker
 from tests.deployments.sleeper import sleeper
 from tests.flows.conftest import read_json, write_songs
 
-# The same server as the other module of this folder.
-pytestmark = pytest.mark.xdist_group("deployments")
-
 UNDER_WAY = {"Pending", "Submitting", "Running"}
 MINUTELY = Schedule("* * * * *", "UTC", reads="audio_dir")
 

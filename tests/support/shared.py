@@ -1,6 +1,7 @@
 """What is made once for a run of the tests, however many processes share the run."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,8 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
     folder, done = root / name, root / f"{name}.made"
     with FileLock(root / f"{name}.lock"):
         if not done.exists():
+            # Of a process that failed to fill it.
+            shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             make(folder)
             done.touch()

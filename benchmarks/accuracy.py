@@ -81,7 +81,7 @@ def run(step: Step, config: StepConfig, folder: Path, path: str, **upstream: Row
     """Row of a step on one song in `folder`, read from its file as in a flow."""
     storage = Storage(str(folder))
     rows = {name: [row] for name, row in upstream.items()}
-    tools = Tools(source=storage, artifacts=storage)
+    tools = Tools(source=storage, outputs=storage)
     (result,) = step.run([Track(path, path)], rows, config, tools)
     if isinstance(result, TrackError):
         raise result

@@ -55,7 +55,7 @@ def measure(folder: Path, weights: Path, songs: int, seconds: float, seed: int =
         song = make_song(number, seconds=seconds)
         write_archive(song, source / f"artist {number}" / f"{number}.zip")
     preparing = PrepareStemsParams(source=str(source), output=str(folder / "prepared"))
-    found = discover(Storage(str(source)), preparing.checkpoints)
+    found = discover(Storage(str(source)), preparing.results_place)
     prepared = carried_out(preparing, found.songs)
     stems, failures = prepared_stems.write(prepared.results, found, preparing.prepared)
     if failures:
@@ -95,7 +95,7 @@ def measure(folder: Path, weights: Path, songs: int, seconds: float, seed: int =
 
 def carried_out(params: PrepareStemsParams | StemsParams, songs: list) -> Plan:
     """The plan of a flow, carried out in this process."""
-    tables = params.checkpoints.below("steps")
+    tables = params.results_place.below("steps")
     made = plan(params.stages(), songs, tables, params.tools(), run_id="benchmark", workers=1)
     run_here(made)
     if failed := list(made.results.failures()):

@@ -130,7 +130,7 @@ class Bucket:
 
     def check_writable(self, key: str) -> None:
         """Make sure that objects can be stored and removed; gives up early."""
-        with s3_client.brief():
+        with s3_client.few_attempts():
             self.put(key, b"")
             self.delete(key)
 

@@ -61,7 +61,7 @@ def client(block: str) -> Any:
 
 
 @contextmanager
-def brief() -> Iterator[None]:
+def few_attempts() -> Iterator[None]:
     """Inside the block requests are given up after ``PROBE_ATTEMPTS``."""
     token = _is_probe.set(True)
     try:

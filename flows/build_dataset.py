@@ -25,7 +25,7 @@ from tasks.song.merge_shards import ShardError, merge_shards
 from tasks.weights import ModelError
 
 VOCALS_PLACE = "vocals-place"
-"""File of a checkpoint folder that says where the vocals of its rows lie."""
+"""File of a folder of results that says where the vocals of its rows lie."""
 
 
 @flow(name="build-dataset", flow_run_name="{params.title}", task_runner=cluster.task_runner())
@@ -45,7 +45,7 @@ def check(params: BuildDatasetParams) -> MetadataTable:
     metadata = check_sources(params)
     try:
         dataset.check_writable(params.paths)
-        for place in (params.checkpoints, params.vocals):
+        for place in (params.results_place, params.vocals):
             place.check_writable()
         _check_vocals(params)
     except StorageError as error:
@@ -92,18 +92,18 @@ def check_sources(params: BuildDatasetParams) -> MetadataTable:
 def _check_vocals(params: BuildDatasetParams) -> None:
     """Make sure that the vocals go where those of earlier runs are: rows refer to them."""
     place = params.vocals.address
-    if params.vocals.is_local and params.checkpoints.is_local:
+    if params.vocals.is_local and params.results_place.is_local:
         # Relative, so that folders that are moved together stay together.
-        home = os.path.realpath(params.checkpoints.address)
+        home = os.path.realpath(params.results_place.address)
         place = os.path.relpath(os.path.realpath(place), home)
-    if not params.checkpoints.exists(VOCALS_PLACE):
-        params.checkpoints.write_bytes(VOCALS_PLACE, os.fsencode(place))
-    before = os.fsdecode(params.checkpoints.read_bytes(VOCALS_PLACE))
+    if not params.results_place.exists(VOCALS_PLACE):
+        params.results_place.write_bytes(VOCALS_PLACE, os.fsencode(place))
+    before = os.fsdecode(params.results_place.read_bytes(VOCALS_PLACE))
     if before != place:
-        if params.vocals.is_local and params.checkpoints.is_local:
+        if params.vocals.is_local and params.results_place.is_local:
             before = os.path.normpath(os.path.join(home, before))
         raise UsageError(
-            f"The vocals of {params.checkpoints.address} lie in {before}: give that as "
+            f"The vocals of {params.results_place.address} lie in {before}: give that as "
             "--vocals_output_dir, or another --checkpoint_dir."
         )
 
@@ -118,7 +118,7 @@ def survey(
     params, metadata
         The request, and what :func:`check` read of the songs.
     remember
-        Whether to note the digests of files among the checkpoints.
+        Whether to note the digests of files beside the results.
 
     Raises
     ------
@@ -128,8 +128,8 @@ def survey(
     assert params.audio_dir is not None
     found = discover.discover(
         Storage(params.audio_dir),
-        params.checkpoints if remember else None,
-        own=[params.checkpoints, params.vocals],
+        params.results_place if remember else None,
+        own=[params.results_place, params.vocals],
         metadata=metadata.match,
         max_tracks=params.max_tracks,
         shard=params.shard,
@@ -211,7 +211,7 @@ def _command(params: BuildDatasetParams, asked: BuildDatasetCommand) -> None:
 def _merge(params: BuildDatasetParams) -> str:
     """Write the dataset of what is finished; returns the summary."""
     found = survey(params, check(params))
-    tables = params.checkpoints.below("steps")
+    tables = params.results_place.below("steps")
     results = Results(params.stages(), found.tracks, tables, params.weights)
     return conclude(params, results, found).summary
 

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from blocks.storage import Storage
-from flows.compute_params import CHECKPOINTS, COMPUTE, FILES, Group, ModelParams, RunCommand
+from flows.compute_params import COMPUTE, FILES, RESULTS, Group, ModelParams, RunCommand
 from models.llm import LlmSettings
 from models.protocols import SEPARATION
 from tasks.embed import clap, clap_text, ecapa, voice
@@ -128,7 +128,7 @@ class BuildDatasetParams(ModelParams):
     checkpoint_dir: str | None = Field(
         None,
         description="Folder of finished results (default: checkpoints/ beside the tables).",
-        json_schema_extra=CHECKPOINTS,
+        json_schema_extra=RESULTS,
     )
     shard_index: int | None = Field(
         None,
@@ -185,7 +185,7 @@ class BuildDatasetParams(ModelParams):
         return Paths(self.output)
 
     @property
-    def checkpoints(self) -> Storage:
+    def results_place(self) -> Storage:
         """Where finished results are kept."""
         return Storage(self.checkpoint_dir or str(self.paths.folder / "checkpoints"))
 
@@ -232,7 +232,7 @@ class BuildDatasetParams(ModelParams):
         assert self.audio_dir is not None
         return SongTools(
             source=Storage(self.audio_dir),
-            artifacts=self.vocals,
+            outputs=self.vocals,
             device="cuda" if self.gpus else "cpu",
             batch_size=self.batch_size,
             llm=self.llm_settings,
@@ -321,7 +321,7 @@ class BuildDatasetCommand(RunCommand):
     merge: bool = Field(
         False,
         description="Write the dataset of what is finished, without computing anything.",
-        json_schema_extra=CHECKPOINTS,
+        json_schema_extra=RESULTS,
     )
     merge_shards: list[Path] | None = Field(
         None, description="JSON files of shards to merge into --output.", json_schema_extra=_SHARDS

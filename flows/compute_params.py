@@ -15,7 +15,7 @@ from tasks.weights import Weights, default_address
 Group = dict[str, Any]
 FILES: Group = {"group": "Input and output"}
 COMPUTE: Group = {"group": "Processing"}
-CHECKPOINTS: Group = {"group": "Checkpoints and runs"}
+RESULTS: Group = {"group": "Results and runs"}
 
 
 class ComputeParams(FlowParams):
@@ -38,9 +38,7 @@ class ComputeParams(FlowParams):
         "name of a saved dask-cluster block.",
         json_schema_extra=COMPUTE,
     )
-    run_name: str | None = Field(
-        None, description="Name of the run.", json_schema_extra=CHECKPOINTS
-    )
+    run_name: str | None = Field(None, description="Name of the run.", json_schema_extra=RESULTS)
 
     def workers_wanted(self) -> int:
         """Workers to keep busy; another cluster is asked how many it has."""
@@ -62,7 +60,7 @@ class StepFlowParams(ComputeParams):
 
     @property
     @abstractmethod
-    def checkpoints(self) -> Storage:
+    def results_place(self) -> Storage:
         """Where finished results are kept."""
 
     @abstractmethod
@@ -77,13 +75,11 @@ class StepFlowParams(ComputeParams):
 class RunCommand(FlowParams):
     """What the command of a flow of steps can be asked for besides a run."""
 
-    list_runs: bool = Field(
-        False, description="Show the runs and end.", json_schema_extra=CHECKPOINTS
-    )
+    list_runs: bool = Field(False, description="Show the runs and end.", json_schema_extra=RESULTS)
     resume_run_id: str | None = Field(
         None,
         description="Run to go on with: its options apply where none are given.",
-        json_schema_extra=CHECKPOINTS,
+        json_schema_extra=RESULTS,
     )
 
 

@@ -85,7 +85,7 @@ def estimate(
     tracks
         All of its tracks.
     tools
-        What the steps may reach for; artifacts go to a temporary folder.
+        What the steps may reach for; outputs go to a temporary folder.
     workers, gpus
         Processes and GPUs that the real run will have.
 
@@ -103,7 +103,7 @@ def estimate(
     sample = readable[:: max(1, len(readable) // SAMPLE_TRACKS)][:SAMPLE_TRACKS]
     spent = dict.fromkeys((stage.step.name for stage in stages), 0.0)
     with TemporaryDirectory(prefix="songmill-") as folder:
-        tools = replace(tools, artifacts=Storage(f"{folder}/artifacts"))
+        tools = replace(tools, outputs=Storage(f"{folder}/artifacts"))
         # The first track also loads models and compiles kernels: it does not count.
         for at, track in enumerate([sample[0], *sample]):
             tables = Storage(f"{folder}/{at}")

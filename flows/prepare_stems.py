@@ -47,7 +47,7 @@ def check(params: PrepareStemsParams) -> None:
     ):
         raise UsageError(f"--output {params.output} is where the songs are: choose another folder.")
     try:
-        for place in (params.prepared, params.checkpoints):
+        for place in (params.prepared, params.results_place):
             place.check_writable()
     except StorageError as error:
         raise UsageError(str(error)) from error
@@ -63,8 +63,8 @@ def survey(params: PrepareStemsParams, checked: None = None) -> Survey[Discovery
     """
     found = discover(
         Storage(params.source),
-        params.checkpoints,
-        own=[params.prepared, params.checkpoints],
+        params.results_place,
+        own=[params.prepared, params.results_place],
         max_songs=params.max_songs,
     )
     if not found.songs and not found.failures:

@@ -5,7 +5,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from blocks.storage import Storage
-from flows.compute_params import CHECKPOINTS, COMPUTE, FILES, StepFlowParams
+from flows.compute_params import COMPUTE, FILES, RESULTS, StepFlowParams
 from tasks.engine.stage import Stage
 from tasks.stems import convert, identify
 from tasks.stems.convert import ConvertConfig
@@ -51,7 +51,7 @@ class PrepareStemsParams(StepFlowParams):
     checkpoint_dir: str | None = Field(
         None,
         description="Folder of finished results (default: checkpoints/ in --output).",
-        json_schema_extra=CHECKPOINTS,
+        json_schema_extra=RESULTS,
     )
     convert: ConvertConfig = ConvertConfig()
     identify: IdentifyConfig = IdentifyConfig()
@@ -67,13 +67,13 @@ class PrepareStemsParams(StepFlowParams):
         return Storage(self.output)
 
     @property
-    def checkpoints(self) -> Storage:
+    def results_place(self) -> Storage:
         """Where finished results are kept."""
         return Storage(self.checkpoint_dir or f"{self.output.rstrip('/')}/checkpoints")
 
     def tools(self) -> Tools:
         """What the steps may reach for."""
-        return Tools(source=Storage(self.source), artifacts=self.prepared)
+        return Tools(source=Storage(self.source), outputs=self.prepared)
 
     def stages(self) -> list[Stage]:
         """The steps of the run in their order."""

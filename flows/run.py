@@ -160,7 +160,7 @@ def prepare(flow: StepFlow[P, C, F], params: P) -> tuple[Plan, Survey[F]]:
     made = plan(
         params.stages(),
         survey.tracks,
-        params.checkpoints.below("steps"),
+        params.results_place.below("steps"),
         params.tools(),
         run_id=str(flow_run.id),
         workers=params.workers_wanted,
@@ -174,7 +174,7 @@ def command(
 ) -> None:
     """Do what a command line asks for: a run, going on with one, or the list of them."""
     if asked.list_runs:
-        print(run_records.table(RunRecords(params.checkpoints).all()))
+        print(run_records.table(RunRecords(params.results_place).all()))
         return
     if asked.resume_run_id:
         params = resumed(params, asked.resume_run_id)
@@ -201,7 +201,7 @@ def resumed(params: P, run_id: str | None = None) -> P:
     UsageError
         If there is no such run, or its options are those of another version.
     """
-    place = params.checkpoints
+    place = params.results_place
     records = RunRecords(place)
     run = records.find(run_id) if run_id else next(iter(records.all()[::-1]), None)
     if run is None:
@@ -259,7 +259,7 @@ def _check(flow: StepFlow[P, C, F], params: P) -> C:
 
 @contextmanager
 def _recorded(params: StepFlowParams) -> Iterator[dict[str, int]]:
-    """Record among the checkpoints that a run is under way, and what becomes of it.
+    """Record beside the results that a run is under way, and what becomes of it.
 
     Runs that were killed before are said and marked, to Prefect's server too.
 
@@ -268,7 +268,7 @@ def _recorded(params: StepFlowParams) -> Iterator[dict[str, int]]:
     dict
         To be filled with the counts that the record is to hold.
     """
-    records = RunRecords(params.checkpoints)
+    records = RunRecords(params.results_place)
     for killed in records.killed():
         server.mark_crashed(killed.flow_run_id)
         records.finish(killed, "interrupted")
@@ -293,7 +293,7 @@ def _needs(made: Plan, tools: Tools) -> Needs:
     preflight = Preflight(
         code_digest(),
         readable=[tools.source],
-        writable=[tools.artifacts, made.results.tables],
+        writable=[tools.outputs, made.results.tables],
         weights=tools.weights,
         models=fetched_models(stages),
     )

@@ -48,7 +48,7 @@ def check(params: StemsParams) -> Songs:
     songs = _songs(params)
     run.check_weights(params, params.stages())
     try:
-        for place in (Storage(str(params.folder)), params.checkpoints):
+        for place in (Storage(str(params.folder)), params.results_place):
             place.check_writable()
     except StorageError as error:
         raise UsageError(str(error)) from error

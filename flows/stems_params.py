@@ -6,7 +6,7 @@ from typing import ClassVar
 from pydantic import Field, field_validator
 
 from blocks.storage import Storage
-from flows.compute_params import CHECKPOINTS, COMPUTE, FILES, ModelParams
+from flows.compute_params import COMPUTE, FILES, RESULTS, ModelParams
 from flows.prepare_stems_params import PREPARED
 from tasks.engine.stage import Stage
 from tasks.stems import assort, augment, distort, encode
@@ -67,7 +67,7 @@ class StemsParams(ModelParams):
         None,
         description="Folder of finished results, which datasets of several instruments share "
         "(default: datasets/ in --prepared).",
-        json_schema_extra=CHECKPOINTS,
+        json_schema_extra=RESULTS,
     )
     augment: Augmentation = Augmentation()
     assort: Assortments = Assortments()
@@ -91,7 +91,7 @@ class StemsParams(ModelParams):
         return self.output or Path("stems", self.instrument)
 
     @property
-    def checkpoints(self) -> Storage:
+    def results_place(self) -> Storage:
         """Where finished results are kept."""
         return Storage(self.checkpoint_dir or f"{self.prepared.rstrip('/')}/datasets")
 
@@ -99,7 +99,7 @@ class StemsParams(ModelParams):
         """What the steps may reach for."""
         return Tools(
             source=Storage(self.prepared),
-            artifacts=self.checkpoints.below("artifacts"),
+            outputs=self.results_place.below("artifacts"),
             device="cuda" if self.gpus else "cpu",
             batch_size=self.batch_size,
             weights=self.weights,

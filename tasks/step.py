@@ -81,7 +81,7 @@ class Tools:
     ----------
     source
         Where the tracks lie.
-    artifacts
+    outputs
         Where bulky results (separated vocals) go, under content-addressed names.
     device
         ``"cpu"`` or ``"cuda"``, for the models.
@@ -92,7 +92,7 @@ class Tools:
     """
 
     source: Storage
-    artifacts: Storage
+    outputs: Storage
     device: str = "cpu"
     batch_size: int | None = None
     weights: Weights = field(default_factory=lambda: Weights(default_address()))
@@ -110,9 +110,9 @@ class Tools:
         for block in audio.stream(self.source, track.path, rate_hz=rate_hz, channels=1):
             yield block[0]
 
-    def artifact(self, path: str, rate_hz: int) -> Samples:
-        """Mono signal of a stored artifact, shape ``(samples,)``, at `rate_hz`."""
-        return audio.load(self.artifacts, path, rate_hz=rate_hz, channels=1)[0]
+    def output(self, path: str, rate_hz: int) -> Samples:
+        """Mono signal of a stored output, shape ``(samples,)``, at `rate_hz`."""
+        return audio.load(self.outputs, path, rate_hz=rate_hz, channels=1)[0]
 
     def model(self, name: str, task: Task[Adapter]) -> Adapter:
         """Adapter of a model, registered or of the user's own; loaded once per worker process.

@@ -68,7 +68,7 @@ class Built:
     """Tables and vocals of one build over some tracks."""
 
     plan: Plan
-    artifacts: Storage
+    outputs: Storage
 
     def rows(self, path: str) -> dict[str, Row]:
         """Rows of a track by step, without what differs between runs."""
@@ -122,7 +122,7 @@ def build(source: Storage, tracks: Sequence[Track], weights: Weights, folder: Pa
     tables = Storage(str(folder / "steps"))
     made = plan(STAGES, tracks, tables, tools, run_id="run", workers=1)
     run_here(made)
-    return Built(made, tools.artifacts)
+    return Built(made, tools.outputs)
 
 
 @pytest.fixture(scope="session")
@@ -194,9 +194,9 @@ def test_a_second_run_gives_the_same_rows_and_the_same_vocals(
     again = build(source, [tracks[SONG]], weights, tmp_path)
     # As text, since NaN stands for no pitch and is not equal to itself.
     assert repr(again.rows(SONG)) == repr(alone.rows(SONG))
-    assert again.artifacts.files() == alone.artifacts.files() != []
-    for path in again.artifacts.files():
-        assert again.artifacts.read_bytes(path) == alone.artifacts.read_bytes(path)
+    assert again.outputs.files() == alone.outputs.files() != []
+    for path in again.outputs.files():
+        assert again.outputs.read_bytes(path) == alone.outputs.read_bytes(path)
 
 
 def test_rows_do_not_depend_on_the_batch_around_them(alone: Built, together: Built):
@@ -207,7 +207,7 @@ def test_rows_do_not_depend_on_the_batch_around_them(alone: Built, together: Bui
 def test_keys_and_rows_hold_no_paths(alone: Built, source: Storage):
     for name, row in alone.rows(SONG).items():
         assert source.address not in repr(row), name
-        assert alone.artifacts.address not in repr(row), name
+        assert alone.outputs.address not in repr(row), name
         assert "sóng" not in repr(row), name
 
 

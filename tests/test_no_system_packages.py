@@ -44,8 +44,8 @@ CODE = """if True:
         pitch={"method": "pyin"},
         phonemes={"backend": "espeak"},
     )
-    found = discover(Storage(str(folder)), params.checkpoints, metadata=lambda path: {})
-    tables = params.checkpoints.below("steps")
+    found = discover(Storage(str(folder)), params.results_place, metadata=lambda path: {})
+    tables = params.results_place.below("steps")
     made = plan(params.stages(), found.tracks, tables, params.tools(), run_id="run", workers=1)
     run_here(made)
     row = made.results.row("merge", found.tracks[0])

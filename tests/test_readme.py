@@ -220,7 +220,7 @@ def rows_of(module: str, songs: Path, tables: Path) -> dict[str, Row]:
     steps = [import_module(name).STEP for name in ("tasks.song.probe", module)]
     stages = [Stage(step, step.config()) for step in steps]
     tracks = [Track(track_id=path.name, path=path.name) for path in sorted(songs.iterdir())]
-    tools = Tools(source=Storage(str(songs)), artifacts=Storage(str(tables)))
+    tools = Tools(source=Storage(str(songs)), outputs=Storage(str(tables)))
     made = plan(stages, tracks, Storage(str(tables)), tools, run_id="run", workers=1)
     run_here(made)
     return {track.path: made.results.row(steps[-1].name, track) for track in tracks}

@@ -35,7 +35,7 @@ class FileFailure:
     message: str
 
 
-def outside(paths: Sequence[str], source: Storage, own: Sequence[Storage]) -> list[str]:
+def without_own(paths: Sequence[str], source: Storage, own: Sequence[Storage]) -> list[str]:
     """Paths that lie in none of the places in `own`."""
     if not source.is_local:
         root = f"{source.address.rstrip('/')}/"
@@ -58,7 +58,7 @@ class Digests:
     ----------
     source
         Where the files are.
-    checkpoints
+    memory
         Where to remember them; None for nowhere.
     versions
         Versions of the files, where they are known already.
@@ -67,13 +67,13 @@ class Digests:
     def __init__(
         self,
         source: Storage,
-        checkpoints: Storage | None,
+        memory: Storage | None,
         versions: Mapping[str, tuple[int, str]],
     ) -> None:
         self._source = source
-        self._checkpoints = checkpoints
+        self._memory = memory
         self._versions = versions
-        self._known = _read_digests(checkpoints) if checkpoints else {}
+        self._known = _read_digests(memory) if memory else {}
         self._before = len(self._known)
 
     def of(self, paths: Iterable[str]) -> dict[str, str | TrackError]:
@@ -84,12 +84,12 @@ class Digests:
 
     def save(self) -> None:
         """Remember what is known now, if it is more than before."""
-        if not self._checkpoints or len(self._known) == self._before:
+        if not self._memory or len(self._known) == self._before:
             return
         paths, sizes, versions = zip(*self._known, strict=True)
         columns = [list(map(os.fsencode, paths)), sizes, versions, list(self._known.values())]
         table = pa.Table.from_arrays(columns, schema=_DIGESTS_SCHEMA)
-        with self._checkpoints.writing(DIGESTS) as target:
+        with self._memory.writing(DIGESTS) as target:
             pq.write_table(table, target)
 
     def _of(self, path: str) -> str | TrackError:
@@ -118,10 +118,10 @@ class Digests:
         return status.st_size, str(status.st_mtime_ns)
 
 
-def _read_digests(checkpoints: Storage) -> dict[tuple[str, int, str], str]:
+def _read_digests(memory: Storage) -> dict[tuple[str, int, str], str]:
     """Digest by path, size in bytes and version, as far as remembered."""
     try:
-        with checkpoints.reading(DIGESTS) as path:
+        with memory.reading(DIGESTS) as path:
             table = pq.ParquetFile(path).read()
     except FileNotFoundError:
         return {}

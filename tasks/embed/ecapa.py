@@ -50,7 +50,7 @@ def embed_voices(
     def windows(at: int) -> Iterator[npt.NDArray[np.float32]]:
         separated = upstream["separate"][at]
         assert separated is not None
-        voiced = detector.voiced(tools.artifact(separated["vocals_path"], RATE_HZ))
+        voiced = detector.voiced(tools.output(separated["vocals_path"], RATE_HZ))
         voiced_samples[at] = len(voiced)
         for start in _window_starts(len(voiced), config.max_windows):
             yield voiced[start : start + WINDOW_SAMPLES].copy()

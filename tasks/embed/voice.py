@@ -38,7 +38,7 @@ def embed_voice(
     separated = upstream["separate"]
     assert separated is not None
     model = tools.model("resemblyzer", VOICE_EMBEDDING)
-    voiced = model.voiced(tools.artifact(separated["vocals_path"], RATE_HZ))
+    voiced = model.voiced(tools.output(separated["vocals_path"], RATE_HZ))
     voiced_seconds = len(voiced) / RATE_HZ
     has_voice = voiced_seconds >= MIN_VOICED_SECONDS
     return {

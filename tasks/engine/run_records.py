@@ -18,7 +18,7 @@ FOLDER = "runs"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of a flow over a checkpoint folder.
+    """One run of a flow over a folder of results.
 
     Attributes
     ----------
@@ -62,10 +62,10 @@ class Run:
 
 
 class RunRecords:
-    """Records of the runs over one checkpoint folder."""
+    """Records of the runs over one folder of results."""
 
-    def __init__(self, checkpoints: Storage) -> None:
-        self._storage = checkpoints
+    def __init__(self, place: Storage) -> None:
+        self._storage = place
 
     def start(
         self, name: str | None, flow_run_id: str, params: dict[str, Any], title: str | None = None

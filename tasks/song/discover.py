@@ -10,7 +10,7 @@ from typing import Literal
 
 from blocks.storage import Storage
 from tasks import audio
-from tasks.dataset.digests import READ_THREADS, Digests, FileFailure, outside
+from tasks.dataset.digests import READ_THREADS, Digests, FileFailure, without_own
 from tasks.song.track import SongTrack
 from tasks.step import TrackError, digest
 from tasks.text import printable
@@ -70,7 +70,7 @@ class Shard:
 
 def discover(
     source: Storage,
-    checkpoints: Storage | None,
+    memory: Storage | None,
     *,
     own: Sequence[Storage] = (),
     metadata: Callable[[str], dict[str, str]],
@@ -83,7 +83,7 @@ def discover(
     ----------
     source
         Folder or bucket to look through, recursively.
-    checkpoints
+    memory
         Where the digests of files are remembered, so that an unchanged file is
         not read again; None to remember nothing.
     own
@@ -99,13 +99,13 @@ def discover(
     versions = {} if source.is_local else source.versions()
     names = source.files() if source.is_local else list(versions)
     # By what the dataset will call them, so that shards merge in the order of the whole.
-    paths = sorted(outside(names, source, own), key=printable)
+    paths = sorted(without_own(names, source, own), key=printable)
     sidecars = _sidecars(paths)
     candidates = _candidates(source, paths)
     if shard is not None:
         candidates = shard.select(candidates)
     candidates = candidates[:max_tracks]
-    digests = Digests(source, checkpoints, versions)
+    digests = Digests(source, memory, versions)
     lyrics = {path: sidecars.get(os.path.splitext(path)[0].lower()) for path in candidates}
     found = digests.of([*candidates, *(path for path in lyrics.values() if path)])
     digests.save()

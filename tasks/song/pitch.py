@@ -76,7 +76,7 @@ def pitch(
     """Track F0 over the whole of the separated vocals."""
     separated = upstream["separate"]
     assert separated is not None  # not optional
-    vocals = tools.artifact(separated["vocals_path"], RATE_HZ)
+    vocals = tools.output(separated["vocals_path"], RATE_HZ)
     hop_samples = round(config.hop_seconds * RATE_HZ)
     if config.method == "pyin":
         f0_hz, probability = _pyin(vocals, hop_samples, config)

@@ -98,7 +98,7 @@ def separate(
     else:
         blocks = _by_network(track, mix, config, tools)
     path = vocals_path(track, config, _revisions(config, tools))
-    write_flac(tools.artifacts, path, vocal_rms.measuring(blocks), rate_hz)
+    write_flac(tools.outputs, path, vocal_rms.measuring(blocks), rate_hz)
     return {
         "vocals_path": path,
         "vocal_rms": vocal_rms.values(),
@@ -204,7 +204,7 @@ STEP = Step(
     config=SeparateConfig,
     columns=pa.schema(
         [
-            column("vocals_path", pa.string(), "Vocals as stereo FLAC, below the artifacts"),
+            column("vocals_path", pa.string(), "Vocals as stereo FLAC, below the outputs"),
             column(
                 "vocal_rms",
                 pa.list_(pa.float32()),

@@ -99,7 +99,7 @@ def run(
     def vocals(at: int) -> Iterator[Samples]:
         separated = upstream["separate"][at]
         assert separated is not None
-        yield tools.artifact(separated["vocals_path"], RATE_HZ)
+        yield tools.output(separated["vocals_path"], RATE_HZ)
 
     def transcripts(signals: Iterable[Samples]) -> Iterator[Any]:
         # The windows of a track are the model's batch; the next tracks are decoded meanwhile.

@@ -82,7 +82,7 @@ def assemble(
         name: [song for song in songs if placed[song.group] == name] for name in SPLITS
     }
     totals: Counter[str] = Counter()
-    written: list[dataset_files.Shard] = []
+    written: list[dataset_files.DatasetFile] = []
     summary: Summary | None = None
     if songs:
         made_by = _encoding(results, tools, songs[0])
@@ -144,7 +144,7 @@ def _write_pages(
         content,
         decode=lambda codes, scales, samples: codec.decode(Codes(codes, scales, samples)),
         original=lambda row, signal: report.stored_signal(
-            tools.artifacts, pairs[row["pair_id"]], row, signal, summary.encoding
+            tools.outputs, pairs[row["pair_id"]], row, signal, summary.encoding
         ),
     )
     card = datacard.render(
@@ -228,5 +228,5 @@ def _rows(
         pairs = results.row(DISTORT.name, song)["pairs"]
         totals.update({"pairs": len(pairs), **{name: row[name] for name in COUNTED}})
         if row["codes_path"] is not None:
-            codes = (tools.artifacts, row["codes_path"])
+            codes = (tools.outputs, row["codes_path"])
             yield from dataset_files.song_rows(song, pairs, codes, made_by)

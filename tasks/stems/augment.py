@@ -72,7 +72,7 @@ def augment(
         for variant in variants:
             path = _path(stem, variant, config)
             signal = varied(tools, stem, variant, config)
-            audio.write_flac(tools.artifacts, path, signal, config.sample_rate_hz)
+            audio.write_flac(tools.outputs, path, signal, config.sample_rate_hz)
             signals.append({"variant": variant["variant"], "stem_id": stem.stem_id, "path": path})
     return {
         "variants": variants,

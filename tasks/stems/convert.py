@@ -220,7 +220,7 @@ def _converted(
         with mix.adding() as adding:
             resampled = audio.resampled(blocks, rate_hz, OPUS_RATE_HZ, channels)
             audio.write_opus(
-                tools.artifacts, path, adding(resampled), bitrate_kbps=config.bitrate_kbps
+                tools.outputs, path, adding(resampled), bitrate_kbps=config.bitrate_kbps
             )
     except TrackError as error:
         # An unpacked file has a name of its own, which says nothing to people.

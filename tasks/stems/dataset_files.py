@@ -19,7 +19,7 @@ from tasks.dataset.manifest import declare_unfinished
 from tasks.dataset.split import SPLITS, Split
 from tasks.stems import schema, webdataset
 from tasks.stems.encode import ROW_GROUP_ROWS
-from tasks.stems.mixing import lost
+from tasks.stems.mixing import gone
 from tasks.stems.schema import Encoding
 
 MAX_SHARD_ROWS = 20_480
@@ -33,7 +33,7 @@ TARS = "webdataset"
 
 
 @dataclass(frozen=True, slots=True)
-class Shard:
+class DatasetFile:
     """One file of a split.
 
     Attributes
@@ -56,7 +56,7 @@ def write(
     *,
     tars: bool = False,
     max_shard_rows: int = MAX_SHARD_ROWS,
-) -> list[Shard]:
+) -> list[DatasetFile]:
     """Write the shards of a dataset in place of those that lie there.
 
     All or none of them: they appear when the last one is complete, and before that the
@@ -78,7 +78,7 @@ def write(
 
     Returns
     -------
-    list of Shard
+    list of DatasetFile
         Parquet shards in order, then tar files.
 
     Raises
@@ -113,7 +113,7 @@ def song_rows(
     pairs
         Its pairs, as `distort` recorded them.
     codes
-        Where the artifacts lie, and the path of the song's codes among them.
+        Where the outputs lie, and the path of the song's codes among them.
     encoding
         How they were made.
 
@@ -147,7 +147,7 @@ def _row_groups(storage: Storage, path: str) -> Iterator[pa.Table]:
             for group in range(file.num_row_groups):
                 yield file.read_row_group(group, use_threads=False)
     except (FileNotFoundError, pa.ArrowInvalid) as error:
-        raise lost(storage, path) from error
+        raise gone(storage, path) from error
 
 
 def _lineage(
@@ -199,10 +199,10 @@ def _write_split(
     encoding: Encoding,
     rows_per_shard: int,
     tars: bool,
-) -> list[Shard]:
+) -> list[DatasetFile]:
     """Write the shards of a split under names that become theirs when `stack` is left."""
     storage, target = Storage(str(folder)), schema.dataset(encoding)
-    shards: list[Shard] = []
+    shards: list[DatasetFile] = []
     groups = _grouped(batches, target)
     group = next(groups, target.empty_table())
     for number in range(10**9):
@@ -225,7 +225,7 @@ def _write_split(
                     writer.write(group)
                 rows += len(group)
                 group = next(groups, None)
-        shards += [Shard(path, split, rows) for path in paths]
+        shards += [DatasetFile(path, split, rows) for path in paths]
         if group is None:
             break
     return shards

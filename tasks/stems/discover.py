@@ -8,7 +8,7 @@ from blocks.storage import Storage
 from tasks.corpora.layout import ROOT
 from tasks.corpora.layouts import LAYOUTS
 from tasks.corpora.song import Song
-from tasks.dataset.digests import Digests, FileFailure, outside
+from tasks.dataset.digests import Digests, FileFailure, without_own
 from tasks.step import digest
 from tasks.text import printable
 from tasks.track import TrackError
@@ -38,7 +38,7 @@ class Discovery:
 
 def discover(
     source: Storage,
-    checkpoints: Storage | None,
+    memory: Storage | None,
     *,
     own: Sequence[Storage] = (),
     max_songs: int | None = None,
@@ -49,7 +49,7 @@ def discover(
     ----------
     source
         Folder or bucket to look through, recursively; it may itself be one song.
-    checkpoints
+    memory
         Where the digests of files are remembered, so that an unchanged file is not read
         again; None to remember nothing.
     own
@@ -60,9 +60,11 @@ def discover(
     # A listing of a bucket tells what each object is like; asking again would be billed.
     versions = {} if source.is_local else source.versions()
     names = source.files() if source.is_local else list(versions)
-    candidates, failures = _candidates(source, sorted(outside(names, source, own), key=printable))
+    candidates, failures = _candidates(
+        source, sorted(without_own(names, source, own), key=printable)
+    )
     candidates = candidates[:max_songs]
-    digests = Digests(source, checkpoints, versions)
+    digests = Digests(source, memory, versions)
     found = digests.of({path: None for song in candidates for path in _files(song)})
     digests.save()
 

@@ -138,8 +138,8 @@ def mixes(
     """
     stored = {"rate_hz": sample_rate_hz, "channels": channels, "samples": samples}
     companions = [paths[stem_id] for stem_id in assortment["companions"]]
-    stem = mixture(tools.artifacts, [paths[assortment["target"]]], **stored)
-    all_without = mixture(tools.artifacts, companions, **stored)
+    stem = mixture(tools.outputs, [paths[assortment["target"]]], **stored)
+    all_without = mixture(tools.outputs, companions, **stored)
     gain = from_db(gain_db)
     stem *= gain
     all_without *= gain
@@ -194,7 +194,7 @@ def _pairs(
         pair_id = digest(json.dumps(made_of, sort_keys=True).encode())
         stored = {name: f"contexts/{pair_id}-{name}.flac" for name in contexts}
         for name, context in contexts.items():
-            audio.write_flac(tools.artifacts, stored[name], context, rate_hz)
+            audio.write_flac(tools.outputs, stored[name], context, rate_hz)
         yield {
             "pair_id": pair_id,
             **assortment,

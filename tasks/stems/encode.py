@@ -20,7 +20,7 @@ from models.protocols import CODEC
 from tasks import audio
 from tasks.audio.windows import cut
 from tasks.stems.chunks import FRAMINGS, Chunk, CodecName, Framing, active_frames, frame_levels
-from tasks.stems.mixing import lost
+from tasks.stems.mixing import gone
 from tasks.stems.schema import CONTEXTS, Context, Encoding, Signal, chunk_fields, to_arrow
 from tasks.step import Row, Step, StepConfig, Tools, column, digest, on_gpu, per_track
 from tasks.track import Samples, Track, TrackError
@@ -87,7 +87,7 @@ class EncodeConfig(StepConfig):
 def encode(
     track: Track, upstream: Mapping[str, Row | None], config: EncodeConfig, tools: Tools
 ) -> Row:
-    """Encode the pairs of a song into one Parquet artifact, in the order of its targets."""
+    """Encode the pairs of a song into one Parquet file, in the order of its targets."""
     mixed = upstream["distort"]
     assert mixed is not None
     model = tools.model(config.codec, CODEC)
@@ -95,14 +95,14 @@ def encode(
         raise ValueError(f"the pairs were not made for {config.codec}")
     codebooks = model.codebooks(config.bandwidth_kbps)
     fields = chunk_fields(codebooks, config.chunk_frames, config.contexts)
-    work = _Work(mixed, config, tools.artifacts)
+    work = _Work(mixed, config, tools.outputs)
     encoded = model.encode(
         work.signals(), bandwidth_kbps=config.bandwidth_kbps, batch_size=tools.batch_size
     )
     rows = _rows(work.owned(encoded), config.contexts)
     batches = _batches(rows, pa.schema(fields), model.codebook_size, model.sample_rate_hz)
     path = codes_path(track, config, tools.weights.revision(config.codec), mixed["pairs"])
-    chunks = _write(tools.artifacts, path, pa.schema(fields), batches)
+    chunks = _write(tools.outputs, path, pa.schema(fields), batches)
     bandwidth = config.bandwidth_kbps or model.bandwidths_kbps[0]
     return {
         "codes_path": path if chunks else None,
@@ -172,12 +172,12 @@ class _Owner:
 class _Work:
     """The signals of a song in the order in which they are encoded, and what was left out."""
 
-    def __init__(self, mixed: Row, config: EncodeConfig, artifacts: Storage) -> None:
+    def __init__(self, mixed: Row, config: EncodeConfig, outputs: Storage) -> None:
         self._pairs: list[Mapping[str, Any]] = sorted(mixed["pairs"], key=_stem_of)
         self._rate_hz: int = mixed["sample_rate_hz"]
         self._channels: Literal[1, 2] = mixed["channels"]
         self._config = config
-        self._artifacts = artifacts
+        self._outputs = outputs
         self._owners: deque[_Owner] = deque()
         self.dropped_silent_chunks = 0
         self.dropped_short_chunks = 0
@@ -257,14 +257,14 @@ class _Work:
         path, count = pair[f"{signal}_path"], 0
         try:
             for block in audio.stream(
-                self._artifacts, path, rate_hz=self._rate_hz, channels=self._channels
+                self._outputs, path, rate_hz=self._rate_hz, channels=self._channels
             ):
                 count += block.shape[1]
                 yield block
         except TrackError as error:
-            raise lost(self._artifacts, path) from error
+            raise gone(self._outputs, path) from error
         if count != pair["samples"]:
-            raise lost(self._artifacts, path)
+            raise gone(self._outputs, path)
 
 
 def _stem_of(pair: Mapping[str, Any]) -> tuple[str, float]:
@@ -364,7 +364,7 @@ STEP = Step(
             column(
                 "codes_path",
                 pa.string(),
-                "Codes of all chunks as Parquet, below the artifacts; null if there are none",
+                "Codes of all chunks as Parquet, below the outputs; null if there are none",
             ),
             column("chunks", pa.int32(), "Chunks of pairs that were encoded"),
             column(

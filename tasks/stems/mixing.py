@@ -10,7 +10,7 @@ from tasks.track import Samples, TrackError
 
 
 def mixture(
-    artifacts: Storage, paths: Sequence[str], *, rate_hz: int, channels: int, samples: int
+    outputs: Storage, paths: Sequence[str], *, rate_hz: int, channels: int, samples: int
 ) -> Samples:
     """Sum of stored signals of one length, shape ``(channels, samples)``.
 
@@ -24,23 +24,23 @@ def mixture(
         start = 0
         try:
             for block in audio.stream(
-                artifacts, path, rate_hz=rate_hz, channels=1 if channels == 1 else 2
+                outputs, path, rate_hz=rate_hz, channels=1 if channels == 1 else 2
             ):
                 mix[:, start : start + block.shape[1]] += block
                 start += block.shape[1]
         except TrackError as error:
-            raise lost(artifacts, path) from error
+            raise gone(outputs, path) from error
         if start != samples:
-            raise lost(artifacts, path)
+            raise gone(outputs, path)
     return mix
 
 
-def lost(artifacts: Storage, path: str) -> TrackError:
+def gone(outputs: Storage, path: str) -> TrackError:
     """Error of something stored that was finished once, and is not there as it was."""
-    checkpoints = artifacts.address.rpartition("/")[0]
+    results = outputs.address.rpartition("/")[0]
     return TrackError(
         "artifact-missing",
-        f"{path} is gone from {artifacts.address}, or damaged: remove {checkpoints} as a whole and "
+        f"{path} is gone from {outputs.address}, or damaged: remove {results} as a whole and "
         "run the same command again.",
     )
 

@@ -48,12 +48,12 @@ def render(
     stems = {stem.stem_id: stem for stem in song.stems}
     with TemporaryDirectory(prefix="songmill-") as folder:
         # Through files, as the steps do: what they store is rounded to 16 bits.
-        temporary = replace(tools, artifacts=Storage(folder))
+        temporary = replace(tools, outputs=Storage(folder))
         paths = {}
         for stem_id in (row["target"], *row["companions"]):
             paths[stem_id] = f"{stem_id}.flac"
             signal = varied(tools, stems[stem_id], variant, config)
-            audio.write_flac(temporary.artifacts, paths[stem_id], signal, rate_hz)
+            audio.write_flac(temporary.outputs, paths[stem_id], signal, rate_hz)
         stored = {"channels": config.channels, "samples": variant["samples"]}
         together = mixes(
             temporary, row, paths, gain_db=row["gain_db"], sample_rate_hz=rate_hz, **stored
@@ -61,8 +61,6 @@ def render(
         signals = {"stem": together.stem}
         for name, context in (("all", together.all), ("all_without", together.all_without)):
             distorted = apply_chain(context, rate_hz, json.loads(row["distortions"]))
-            audio.write_flac(temporary.artifacts, f"{name}.flac", distorted, rate_hz)
-            signals[name] = mixture(
-                temporary.artifacts, [f"{name}.flac"], rate_hz=rate_hz, **stored
-            )
+            audio.write_flac(temporary.outputs, f"{name}.flac", distorted, rate_hz)
+            signals[name] = mixture(temporary.outputs, [f"{name}.flac"], rate_hz=rate_hz, **stored)
     return signals

@@ -79,7 +79,7 @@ def render(
 
 
 def stored_signal(
-    artifacts: Storage,
+    outputs: Storage,
     pair: Mapping[str, Any],
     row: Mapping[str, Any],
     signal: Signal,
@@ -89,7 +89,7 @@ def stored_signal(
 
     Parameters
     ----------
-    artifacts
+    outputs
         Where the audio of the pairs lies.
     pair
         The pair, as `distort` recorded it.
@@ -106,7 +106,7 @@ def stored_signal(
         Shape ``(channels, samples)``.
     """
     blocks = audio.stream(
-        artifacts,
+        outputs,
         pair[f"{signal}_path"],
         rate_hz=encoding.sample_rate_hz,
         channels=1 if encoding.channels == 1 else 2,

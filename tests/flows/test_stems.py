@@ -301,8 +301,8 @@ def test_an_instrument_may_be_said_as_it_is_understood(said: str, meant: str):
 
 
 def test_a_dataset_says_what_was_deleted_beneath_it(place: Path, guitar: Finished):
-    artifacts = place / "stems" / "prepared" / "datasets" / "artifacts"
-    moved = artifacts.rename(place / "moved")
+    outputs = place / "stems" / "prepared" / "datasets" / "artifacts"
+    moved = outputs.rename(place / "moved")
     try:
         done = run(
             *("stems", "guitar", "--models_dir", "models", *SMALL, *FEW, *ONE),
@@ -310,7 +310,7 @@ def test_a_dataset_says_what_was_deleted_beneath_it(place: Path, guitar: Finishe
             cwd=place,
         )
     finally:
-        moved.rename(artifacts)
+        moved.rename(outputs)
     assert done.status == 1
     assert "remove stems/prepared/datasets as a whole" in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr

@@ -36,7 +36,7 @@ def tools(tmp_path, weights):
 def run(tools, signals, **settings):
     rows = []
     for name, samples in signals.items():
-        with tools.artifacts.writing(f"{name}.flac") as path:
+        with tools.outputs.writing(f"{name}.flac") as path:
             soundfile.write(path, np.stack([samples, samples]).T, SPEECH_RATE_HZ)
         rows.append({"vocals_path": f"{name}.flac"})
     tracks = [Track(track_id=name, path="") for name in signals]
@@ -47,7 +47,7 @@ def test_the_mean_of_windows_that_hold_all_the_voice(tools, speech):
     (row,) = run(tools, {"song": speech})
     table = pa.Table.from_pylist([row], schema=STEP.columns)
     assert table["ecapa_embedding"].type.list_size == 192
-    voiced = tools.model("resemblyzer", VOICE_EMBEDDING).voiced(tools.artifact("song.flac", RATE))
+    voiced = tools.model("resemblyzer", VOICE_EMBEDDING).voiced(tools.output("song.flac", RATE))
     assert row["embedded_seconds"] == len(voiced) / RATE
     count = -(-len(voiced) // WINDOW_SAMPLES)
     assert count > 2
@@ -71,7 +71,7 @@ def test_windows_are_bounded_and_spread(tools, speech, monkeypatch):
     (row,) = run(tools, {"song": speech}, max_windows=2)
     assert row["embedded_seconds"] == 6.0
     assert [len(window) for window in heard] == [WINDOW_SAMPLES] * 2
-    voiced = tools.model("resemblyzer", VOICE_EMBEDDING).voiced(tools.artifact("song.flac", RATE))
+    voiced = tools.model("resemblyzer", VOICE_EMBEDDING).voiced(tools.output("song.flac", RATE))
     assert np.array_equal(heard[0], voiced[:WINDOW_SAMPLES])
     assert np.array_equal(heard[1], voiced[-WINDOW_SAMPLES:])
 

@@ -35,7 +35,7 @@ def run(tmp_path_factory, song):
     }
     for name, (samples, rate_hz) in signals.items():
         soundfile.write(folder / f"{name}.wav", samples, rate_hz, subtype="PCM_16")
-    tools = Tools(source=Storage(str(folder)), artifacts=Storage(str(folder)))
+    tools = Tools(source=Storage(str(folder)), outputs=Storage(str(folder)))
 
     def run_step(*names, config=None):
         tracks = [Track(track_id=name, path=f"{name}.wav") for name in names]

@@ -29,8 +29,8 @@ def phrases() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def run(samples: np.ndarray, folder: Path, **config) -> dict:
-    tools = Tools(source=Storage(str(folder)), artifacts=Storage(str(folder)))
-    audio.write_flac(tools.artifacts, "vocals.flac", samples.astype(np.float32)[None], 16_000)
+    tools = Tools(source=Storage(str(folder)), outputs=Storage(str(folder)))
+    audio.write_flac(tools.outputs, "vocals.flac", samples.astype(np.float32)[None], 16_000)
     upstream = {"separate": [{"vocals_path": "vocals.flac"}]}
     row = STEP.run([TRACK], upstream, PitchConfig(**{"crepe_model": "tiny"} | config), tools)[0]
     assert isinstance(row, dict)

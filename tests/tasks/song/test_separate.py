@@ -149,7 +149,7 @@ def test_an_unreadable_track_stores_nothing(tools, tmp_path):
     short = write(tools, "short.wav", centre_and_left(0.02))
     (error,) = run(tools, short)
     assert error.reason == "too-short"
-    assert not tools.artifacts.files()
+    assert not tools.outputs.files()
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +210,7 @@ def test_an_unreadable_track_stores_nothing_by_a_network_either(network_tools):
     track = write(network_tools, "short.wav", centre_and_left(0.02))
     (error,) = run(network_tools, track, separator="htdemucs")
     assert error.reason == "too-short"
-    assert not network_tools.artifacts.files()
+    assert not network_tools.outputs.files()
 
 
 def test_the_name_follows_the_weights(network_tools, tmp_path):
@@ -274,7 +274,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(tools, tmp_path, sources, arg
     tools, name = with_own(tools, path)
     with pytest.raises(ModelError, match=message):
         run(tools, track, separator=name)
-    assert not tools.artifacts.files()
+    assert not tools.outputs.files()
 
 
 def test_a_file_that_is_no_checkpoint_is_refused(tools, tmp_path):

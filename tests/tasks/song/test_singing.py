@@ -31,8 +31,8 @@ def vocals() -> np.ndarray:
 
 
 def run(samples: np.ndarray, folder: Path, method: str, separation: str) -> dict:
-    tools = Tools(source=Storage(str(folder)), artifacts=Storage(str(folder)))
-    audio.write_flac(tools.artifacts, "vocals.flac", samples.astype(np.float32)[None], RATE_HZ)
+    tools = Tools(source=Storage(str(folder)), outputs=Storage(str(folder)))
+    audio.write_flac(tools.outputs, "vocals.flac", samples.astype(np.float32)[None], RATE_HZ)
     separated = [{"vocals_path": "vocals.flac", "method": separation}]
     config = pitch.PitchConfig(method=method, crepe_model="tiny")
     pitched = pitch.STEP.run([TRACK], {"separate": separated}, config, tools)

@@ -107,7 +107,7 @@ def prepare(
     checkpoints = storage.below("checkpoints")
     found = discover(Storage(str(source)), checkpoints, own=[storage])
     stages = [Stage(convert_step.STEP, convert), Stage(identify_step.STEP, identify)]
-    tools = Tools(source=Storage(str(source)), artifacts=storage)
+    tools = Tools(source=Storage(str(source)), outputs=storage)
     carried = carry_out(stages, found.songs, checkpoints.below("steps"), tools)
     stems, failures = prepared_stems.write(carried.results, found, storage)
     return Prepared(storage, found, carried, stems, failures)

@@ -38,7 +38,7 @@ def build(prepared: Prepared, folder: Path) -> dict:
         assort={"basic": 1, "random": 0},
         encode={"chunk_frames": 64, "min_chunk_seconds": 0.5},
     )
-    tables, tools = params.checkpoints.below("steps"), params.tools()
+    tables, tools = params.results_place.below("steps"), params.tools()
     made = carry_out(params.stages(), prepared.songs, tables, tools).results
     return assemble(made, tools, folder, instrument="guitar", split_seed=1, webdataset=False)
 

@@ -215,7 +215,7 @@ def test_a_songs_rows_say_where_they_come_from(tmp_path):
     )
     track, pairs = tracks[1], rows[1]["pairs"]
     found = list(
-        dataset_files.song_rows(track, pairs, (tools.artifacts, encoded[1]["codes_path"]), made)
+        dataset_files.song_rows(track, pairs, (tools.outputs, encoded[1]["codes_path"]), made)
     )
     table = pa.Table.from_batches(found)
     assert table.schema.equals(schema.dataset(made), check_metadata=True)
@@ -253,13 +253,13 @@ def test_a_songs_rows_say_where_they_come_from(tmp_path):
         "frame_rate_hz": 50.0,
     }
     assert last == expected
-    stored = pq.read_table(Path(tools.artifacts.address, encoded[1]["codes_path"]))
+    stored = pq.read_table(Path(tools.outputs.address, encoded[1]["codes_path"]))
     for signal in made.signals:
         assert table[f"codes_{signal}"].to_pylist() == stored[f"codes_{signal}"].to_pylist()
     assert all(field.metadata[b"description"] for field in table.schema)
     for content in (None, b"PAR1 no more"):
         if content:
-            Path(tools.artifacts.address, "gone.parquet").write_bytes(content)
+            Path(tools.outputs.address, "gone.parquet").write_bytes(content)
         with pytest.raises(TrackError, match=r"gone\.parquet is gone from") as caught:
-            list(dataset_files.song_rows(track, pairs, (tools.artifacts, "gone.parquet"), made))
+            list(dataset_files.song_rows(track, pairs, (tools.outputs, "gone.parquet"), made))
         assert caught.value.reason == "artifact-missing"

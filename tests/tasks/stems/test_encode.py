@@ -39,7 +39,7 @@ def tools(tmp_path, weights):
 
 
 def table_of(tools, row):
-    return pq.read_table(Path(tools.artifacts.address, row["codes_path"]))
+    return pq.read_table(Path(tools.outputs.address, row["codes_path"]))
 
 
 def by_library(model, signal, bandwidth_kbps):
@@ -63,7 +63,7 @@ def test_each_chunk_has_the_codes_the_library_gives_it_alone(tools, weights, cod
     track, rest = song("a1"), round(0.5 * rate_hz)
     stem = noise((2 * length + rest) / rate_hz, 1, rate_hz, channels)
     pairs = [
-        pair(tools.artifacts, track, stem, number, codec=codec, gain_db=-3.5) for number in (0, 1)
+        pair(tools.outputs, track, stem, number, codec=codec, gain_db=-3.5) for number in (0, 1)
     ]
     (row,) = encode(tools, [track], [distorted(pairs, codec)], config)
     pa.Table.from_pylist([row], schema=STEP.columns)
@@ -76,7 +76,7 @@ def test_each_chunk_has_the_codes_the_library_gives_it_alone(tools, weights, cod
         codes = to_numpy(table[f"codes_{signal}"].combine_chunks())
         assert codes.shape == (6, row["codebooks"], frames)
         for at in range(6):
-            heard = stored(tools.artifacts, pairs[at // 3], signal, rate_hz)
+            heard = stored(tools.outputs, pairs[at // 3], signal, rate_hz)
             real, samples = table["frames"][at].as_py(), table["samples"][at].as_py()
             start = at % 3 * length
             piece = heard[:, start : start + samples]
@@ -119,7 +119,7 @@ def test_where_the_target_is_silent_nothing_is_encoded(tools):
     stem[:, 32_000:64_000] *= 1e-6  # nothing after rounding to 16 bits
     stem[:, 64_000:80_000] = 0
     stem[:, 96_000:] = 0.0007 * peak * np.sign(stem[:, 96_000:])  # 63 dB below the peak
-    pairs = [pair(tools.artifacts, track, stem, number) for number in range(3)]
+    pairs = [pair(tools.outputs, track, stem, number) for number in range(3)]
     (row,) = encode(tools, [track], [distorted(pairs)])
     table = table_of(tools, row)
     assert table["chunk"].to_pylist() == [0, 2] * 3
@@ -131,12 +131,12 @@ def test_where_the_target_is_silent_nothing_is_encoded(tools):
 def test_pairs_whose_target_is_silent_everywhere_are_counted(tools):
     track = song("a1")
     dither = (np.random.default_rng(0).integers(-1, 2, (1, 64_000)) / 32_768).astype(np.float32)
-    pairs = [pair(tools.artifacts, track, dither, number) for number in range(2)]
+    pairs = [pair(tools.outputs, track, dither, number) for number in range(2)]
     (row,) = encode(tools, [track], [distorted(pairs)])
     assert (row["chunks"], row["codes_path"], row["silent_pairs"]) == (0, None, 2)
     assert (row["dropped_silent_chunks"], row["encoded_signals"]) == (4, 0)
     # A second variant that sounds is encoded all the same.
-    pairs.append(pair(tools.artifacts, track, noise(1.0, 1), 2, variant=1))
+    pairs.append(pair(tools.outputs, track, noise(1.0, 1), 2, variant=1))
     (row,) = encode(tools, [track], [distorted(pairs)])
     assert (row["chunks"], row["silent_pairs"], row["encoded_signals"]) == (1, 2, 3)
 
@@ -156,7 +156,7 @@ def test_a_frame_is_active_60_db_below_the_peak_and_above_a_floor():
 )
 def test_an_end_that_is_too_short_is_left_out(tools, seconds, frames, short):
     track = song("a1")
-    pairs = [pair(tools.artifacts, track, noise(seconds, 1), number) for number in (0, 1)]
+    pairs = [pair(tools.outputs, track, noise(seconds, 1), number) for number in (0, 1)]
     (row,) = encode(tools, [track], [distorted(pairs)])
     table = table_of(tools, row)
     assert len(table) == 2 * len(frames)
@@ -169,9 +169,9 @@ def test_an_end_that_is_too_short_is_left_out(tools, seconds, frames, short):
 def test_one_stem_at_two_gains_is_two_signals(tools):
     track, stem = song("a1"), noise(1.0, 1)
     pairs = [
-        pair(tools.artifacts, track, stem, 0, gain_db=0.0),
-        pair(tools.artifacts, track, stem, 1, gain_db=-6.0),
-        pair(tools.artifacts, track, stem, 2, gain_db=0.0),
+        pair(tools.outputs, track, stem, 0, gain_db=0.0),
+        pair(tools.outputs, track, stem, 1, gain_db=-6.0),
+        pair(tools.outputs, track, stem, 2, gain_db=0.0),
     ]
     (row,) = encode(tools, [track], [distorted(pairs)])
     assert row["encoded_signals"] == 2 + 3 * 2
@@ -185,26 +185,26 @@ def test_one_stem_at_two_gains_is_two_signals(tools):
 def test_the_same_whatever_is_encoded_with_it(tools, monkeypatch):
     tracks = [song(name) for name in ("a1", "a2", "b1")]
     rows = [
-        distorted([pair(tools.artifacts, t, noise(2.6, at), n) for n in (0, 1)])
+        distorted([pair(tools.outputs, t, noise(2.6, at), n) for n in (0, 1)])
         for at, t in enumerate(tracks)
     ]
     together = encode(tools, tracks, rows)
-    before = [Path(tools.artifacts.address, row["codes_path"]).read_bytes() for row in together]
+    before = [Path(tools.outputs.address, row["codes_path"]).read_bytes() for row in together]
     for at, track in enumerate(tracks):
-        Path(tools.artifacts.address, together[at]["codes_path"]).unlink()
+        Path(tools.outputs.address, together[at]["codes_path"]).unlink()
         (alone,) = encode(tools, [track], [rows[at]])
         assert alone == together[at]
-        path = Path(tools.artifacts.address, alone["codes_path"])
+        path = Path(tools.outputs.address, alone["codes_path"])
         assert path.read_bytes() == before[at]
     # As on a GPU: several at once, of whatever lengths.
     monkeypatch.setitem(encodec.ITEMS_PER_CALL, "cpu", 5)
     (batched,) = encode(replace(tools, batch_size=3), tracks[:1], rows[:1])
-    assert Path(tools.artifacts.address, batched["codes_path"]).read_bytes() == before[0]
+    assert Path(tools.outputs.address, batched["codes_path"]).read_bytes() == before[0]
 
 
 def test_the_name_depends_on_all_that_the_codes_do(tools, weights, tmp_path):
     track = song("a1")
-    pairs = [pair(tools.artifacts, track, noise(1.0, 1))]
+    pairs = [pair(tools.outputs, track, noise(1.0, 1))]
     names = set()
     other = Weights(str(tmp_path / "other"))
     write(Path(other.address), "encodec-32khz")
@@ -225,7 +225,7 @@ def test_the_name_depends_on_all_that_the_codes_do(tools, weights, tmp_path):
 
 def test_contexts_that_nobody_wants_cost_nothing(tools):
     track = song("a1")
-    pairs = [pair(tools.artifacts, track, noise(1.0, 1))]
+    pairs = [pair(tools.outputs, track, noise(1.0, 1))]
     config = CONFIG.model_copy(update={"contexts": ("all_without",)})
     (row,) = encode(tools, [track], [distorted(pairs)], config)
     assert row["encoded_signals"] == 2
@@ -238,8 +238,8 @@ def test_contexts_that_nobody_wants_cost_nothing(tools):
 @pytest.mark.parametrize("harm", ["deleted", "cut", "emptied", "replaced"])
 def test_stored_audio_that_is_gone_takes_only_its_song(tools, signal, harm):
     tracks = [song("a1"), song("b1")]
-    rows = [distorted([pair(tools.artifacts, t, noise(2.0, at))]) for at, t in enumerate(tracks)]
-    path = Path(tools.artifacts.address, rows[0]["pairs"][0][f"{signal}_path"])
+    rows = [distorted([pair(tools.outputs, t, noise(2.0, at))]) for at, t in enumerate(tracks)]
+    path = Path(tools.outputs.address, rows[0]["pairs"][0][f"{signal}_path"])
     content = path.read_bytes()
     path.unlink()
     if harm != "deleted":
@@ -251,7 +251,7 @@ def test_stored_audio_that_is_gone_takes_only_its_song(tools, signal, harm):
     assert path.name in failed.message
     assert "run the same command again" in failed.message
     assert done["chunks"] == 2
-    assert len(list(Path(tools.artifacts.address).rglob("*.parquet"))) == 1
+    assert len(list(Path(tools.outputs.address).rglob("*.parquet"))) == 1
 
 
 def test_what_a_config_refuses():
@@ -286,7 +286,7 @@ def test_a_long_song_is_streamed(tools, monkeypatch):
     """Four minutes in three signals would be 92 MB at once."""
     track, seconds = song("a1"), 240
     stem = np.tile(noise(5.0, 1), seconds // 5)
-    pairs = [pair(tools.artifacts, track, stem)]
+    pairs = [pair(tools.outputs, track, stem)]
 
     class Model:
         sample_rate_hz, channels, codebook_size = 32_000, 1, 2048

@@ -39,7 +39,7 @@ def stages(config: DistortConfig = CLEAN, *, channels: int = 1, variants: int = 
 
 
 def made(studio: Prepared, folder: Path, *arguments: Any, **options: Any) -> tuple[Carried, Tools]:
-    tools = Tools(source=studio.storage, artifacts=Storage(str(folder / "audio")))
+    tools = Tools(source=studio.storage, outputs=Storage(str(folder / "audio")))
     tables = Storage(str(folder / "steps"))
     return carry_out(stages(*arguments, **options), studio.songs, tables, tools), tools
 
@@ -53,7 +53,7 @@ def signals(tools: Tools, pair: Mapping[str, Any], channels: int) -> dict[str, n
     """The three signals of a pair, as a reader has them."""
     found = {
         name: audio.load(
-            tools.artifacts, pair[f"{name}_path"], rate_hz=32_000, channels=channels
+            tools.outputs, pair[f"{name}_path"], rate_hz=32_000, channels=channels
         ).copy()
         for name in ("stem", "all", "all_without")
     }
@@ -91,7 +91,7 @@ def test_all_signals_of_a_variant_have_one_length(studio: Prepared, clean: tuple
             expected = round(seconds * 32_000 / pair["tempo"])
             assert pair["samples"] == expected
             for name in ("stem", "all", "all_without"):
-                info = audio.probe(tools.artifacts, pair[f"{name}_path"])
+                info = audio.probe(tools.outputs, pair[f"{name}_path"])
                 assert round(info.duration_seconds * 32_000) == expected
                 assert info.channels == 2
 
@@ -116,7 +116,7 @@ def test_variants_differ_and_the_first_is_the_song_as_it_is(
             if (each["variant"], each["stem_id"]) == (0, stem.stem_id)
         ]
         original = audio.load(studio.storage, stem.path, rate_hz=32_000, channels=2)
-        stored = audio.load(tools.artifacts, path, rate_hz=32_000, channels=2)
+        stored = audio.load(tools.outputs, path, rate_hz=32_000, channels=2)
         assert np.abs(stored - np.clip(original, -1, 1)).max() <= 2**-15
 
 
@@ -143,7 +143,7 @@ def test_the_recorded_parameters_make_a_pair_again_bit_for_bit(
     studio: Prepared, tmp_path: Path, channels: int
 ):
     carried, tools = made(studio, tmp_path, HARSH, channels=channels, variants=1)
-    bare = Tools(source=studio.storage, artifacts=Storage("nowhere"))
+    bare = Tools(source=studio.storage, outputs=Storage("nowhere"))
     config = AugmentConfig(sample_rate_hz=32_000, channels=channels)
     kinds = set()
     for song in studio.songs:
@@ -193,7 +193,7 @@ def test_artifacts_that_were_deleted_are_a_failure_with_a_remedy(studio: Prepare
     first, tools = made(studio, tmp_path, CLEAN, variants=0)
     song = studio.songs[0]
     [path, *_] = [each["path"] for each in first.row("augment", song)["signals"]]
-    Path(tools.artifacts.address, path).unlink()
+    Path(tools.outputs.address, path).unlink()
     again, _ = made(studio, tmp_path, HARSH, variants=0)
     [(track, step, entry)] = again.results.failures()
     assert (track.track_id, step, entry.reason) == (song.track_id, "distort", "artifact-missing")

@@ -61,7 +61,7 @@ def made(tmp_path_factory):
     of_song = [
         list(
             dataset_files.song_rows(
-                track, row["pairs"], (tools.artifacts, each["codes_path"]), encoding
+                track, row["pairs"], (tools.outputs, each["codes_path"]), encoding
             )
         )
         for track, row, each in zip(tracks, rows, encoded, strict=True)
@@ -191,7 +191,7 @@ def test_examples_can_be_heard(made):
         return model.decode(Encoded(codes, scales, samples))
 
     def original(row, signal):
-        return stored_signal(tools.artifacts, pairs[row["pair_id"]], row, signal, encoding)
+        return stored_signal(tools.outputs, pairs[row["pair_id"]], row, signal, encoding)
 
     summary = summarised(encoding, splits)
     page = render(summary, [], MANIFEST, decode=decode, original=original)
@@ -206,7 +206,7 @@ def test_examples_can_be_heard(made):
         pair = pairs[example.row["pair_id"]]
         for signal in ("all_without", "all", "stem"):
             begin = round(example.row["start_seconds"] * 32_000)
-            before = stored(tools.artifacts, pair, signal)[:, begin:][:, : example.row["samples"]]
+            before = stored(tools.outputs, pair, signal)[:, begin:][:, : example.row["samples"]]
             (encoded,) = model.encode([before])
             for expected in (model.decode(encoded), before):
                 samples, rate_hz = next(heard)
@@ -231,10 +231,10 @@ def test_what_is_not_stored_any_more_is_none(made, tmp_path):
     tools, encoding, splits, pairs = made
     row = splits["train"][0].slice(1, 1).to_pylist()[0]
     pair = pairs[row["pair_id"]]
-    signal = stored_signal(tools.artifacts, pair, row, "stem", encoding)
-    assert np.array_equal(signal, stored(tools.artifacts, pair, "stem")[:, 32_000:64_000])
+    signal = stored_signal(tools.outputs, pair, row, "stem", encoding)
+    assert np.array_equal(signal, stored(tools.outputs, pair, "stem")[:, 32_000:64_000])
     gone = {**pair, "stem_path": "gone.flac"}
-    assert stored_signal(tools.artifacts, gone, row, "stem", encoding) is None
+    assert stored_signal(tools.outputs, gone, row, "stem", encoding) is None
 
 
 def test_a_clip_is_bounded(made):

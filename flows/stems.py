@@ -13,11 +13,11 @@ from flows.cli import FailedTracksError, UsageError
 from flows.compute_params import RunCommand
 from flows.run import Conclusion, StepFlow, Survey
 from flows.stems_params import StemsParams
-from tasks.corpora.song import PreparedSong
 from tasks.dataset.failures import FAILURES, read_failures
 from tasks.dataset.split import SPLITS
 from tasks.engine.results import Results
 from tasks.stems import assemble, prepared_stems
+from tasks.stems.prepared_song import PreparedSong
 from tasks.stems.prepared_stems import NotPreparedError
 from tasks.track import TrackError
 

@@ -15,8 +15,8 @@ import pyarrow as pa
 from pydantic import Field
 
 from tasks import audio
-from tasks.corpora.song import PreparedSong, PreparedStem
 from tasks.dataset.seeding import generator
+from tasks.stems.prepared_song import PreparedSong, PreparedStem
 from tasks.step import Row, Step, StepConfig, Tools, column, digest, per_track
 from tasks.track import Samples, Track
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from blocks.storage import Storage
-from tasks.corpora.song import PreparedSong, PreparedStem, Song
+from tasks.corpora.song import Song
 from tasks.dataset.failures import Failure, failure, write_failures
 from tasks.dataset.near_duplicates import duplicates
 from tasks.dataset.split import groups_of
@@ -17,6 +17,7 @@ from tasks.engine.results import Results
 from tasks.stems.convert import STEP as CONVERT
 from tasks.stems.discover import Discovery
 from tasks.stems.identify import STEP as IDENTIFY
+from tasks.stems.prepared_song import PreparedSong, PreparedStem
 from tasks.step import Row, column, digest
 from tasks.text import printable
 

@@ -8,7 +8,6 @@ import numpy as np
 import soundfile
 
 from blocks.storage import Storage
-from tasks.corpora.song import PreparedSong
 from tasks.engine.plan import Plan, plan, run_here
 from tasks.engine.results import Results
 from tasks.engine.stage import Stage
@@ -18,6 +17,7 @@ from tasks.stems import prepared_stems
 from tasks.stems.convert import ConvertConfig
 from tasks.stems.discover import Discovery, discover
 from tasks.stems.identify import IdentifyConfig
+from tasks.stems.prepared_song import PreparedSong
 from tasks.step import Row, Tools, Track
 
 RATE_HZ = 44_100

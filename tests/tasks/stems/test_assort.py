@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blocks.storage import Storage
-from tasks.corpora.song import PreparedSong, PreparedStem
 from tasks.stems.assort import STEP, AssortConfig, Assortments, assort
 from tasks.stems.instruments import BASIC
+from tasks.stems.prepared_song import PreparedSong, PreparedStem
 from tasks.step import Tools, TrackError
 
 TOOLS = Tools(Storage("prepared"), Storage("artifacts"))

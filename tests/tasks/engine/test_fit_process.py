@@ -196,6 +196,7 @@ def test_a_fit_is_stopped_by_a_request_from_another_process(
     ("breaks", "reason", "error", "traceback"),
     [
         ("error", "dataset-odd", "The dataset is odd: take another.", "FitError"),
+        ("storage", "storage", "No space is left.", "StorageError"),
         ("bug", "internal-error", "ZeroDivisionError: one by nothing", "in run\n"),
         ("death", "process-died", "want of memory", ""),
     ],

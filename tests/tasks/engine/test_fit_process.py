@@ -105,7 +105,11 @@ def test_a_fit_that_is_asked_to_stop_saves_its_state_and_goes_on(
     taken = len(steps(tmp_path))
     assert taken < STEPS
     assert not child.scratch.exists()
+    leftover = Path(job.files.storage.address, "state", ".half.pt")
+    leftover.write_bytes(b"what a process that was killed had written")
     child = Child(job, tmp_path)
+    until(lambda: len(steps(tmp_path)) > taken)
+    assert not leftover.exists()
     assert child.outcome().status == "finished"
     assert same(job, child, whole)
     assert len(steps(tmp_path)) == STEPS, "nothing was done twice"

@@ -105,7 +105,7 @@ def _with_threads(job: FitJob, pending: int, params: ComputeParams) -> FitJob:
 
 def _needs(jobs: Sequence[FitJob]) -> Needs:
     """What fits ask of a cluster."""
-    first = jobs[0]
+    first, weights = jobs[0], jobs[0].tools.weights
     models = {name for job in jobs for name in job.fit.models(job.config)}
     preflight = Preflight(
         code_digest(),
@@ -113,8 +113,9 @@ def _needs(jobs: Sequence[FitJob]) -> Needs:
             {Storage(job.dataset.address) for job in jobs}, key=lambda place: place.address
         ),
         writable=[first.place],
-        weights=first.tools.weights,
-        models=sorted(models),
+        weights=weights,
+        # The others come with their packages.
+        models=sorted(name for name in models if weights.card(name).files),
     )
     return Needs(frozenset(job.resource for job in jobs), len(jobs), preflight)
 

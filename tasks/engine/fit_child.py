@@ -58,8 +58,6 @@ def run(job: FitJob, attempt: str) -> Outcome:
             )
         outcome = _watch(job, child)
         printed = (scratch / OUTPUT).read_bytes() if (scratch / OUTPUT).exists() else b""
-    if printed:
-        job.files.storage.write_bytes(f"logs/output-{attempt}.txt", printed)
     if outcome is None:
         outcome = job.outcome(
             status="failed",
@@ -69,10 +67,14 @@ def run(job: FitJob, attempt: str) -> Outcome:
             traceback=printed[-LAST_BYTES:].decode(errors="replace"),
             attempt=attempt,
         )
-        job.files.write_outcome(outcome)
-    elif outcome.status == "failed":
+    # What became of the fit is returned even where there is no room to store it.
+    with suppress(StorageError):
+        if printed:
+            job.files.storage.write_bytes(f"logs/output-{attempt}.txt", printed)
+        stored = job.files.outcome()
         # The process that failed need not be the one that stores.
-        job.files.write_outcome(outcome)
+        if outcome.status == "failed" and (stored is None or stored.attempt != attempt):
+            job.files.write_outcome(outcome)
     return outcome
 
 

@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 
 from filelock import FileLock, Timeout
 
+from blocks.storage_error import StorageError
 from tasks.engine.fit_job import JOB, FitJob
 from tasks.fit import FitError, StoppedError
 from tasks.training.files import MANIFEST, Outcome
@@ -103,7 +104,7 @@ def _locked(
             job.files.remove_leftovers()
         outcome = _run(job, session, attempt)
         if place.is_first:
-            job.files.write_outcome(outcome)
+            outcome = _kept(job, outcome)
             if outcome.status == "finished":
                 job.files.remove_state()
         return outcome
@@ -128,16 +129,35 @@ def _run(job: FitJob, session: Session, attempt: str) -> Outcome:
     except StoppedError:
         return job.outcome(status="stopped", seconds=session.seconds, attempt=attempt)
     except Exception as error:
-        is_known = isinstance(error, FitError)
+        reason, sentence = _described(error)
         return job.outcome(
             status="failed",
             seconds=session.seconds,
-            reason=error.reason if isinstance(error, FitError) else "internal-error",
-            error=str(error) if is_known else f"{type(error).__name__}: {error}",
+            reason=reason,
+            error=sentence,
             traceback=traceback.format_exc(),
             attempt=attempt,
         )
     return job.outcome(status="finished", metrics=metrics, seconds=session.seconds, attempt=attempt)
+
+
+def _kept(job: FitJob, outcome: Outcome) -> Outcome:
+    """Store what became of a fit, and return it: a failure if there is no room for it."""
+    try:
+        job.files.write_outcome(outcome)
+    except StorageError as error:
+        reason, sentence = _described(error)
+        return replace(outcome, status="failed", reason=reason, error=sentence)
+    return outcome
+
+
+def _described(error: Exception) -> tuple[str, str]:
+    """Return the reason of a failure, and a sentence for people."""
+    if isinstance(error, FitError):
+        return error.reason, error.message
+    if isinstance(error, StorageError):
+        return "storage", str(error)
+    return "internal-error", f"{type(error).__name__}: {error}"
 
 
 def _store(job: FitJob, session: Session) -> None:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
 from prefect.settings import (
     PREFECT_LOGGING_LEVEL,
     PREFECT_RESULTS_LOCAL_STORAGE_PATH,
@@ -129,9 +130,8 @@ def test_a_flow_that_is_stopped_saves_its_fits_and_the_next_goes_on(tmp_path: Pa
     until(lambda: len(steps(tmp_path)) >= 3 or process.poll() is not None, TIMEOUT_SECONDS)
     with get_client(sync_client=True) as client:
         if how == "requested":
-            for each in client.read_flow_runs():
-                if each.state_name == "Running":
-                    stop_run(Storage(str(tmp_path / "fits")), str(each.id))
+            [each] = (run for run in client.read_flow_runs() if folder_of(run) == str(tmp_path))
+            stop_run(Storage(str(tmp_path / "fits")), str(each.id))
         elif how == "cancelled":
             client.set_flow_run_state(run, Cancelling())
         else:
@@ -160,6 +160,11 @@ def test_a_flow_that_is_stopped_saves_its_fits_and_the_next_goes_on(tmp_path: Pa
     assert Child(whole, tmp_path).outcome().metrics == finished.metrics
     read = [each.files.model.read_bytes("model.safetensors") for each in (job, whole)]
     assert read[0] == read[1]
+
+
+def folder_of(run: FlowRun) -> str:
+    folder: str = run.parameters["params"]["folder"]
+    return folder
 
 
 def deployed(folder: Path) -> UUID:

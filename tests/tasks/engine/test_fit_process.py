@@ -105,7 +105,11 @@ def test_a_fit_that_is_asked_to_stop_saves_its_state_and_goes_on(
     taken = len(steps(tmp_path))
     assert taken < STEPS
     assert not child.scratch.exists()
+    leftover = Path(job.files.storage.address, "state", ".half.pt")
+    leftover.write_bytes(b"what a process that was killed had written")
     child = Child(job, tmp_path)
+    until(lambda: len(steps(tmp_path)) > taken)
+    assert not leftover.exists()
     assert child.outcome().status == "finished"
     assert same(job, child, whole)
     assert len(steps(tmp_path)) == STEPS, "nothing was done twice"
@@ -196,6 +200,7 @@ def test_a_fit_is_stopped_by_a_request_from_another_process(
     ("breaks", "reason", "error", "traceback"),
     [
         ("error", "dataset-odd", "The dataset is odd: take another.", "FitError"),
+        ("storage", "storage", "No space is left.", "StorageError"),
         ("bug", "internal-error", "ZeroDivisionError: one by nothing", "in run\n"),
         ("death", "process-died", "want of memory", ""),
     ],

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from blocks.storage import Storage
+from blocks.storage import Storage, StorageError
 from tasks.engine.fit_job import FitJob, job
 from tasks.fit import DatasetReference, Fit, FitConfig, FitError
 from tasks.step import Tools
@@ -115,6 +115,8 @@ def run(
         raise ZeroDivisionError("one by nothing")
     if config.breaks == "error":
         raise FitError("dataset-odd", "The dataset is odd: take another.")
+    if config.breaks == "storage":
+        raise StorageError("No space is left.")
     if config.breaks == "death":
         os.kill(os.getpid(), 9)
     trained = train(training(config, Path(dataset.address)), config.loop, session)

@@ -38,8 +38,9 @@ cluster: $(READY) ## Run a whole cluster on this machine until Ctrl-C: server, w
 gpu: $(READY) ## Add what Whisper needs on an NVIDIA GPU
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable ".[cuda]"
 
+# A process per core, up to four: each holds three gigabytes at the end.
 test: $(READY) ## Run the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4
 
 test-cluster: $(READY) ## Strike the parts of a running cluster, one after the other
 	$(BIN)/python -m pytest tests/reliability -m cluster

@@ -156,9 +156,14 @@ def size(cluster: str | None, workers: int | None) -> int:
 
 def default_workers(workers: int | None) -> int:
     """Number of CPU workers: as asked for, or all cores, two spared where there are many."""
-    # Not all cores of a machine need be this process's; only Linux tells.
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return workers or (cores if cores <= 4 else cores - 2)
+    count = cores()
+    return workers or (count if count <= 4 else count - 2)
+
+
+def cores() -> int:
+    """Number of cores that this process may use."""
+    # Not all cores of a machine need be its own; only Linux tells.
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def gpus(device: str) -> int:

@@ -8,8 +8,9 @@ import pytest
 from distributed import Client, LocalCluster
 from prefect.context import FlowRunContext
 
-from blocks import cluster, server
+from blocks import cluster
 from blocks.cluster import ClusterError, Needs
+from tests.support import prefect_server
 
 
 def scheduler_with(*resources: str) -> Any:
@@ -66,7 +67,7 @@ def test_workers_of_this_machine_are_single_threaded_local_and_have_every_resour
         }
 
     with cluster.local_cluster(2, 0) as running, Client(running) as client:
-        client.wait_for_workers(2, timeout=60)
+        client.wait_for_workers(2, timeout=300)
         found = list(client.run(look).values())
         assert client.scheduler.address.startswith("tcp://127.0.0.1:")
     assert len({worker["process"] for worker in found} | {os.getpid()}) == 3
@@ -94,8 +95,8 @@ def test_a_gpu_that_is_not_there_is_said_so():
 
 
 @pytest.fixture(scope="module")
-def _own_server() -> Iterator[None]:
-    with server.running():
+def _shared_server() -> Iterator[None]:
+    with prefect_server.shared():
         yield
 
 
@@ -143,7 +144,7 @@ def test_no_more_workers_start_than_there_are_batches():
     assert entered(count, workers=2) == 2
 
 
-@pytest.mark.usefixtures("_own_server")
+@pytest.mark.usefixtures("_shared_server")
 def test_a_saved_block_names_a_cluster():
     cluster.DaskCluster(address="tcp://127.0.0.1:8786").save("studio", overwrite=True)
     assert cluster.resolve("studio") == "tcp://127.0.0.1:8786"

@@ -17,6 +17,7 @@ from moto.s3.models import s3_backends
 from blocks import s3, s3_client
 from blocks import storage as storage_module
 from blocks.storage import Storage, StorageError
+from tests.support import prefect_server
 from tests.support.s3_server import HOST, S3Server, bucket, store
 
 __all__ = ["bucket", "store"]
@@ -352,14 +353,12 @@ def test_a_storage_travels_without_secrets(bucket: str):
 def test_credentials_come_from_a_prefect_block(
     bucket: str, store: S3Server, monkeypatch: pytest.MonkeyPatch
 ):
-    pytest.importorskip("prefect_aws")
-    from prefect.testing.utilities import prefect_test_harness
     from prefect_aws import AwsClientParameters, AwsCredentials
 
     for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     storage = Storage(bucket.replace("s3://", "s3://studio@"))
-    with prefect_test_harness():
+    with prefect_server.shared():
         with pytest.raises(StorageError, match="no block aws-credentials/studio"):
             storage.files()
         AwsCredentials(

@@ -19,7 +19,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 ROOT = Path(__file__).parents[2]
 PREFECT = Path(sys.executable).with_name("prefect")
-TIMEOUT_SECONDS = 90.0
+TIMEOUT_SECONDS = 600.0
 
 Environment = dict[str, str]
 Answer = TypeVar("Answer")
@@ -34,7 +34,7 @@ def eventually(ask: Callable[[], Answer], seconds: float = TIMEOUT_SECONDS) -> A
     return answer
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
     """Environment of an operator whose server runs."""
     with socket.socket() as probe:
@@ -61,7 +61,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environmen
         yield variables
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def client(environment: Environment) -> Iterator[SyncPrefectClient]:
     """A client of that server, which the code under test uses as well."""
     with (

@@ -166,7 +166,8 @@ def test_a_run_whose_machine_died_makes_room_and_can_be_retried(
     gpu_a, gpu_b, *_ = SLEEPERS
     (automation,) = client.read_automations_by_name(lost_runs.NAME)
     client.delete_automation(automation.id)
-    assert lost_runs.watch(client, TAG, silence=timedelta(seconds=10))
+    # Longer than a run takes to start on a busy machine.
+    assert lost_runs.watch(client, TAG, silence=timedelta(seconds=30))
     well = submit(client, gpu_b, diary, "well", seconds=0)
     wait_for(client, well)
     lost = submit(client, gpu_a, diary, "lost", seconds=90)

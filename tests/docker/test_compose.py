@@ -15,8 +15,10 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit
 
+import jsonschema
 import pytest
 import yaml
+from check_jsonschema import builtin_schemas
 
 from blocks.cluster import RESOURCES, THREAD_VARIABLES
 
@@ -55,10 +57,8 @@ def filled(value: Any) -> Any:
 
 
 def test_compose_file_keeps_the_compose_specification() -> None:
-    schemas = pytest.importorskip("check_jsonschema.builtin_schemas")
-    jsonschema = pytest.importorskip("jsonschema")
     schema = json.loads(
-        resources.files(schemas).joinpath("vendor", "compose-spec.json").read_text()
+        resources.files(builtin_schemas).joinpath("vendor", "compose-spec.json").read_text()
     )
     jsonschema.validate(COMPOSE, schema)
     jsonschema.validate(filled(COMPOSE) | {"services": filled(SERVICES)}, schema)

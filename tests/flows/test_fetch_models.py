@@ -15,7 +15,6 @@ from types import SimpleNamespace
 import pytest
 
 from blocks import cluster
-from blocks import server as prefect_server
 from flows import cli, fetch_models
 from flows.build_dataset_params import BuildDatasetParams
 from flows.cli import UsageError
@@ -26,7 +25,9 @@ from tasks import download, web
 from tasks.weights import Weights, fetch, sources
 from tasks.weights.fetch import FetchError
 from tasks.weights.sources import Offer
+from tests.flows.conftest import TIMEOUT_SECONDS
 from tests.flows.test_imports import HEAVY, loaded_by
+from tests.support import prefect_server
 from tests.support.hub_server import HubServer, Repository, hub_server
 from tests.test_readme import table_under
 
@@ -110,8 +111,7 @@ def start(cards: Sequence[ModelCard], *arguments: str) -> subprocess.Popen[str]:
 def test_a_pull_is_interrupted_goes_on_and_says_what_it_could_not_do(
     server: HubServer, toys: list[ModelCard], tmp_path: Path
 ):
-    # One for both runs, which else start their own.
-    with prefect_server.running():
+    with prefect_server.shared():
         interrupt_and_go_on(server, toys, tmp_path)
 
 
@@ -119,11 +119,11 @@ def interrupt_and_go_on(server: HubServer, toys: list[ModelCard], tmp_path: Path
     server.stalls["model.bin"] = 300_000
     command = ("pull", "--models", "gated", "toy", "plain", "--models_dir", str(tmp_path))
     with start(toys, *command) as process:
-        assert server.stalled.wait(120)
+        assert server.stalled.wait(TIMEOUT_SECONDS)
         while size_of_partial(tmp_path) < 300_000:
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=TIMEOUT_SECONDS)
     assert process.returncode == cli.EXIT_INTERRUPTED
     assert errors == "Interrupted; the same command goes on from here.\n"
     assert size_of_partial(tmp_path) == 300_000
@@ -132,7 +132,7 @@ def interrupt_and_go_on(server: HubServer, toys: list[ModelCard], tmp_path: Path
     server.sent.clear()
 
     with start(toys, *command) as process:
-        output, errors = process.communicate(timeout=120)
+        output, errors = process.communicate(timeout=TIMEOUT_SECONDS)
 
     assert process.returncode == cli.EXIT_FAILED
     assert errors == (

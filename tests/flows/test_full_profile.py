@@ -104,7 +104,7 @@ def test_without_the_llm_only_records_are_made_anew_and_one_worker_makes_the_sam
     built: Path, songs: Path, models: Path, tmp_path: Path
 ):
     before = set(parts(built))
-    done = build_full(songs, models, built, "--no_llm")
+    done = build_full(songs, models, built, "--no_llm", "--workers", "1")
     assert done.status == 0, done.stderr
     assert {Path(part).parent.name for part in set(parts(built)) - before} == {"merge"}
     alone = tmp_path / "X.json"
@@ -115,7 +115,7 @@ def test_without_the_llm_only_records_are_made_anew_and_one_worker_makes_the_sam
 
 def test_some_steps_only(songs: Path, models: Path, tmp_path: Path):
     output = tmp_path / "X.json"
-    done = build_full(songs, models, output, "--steps", "clap_embedding", "tempo")
+    done = build_full(songs, models, output, "--workers", "1", "--steps", "clap_embedding", "tempo")
     assert done.status == 0, done.stderr
     assert set(rows_per_step(output)) == {"probe", "features", "clap", "merge"}
     record = read_json(output)[0]

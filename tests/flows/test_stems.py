@@ -21,19 +21,21 @@ from flows.stems_params import StemsParams
 from models.tiny.write import write as write_tiny
 from tasks.stems.pairs import StemPairs, collate
 from tests.flows.conftest import ROOT, TIMEOUT_SECONDS, Finished, environment
+from tests.support.prefect_server import shared_api_url
 from tests.tasks.stems.makers import write_zip
 from tests.tasks.stems.studio import RATE_HZ, melody, prepare, write_song
 
 SPLITS = ("train", "validation", "test")
 SMALL = ("--encode.chunk_frames", "64", "--encode.min_chunk_seconds", "0.5")
-FEW = ("--augment.variants", "1", "--assort.basic", "1", "--assort.random", "1", "--workers", "2")
+FEW = ("--augment.variants", "1", "--assort.basic", "1", "--assort.random", "1")
+TWO, ONE = ("--workers", "2"), ("--workers", "1")
 
 
 def run(flow: str, *arguments: str | Path, cwd: Path) -> Finished:
     done = subprocess.run(
         [sys.executable, str(ROOT / "flows" / f"{flow}.py"), *map(str, arguments)],
         cwd=cwd,
-        env=environment(),
+        env=environment(PREFECT_API_URL=shared_api_url()),
         capture_output=True,
         text=True,
         timeout=TIMEOUT_SECONDS,
@@ -164,12 +166,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def prepared(place: Path) -> Finished:
-    return run("prepare_stems", "in", "--workers", "2", cwd=place)
+    return run("prepare_stems", "in", *TWO, cwd=place)
 
 
 @pytest.fixture(scope="module")
 def guitar(place: Path, prepared: Finished) -> Finished:
-    return run("stems", "guitar", "--models_dir", "models", *SMALL, *FEW, cwd=place)
+    return run("stems", "guitar", "--models_dir", "models", *SMALL, *FEW, *TWO, cwd=place)
 
 
 def lines(path: Path) -> list[dict]:
@@ -231,7 +233,10 @@ def test_another_target_shares_what_does_not_depend_on_it(place: Path, guitar: F
     for row in table.to_pylist():
         if row["instrument"] in songs and not row["silent"]:
             songs[row["instrument"]].add(row["song_id"])
-    done = run("stems", "drum", "--models_dir", "models", "--webdataset", *SMALL, *FEW, cwd=place)
+    done = run(
+        *("stems", "drum", "--models_dir", "models", "--webdataset", *SMALL, *FEW, *ONE),
+        cwd=place,
+    )
     assert done.status == 0, done
     # Three steps depend on the target; the variants of songs with both instruments are there.
     expected = 3 * len(songs["drum"]) + len(songs["drum"] - songs["guitar"])
@@ -246,7 +251,7 @@ def test_another_target_shares_what_does_not_depend_on_it(place: Path, guitar: F
 def test_a_second_run_computes_nothing_and_leaves_the_files(place: Path, guitar: Finished):
     folder = place / "stems" / "guitar"
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
-    again = run("stems", "guitar", "--models_dir", "models", *SMALL, *FEW, cwd=place)
+    again = run("stems", "guitar", "--models_dir", "models", *SMALL, *FEW, *ONE, cwd=place)
     assert (again.status, "; 0 results to compute" in again.stdout) == (0, True), again
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
@@ -300,7 +305,8 @@ def test_a_dataset_says_what_was_deleted_beneath_it(place: Path, guitar: Finishe
     moved = artifacts.rename(place / "moved")
     try:
         done = run(
-            *("stems", "guitar", "--models_dir", "models", *SMALL, *FEW, "--split_seed", "7"),
+            *("stems", "guitar", "--models_dir", "models", *SMALL, *FEW, *ONE),
+            *("--split_seed", "7"),
             cwd=place,
         )
     finally:

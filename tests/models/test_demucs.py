@@ -13,6 +13,7 @@ from demucs.api import Separator
 from demucs.apply import BagOfModels, apply_model
 from demucs.demucs import Demucs
 from demucs.hdemucs import HDemucs
+from demucs.hf import load_safetensors_model
 from demucs.htdemucs import HTDemucs
 from demucs.repo import BagOnlyRepo, LocalRepo
 from safetensors.torch import save_file
@@ -315,12 +316,11 @@ def _save_safetensors(path, network, **changes):
 
 
 def test_safetensors_are_read_as_the_library_reads_them(transformers, tmp_path):
-    hub = pytest.importorskip("demucs.hf")
     path = tmp_path / "mine.safetensors"
     _save_safetensors(path, transformers[0])
     adapter = load_checkpoint(CARD, "cpu", path)
     mix = song(RATE)
-    theirs = by_library(hub.load_safetensors_model(path), mix)
+    theirs = by_library(load_safetensors_model(path), mix)
     assert np.abs(ours(adapter, mix, SOURCES) - theirs).max() < TOLERANCE
 
 

@@ -45,7 +45,7 @@ def test_replies_told_as_written_survive_sigkill(tmp_path: Path) -> None:
 
 def spend(path: Path, name: str, start: Barrier) -> None:
     with ReplyCache(path) as cache:
-        start.wait(60)
+        start.wait(300)
         for number in range(ROUNDS):
             entry = cache.reserve("m", 1.0, budget_usd=BUDGET_USD)
             if entry is not None:
@@ -56,7 +56,7 @@ def spend(path: Path, name: str, start: Barrier) -> None:
 
 def open_at_once(folder: Path, start: Barrier, files: int) -> None:
     for number in range(files):
-        start.wait(60)
+        start.wait(300)
         with ReplyCache(folder / str(number)):
             pass
 

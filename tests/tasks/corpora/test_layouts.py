@@ -266,7 +266,9 @@ VALUES = st.recursive(
 
 
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(values=st.dictionaries(KEYS, VALUES, max_size=4), noise=st.binary(max_size=20))
 def test_metadata_of_any_kind_raises_nothing(tmp_path: Path, values, noise: bytes):

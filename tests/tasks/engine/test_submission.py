@@ -16,13 +16,13 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from blocks import server
 from blocks.cluster import Needs, task_runner
 from blocks.storage import Storage
 from tasks.engine import submission
 from tasks.engine.plan import plan
 from tasks.engine.stage import Stage
 from tasks.step import Row, Step, StepConfig, Tools, Track, column, per_track
+from tests.support import prefect_server
 
 TRACKS = 2 * submission.LOGGED_MESSAGES
 
@@ -103,7 +103,7 @@ def test_every_batch_is_run_and_reported_and_then_forgotten(
     monkeypatch.setenv("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     results = tmp_path / "results"
     settings = {PREFECT_LOGGING_LEVEL: "ERROR", PREFECT_RESULTS_LOCAL_STORAGE_PATH: results}
-    with server.running(), temporary_settings(settings):
+    with prefect_server.shared(), temporary_settings(settings):
         said = numbers(Params(folder=tmp_path))
     rows = pq.read_table(tmp_path / "steps" / "number")
     assert sorted(rows["number"].to_pylist()) == list(range(TRACKS))

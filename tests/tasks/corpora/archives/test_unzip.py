@@ -286,7 +286,9 @@ VALID = {method: _valid(method) for method in METHODS}
 
 @pytest.mark.parametrize("method", METHODS)
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())
 def test_damage_of_any_kind_is_an_error_of_the_track(tmp_path: Path, method: int, data):

@@ -1,0 +1,89 @@
+"""How far the fits of a run are: bars on a terminal, a quiet line now and then elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from flows.progress import QUIET_SECONDS
+from tasks.engine.fit_job import FitJob
+from tasks.training.curves import sparkline
+
+Show = Callable[[FitJob, Mapping[str, Any]], None]
+"""Called with a fit and how far it is."""
+
+
+@contextmanager
+def shown(jobs: Sequence[FitJob]) -> Iterator[Show]:
+    """Show how far each fit has come while the block runs."""
+    if sys.stderr.isatty():
+        yield from _bars(jobs)
+    else:
+        yield from _lines()
+
+
+def _bars(jobs: Sequence[FitJob]) -> Iterator[Show]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as Bars
+
+    with Bars(
+        TextColumn("{task.description:>12}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[said]}"),
+        console=Console(stderr=True),
+    ) as bars:
+        rows = {job.key: bars.add_task(job.label, total=None, said="waits") for job in jobs}
+
+        def show(job: FitJob, progress: Mapping[str, Any]) -> None:
+            bars.update(
+                rows[job.key],
+                completed=progress["step"],
+                total=progress["total"],
+                said=f"{told(progress)} {sparkline(progress['curves'].get('loss', []))}",
+            )
+
+        yield show
+
+
+def _lines() -> Iterator[Show]:
+    said: dict[str, tuple[float, int]] = {}
+
+    def show(job: FitJob, progress: Mapping[str, Any]) -> None:
+        now, step = time.monotonic(), progress["step"]
+        when, before = said.get(job.key, (float("-inf"), -1))
+        is_due = now - when >= QUIET_SECONDS or step == progress["total"]
+        if step == before or not is_due:
+            return
+        said[job.key] = (now, step)
+        curve = sparkline(progress["curves"].get("loss", []))
+        print(
+            f"{job.label}: step {step}/{progress['total']}, {told(progress)} {curve}",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    yield show
+
+
+def told(progress: Mapping[str, Any]) -> str:
+    """Loss, rate and time left, for people."""
+    parts = [
+        f"{name} {progress['scalars'][name]:.4g}"
+        for name in ("loss", "validation/loss")
+        if name in progress["scalars"]
+    ]
+    parts.append(f"{progress['steps_per_second']:.3g} steps/s")
+    if progress["seconds_left"] is not None:
+        parts.append(f"{_duration(progress['seconds_left'])} left")
+    return ", ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,169 @@
+"""One run of fits in a flow: planned, submitted, shown while they train, and stopped with it."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from prefect.exceptions import TerminationSignal
+from prefect.futures import PrefectFuture
+
+from blocks import cluster
+from blocks.cluster import ClusterError, Needs, needing
+from blocks.storage import Storage
+from flows import fit_artifacts, fit_progress
+from flows.cli import UsageError
+from flows.compute_params import ComputeParams
+from tasks.engine import fit_job
+from tasks.engine.fit_job import FitJob, FitPlan
+from tasks.engine.fits import run_fit
+from tasks.engine.preflight import Preflight, code_digest
+from tasks.fit import FitError
+from tasks.training import trackers
+from tasks.training.files import Outcome, stop_run
+
+POLL_SECONDS = 0.5
+"""Time between two looks at how far the fits are."""
+
+STOP_SECONDS = 20.0
+"""How long a flow that is interrupted waits for its fits to save their states. Prefect kills a
+flow that was cancelled after 30 s; a fit that takes longer ends by itself when its worker does."""
+
+
+def carry_out(jobs: Sequence[FitJob], params: ComputeParams) -> FitPlan:
+    """Run the fits that are not finished on the flow's cluster, and show how far they are.
+
+    An interruption of the flow stops its fits: they save their states and the next run goes
+    on from there. Failed and stopped fits are outcomes, and do not end the others.
+
+    Parameters
+    ----------
+    jobs
+        The fits, all of one place and one run.
+    params
+        The flow's, which say where its cluster is.
+
+    Returns
+    -------
+    FitPlan
+        With an outcome for every job.
+
+    Raises
+    ------
+    UsageError
+        If a tracker cannot be used.
+    ClusterError
+        If the cluster lacks something, or workers keep dying.
+    """
+    try:
+        for each in jobs:
+            trackers.check(each.options.trackers)
+    except FitError as error:
+        raise UsageError(error.message) from error
+    made = fit_job.plan(jobs)
+    print(f"{len(made.outcomes)} of {len(made.outcomes) + len(made.pending)} fits are finished")
+    if made.pending:
+        _train(made, params)
+    fit_artifacts.conclude(made)
+    return made
+
+
+def _train(made: FitPlan, params: ComputeParams) -> None:
+    import dask
+
+    pending = [_with_threads(job, len(made.pending), params) for job in made.pending]
+    place, run_id = pending[0].place, pending[0].run_id
+    with needing(_needs(pending)), fit_progress.shown(pending) as show, _stopping() as on_stop:
+        futures: dict[str, PrefectFuture[Any]] = {}
+        on_stop(lambda: _stop(place, run_id, futures.values()))
+        for number, job in enumerate(pending):
+            with dask.annotate(resources={job.resource: 1}, priority=-number):
+                futures[job.key] = run_fit.with_options(name=job.fit.name).submit(job, job.label)
+        artifacts = fit_artifacts.Progress()
+        while not all(map(_is_done, futures.values())):
+            for job in pending:
+                if not _is_done(futures[job.key]) and (progress := job.files.progress()):
+                    show(job, progress)
+                    artifacts.update(job, progress)
+            time.sleep(POLL_SECONDS)
+        for job in pending:
+            made.outcomes[job.key] = _outcome(job, futures[job.key])
+            if progress := job.files.progress():
+                show(job, progress)
+                artifacts.update(job, progress, is_last=True)
+
+
+def _with_threads(job: FitJob, pending: int, params: ComputeParams) -> FitJob:
+    """Give a fit its share of this machine's cores; on other machines it takes all of theirs."""
+    if params.cluster or job.options.threads:
+        return job
+    at_once = min(params.gpus or cluster.default_workers(params.workers), pending)
+    threads = max(1, cluster.cores() // at_once)
+    return replace(job, options=replace(job.options, threads=threads))
+
+
+def _needs(jobs: Sequence[FitJob]) -> Needs:
+    """What fits ask of a cluster."""
+    first = jobs[0]
+    models = {name for job in jobs for name in job.fit.models(job.config)}
+    preflight = Preflight(
+        code_digest(),
+        readable=sorted(
+            {Storage(job.dataset.address) for job in jobs}, key=lambda place: place.address
+        ),
+        writable=[first.place],
+        weights=first.tools.weights,
+        models=sorted(models),
+    )
+    return Needs(frozenset(job.resource for job in jobs), len(jobs), preflight)
+
+
+@contextmanager
+def _stopping() -> Iterator[Callable[[Callable[[], None]], None]]:
+    """What is given is called when the block is interrupted, before the interruption goes on."""
+    actions: list[Callable[[], None]] = []
+    try:
+        yield actions.append
+    except (KeyboardInterrupt, TerminationSignal):
+        for action in actions:
+            action()
+        raise
+
+
+def _stop(place: Storage, run_id: str, futures: Any) -> None:
+    """Let the fits of a run save their states and end, and wait for it."""
+    stop_run(place, run_id)
+    deadline = time.monotonic() + STOP_SECONDS
+    while not all(map(_is_done, futures)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def _is_done(future: PrefectFuture[Any]) -> bool:
+    done: bool = future.wrapped_future.done()  # type: ignore[attr-defined]
+    return done
+
+
+def _outcome(job: FitJob, future: PrefectFuture[Any]) -> Outcome:
+    """What became of a fit that is done."""
+    from distributed import KilledWorker
+    from distributed.client import FutureCancelledError
+
+    try:
+        # Without waiting first, the state of a cache hit is missed.
+        future.wait()
+        values = future.result(raise_on_failure=False)
+    except FutureCancelledError as error:
+        raise ClusterError(
+            "The Dask scheduler was lost: start it and its workers again, then run the same "
+            "again; what is finished stays, and the others go on from their saved states."
+        ) from error
+    except KilledWorker as error:
+        raise ClusterError(
+            f"Worker after worker died while {job.label} was trained: run the same again, and it "
+            "goes on from its last saved state."
+        ) from error
+    if isinstance(values, BaseException):
+        # Not of the fit, which would be an outcome: of its worker, such as a full disk.
+        raise values
+    return Outcome(**values)

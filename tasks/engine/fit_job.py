@@ -1,0 +1,156 @@
+"""What a run wants of fits: jobs that travel to workers, and which of them are missing."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from blocks.storage import Storage
+from tasks.fit import DatasetReference, Fit, FitConfig
+from tasks.step import Resource, Tools, digest
+from tasks.training.files import FitFiles, Outcome
+from tasks.training.session import FitOptions
+
+JOB = "job.pickle"
+"""Name of the file by which a job comes to the process that trains."""
+
+
+@dataclass(frozen=True)
+class FitJob:
+    """A fit, what it is run on, and where everything lies: only references.
+
+    Attributes
+    ----------
+    fit, config, dataset, seed
+        What the result depends on, with the models that the fit starts from.
+    key
+        Address of the result.
+    place
+        Where all fits lie, each in the folder of its key.
+    tools
+        What the fit may reach for.
+    options
+        How it is run.
+    label
+        Name for people, and of the model.
+    run_id
+        The run that wants it, which can be asked to stop.
+    before
+        Attempt that the fit was at when it was planned; None at the first.
+    """
+
+    fit: Fit
+    config: FitConfig
+    dataset: DatasetReference
+    seed: int
+    key: str
+    place: Storage
+    tools: Tools
+    options: FitOptions = field(default_factory=FitOptions)
+    label: str = ""
+    run_id: str = ""
+    before: str | None = None
+
+    @property
+    def files(self) -> FitFiles:
+        """Where everything of this fit lies."""
+        return FitFiles(self.place, self.key)
+
+    @property
+    def resource(self) -> Resource:
+        """The Dask resource that it occupies."""
+        return self.fit.resource(self.config)
+
+    @property
+    def device(self) -> str:
+        """Where it trains: a fit that belongs on a CPU stays there."""
+        return "cpu" if self.resource == "CPU" else self.tools.device
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What the manifest of the trained model says of the fit."""
+        return {
+            "key": self.key,
+            "name": self.fit.name,
+            "version": self.fit.version,
+            "config": self.config.model_dump(mode="json"),
+            "dataset": self.dataset.fingerprint,
+            "seed": self.seed,
+        }
+
+    @property
+    def cache_key(self) -> str:
+        """Prefect's key of this attempt at the fit, in this run and its retries."""
+        parts = [self.place.address, self.key, self.run_id, str(self.before)]
+        return digest("\n".join(parts).encode())
+
+    def outcome(self, **values: Any) -> Outcome:
+        """Return an outcome of this job."""
+        return Outcome(key=self.key, label=self.label, **values)
+
+
+def job(
+    fit: Fit,
+    config: FitConfig,
+    dataset: DatasetReference,
+    *,
+    place: Storage,
+    tools: Tools,
+    seed: int = 0,
+    options: FitOptions | None = None,
+    label: str | None = None,
+    run_id: str = "",
+) -> FitJob:
+    """Return the job of a fit, with its key."""
+    revisions = {name: tools.weights.revision(name) for name in fit.models(config)}
+    return FitJob(
+        fit=fit,
+        config=config,
+        dataset=dataset,
+        seed=seed,
+        key=fit.key(config, dataset.fingerprint, revisions, seed),
+        place=place,
+        tools=tools,
+        options=options or FitOptions(),
+        label=label or fit.name,
+        run_id=run_id,
+    )
+
+
+@dataclass
+class FitPlan:
+    """The fits of a run: what is finished, and what is to be trained.
+
+    Attributes
+    ----------
+    jobs
+        All of them, in order.
+    outcomes
+        What became of each, by key.
+    pending
+        Jobs that have to be run, each key once.
+    """
+
+    jobs: Sequence[FitJob]
+    outcomes: dict[str, Outcome]
+    pending: Sequence[FitJob]
+
+    def results(self) -> Iterator[tuple[FitJob, Outcome]]:
+        """Each job with what became of it, in order."""
+        for each in self.jobs:
+            yield each, self.outcomes[each.key]
+
+
+def plan(jobs: Sequence[FitJob]) -> FitPlan:
+    """Find out which fits are finished; the others are asked to go on, stopped ones too."""
+    outcomes: dict[str, Outcome] = {}
+    pending: dict[str, FitJob] = {}
+    for each in jobs:
+        if each.key in outcomes or each.key in pending:
+            continue
+        before = each.files.outcome()
+        if before is not None and before.status == "finished":
+            outcomes[each.key] = before
+        else:
+            pending[each.key] = replace(each, before=before.attempt if before else None)
+            each.files.forget_stop(each.run_id)
+    return FitPlan(jobs, outcomes, list(pending.values()))

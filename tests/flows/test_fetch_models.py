@@ -29,7 +29,7 @@ from tests.flows.conftest import TIMEOUT_SECONDS
 from tests.flows.test_imports import HEAVY, loaded_by
 from tests.support import prefect_server
 from tests.support.hub_server import HubServer, Repository, hub_server
-from tests.test_readme import table_under
+from tests.test_documents import table_under
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "models.md"

@@ -1,4 +1,4 @@
-"""The documents say what the code does: options, columns, links, and a step to follow."""
+"""The documents say what the code does: options, columns, links, and examples to follow."""
 
 import json
 import re
@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,15 +27,20 @@ from tests.conftest import RATE_HZ, tone
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+BUILD_DATASET = ROOT / "docs" / "build-dataset.md"
+DATASET = ROOT / "docs" / "dataset.md"
+EXTENDING = ROOT / "docs" / "extending.md"
 DOCUMENTS = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/*.md")]
 STATED_DEFAULT = re.compile(r" ?\(default: (.*?)\)\.?$")
-EXAMPLE = "tasks/song/level.py"
-"""What the README's step is called; no file of the project."""
+STEP_EXAMPLE = "tasks/song/level.py"
+LAYOUT_EXAMPLE = "tasks/corpora/bracketed.py"
+EXAMPLES = {STEP_EXAMPLE: "STEP = Step(", LAYOUT_EXAMPLE: ") -> Claim:"}
+"""Files that the examples of a document are called, no files of the project; what is in each."""
 
 
 def test_options_are_those_of_the_command():
     expected = options_table()
-    assert table_under(README, "## All options") == expected, "\n" + "\n".join(expected)
+    assert table_under(BUILD_DATASET, "## All options") == expected, "\n" + "\n".join(expected)
 
 
 @pytest.mark.parametrize(
@@ -42,19 +48,26 @@ def test_options_are_those_of_the_command():
 )
 def test_columns_are_those_of_the_table(heading: str, columns: Sequence[Column]):
     expected = columns_table(columns)
-    found = table_under(ROOT / "docs" / "dataset.md", heading)
+    found = table_under(DATASET, heading)
     assert found == expected, "\n" + "\n".join(expected)
 
 
 def test_the_example_entry_has_every_field_in_order():
-    (example,) = blocks(README, "json")
-    entry = json.loads(re.sub(r",?\s*\.\.\.", "", example))
+    entry = shown_entry(DATASET)
     assert list(entry) == [*schema.TRACKS.names, "segments"]
     names = [name for name in schema.SEGMENTS.names if name != "track_id"]
     assert [list(segment) for segment in entry["segments"]] == [names]
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_the_readme_shows_a_part_of_the_example_entry():
+    assert_part_of(shown_entry(README), shown_entry(DATASET))
+
+
+def test_the_readme_is_short():
+    assert len(README.read_text().splitlines()) <= 160
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_and_paths_lead_somewhere(document: Path):
     text = document.read_text()
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text)
@@ -62,15 +75,15 @@ def test_links_and_paths_lead_somewhere(document: Path):
         r"`((?:flows|tasks|models|blocks|tests|examples|benchmarks|docs|\.ci)/[\w./-]*)`", text
     )
     targets = {document.parent / link for link in links if not link.startswith("http")}
-    targets |= {ROOT / path for path in named if path != EXAMPLE}
+    targets |= {ROOT / path for path in named if path not in EXAMPLES}
     assert [str(target) for target in sorted(targets) if not target.exists()] == []
-    anchors = {re.sub(r"[^\w -]", "", line.lower()) for line in headings(text)}
-    for anchor in re.findall(r"\]\(#([^)]+)\)", text):
-        assert anchor in {each.replace(" ", "-") for each in anchors}
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#([^)]+)\)", text):
+        if not target.startswith("http"):
+            assert anchor in anchors(document.parent / target if target else document)
 
 
 def test_the_example_step_measures_levels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    (tmp_path / "readme_level.py").write_text(example_step())
+    (tmp_path / "example_level.py").write_text(example(STEP_EXAMPLE))
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     songs = tmp_path / "songs"
@@ -79,7 +92,7 @@ def test_the_example_step_measures_levels(tmp_path: Path, monkeypatch: pytest.Mo
     soundfile.write(songs / "silence.wav", np.zeros(RATE_HZ), RATE_HZ)
     (songs / "text.wav").write_text("no audio")
 
-    rows = rows_of("readme_level", songs, tmp_path / "steps")
+    rows = rows_of("example_level", songs, tmp_path / "steps")
 
     # A sine of amplitude 0.5: 6.02 dB below full scale, its RMS 3.01 dB below that.
     assert rows["tone.wav"]["peak_dbfs"] == pytest.approx(-6.02, abs=0.005)
@@ -88,32 +101,57 @@ def test_the_example_step_measures_levels(tmp_path: Path, monkeypatch: pytest.Mo
     assert rows["text.wav"]["status"] == "failed"
 
 
-def test_the_example_edits_make_the_step_a_column(tmp_path: Path):
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The code with all examples and edits of the document."""
+    root = tmp_path_factory.mktemp("extended")
     for package in ("blocks", "flows", "models", "tasks"):
-        shutil.copytree(ROOT / package, tmp_path / package)
-    (tmp_path / EXAMPLE).write_text(example_step())
-    edits = blocks(README, "diff")
-    for edit in edits:
-        apply(edit, tmp_path)
-    (tmp_path / "songs").mkdir()
-    soundfile.write(tmp_path / "songs" / "tone.wav", tone(seconds=2.0), RATE_HZ)
+        shutil.copytree(ROOT / package, root / package)
+    for path in EXAMPLES:
+        (root / path).write_text(example(path))
+    for edit in blocks(EXTENDING, "diff"):
+        apply(edit, root)
+    return root
 
-    done = subprocess.run(
-        [sys.executable, "-c", BUILD_WITH_LEVEL], cwd=tmp_path, capture_output=True, text=True
-    )
 
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {
+def test_the_example_edits_make_the_step_a_column_and_its_config_options(extended: Path):
+    (extended / "songs").mkdir()
+    soundfile.write(extended / "songs" / "tone.wav", tone(seconds=2.0), RATE_HZ)
+    assert printed(BUILD_WITH_LEVEL, extended) == {
         "stages": ["probe", "level", "merge"],
         "in_schema": True,
         "rms_dbfs": -9.03,
+        "option": "--level.sample_rate_hz N",
     }
+
+
+def test_the_example_layout_finds_songs_and_leaves_other_files(extended: Path):
+    names = ["Ann - One [bass].wav", "Ann - One [drums].wav", "Bo - Two [drums].flac", "plain.wav"]
+    (extended / "stems" / "deep").mkdir(parents=True)
+    for name in names:
+        (extended / "stems" / "deep" / name).touch()
+    assert printed(FIND_LAYOUT, extended) == {
+        "after": "musdb18-hq",
+        "songs": [
+            ["deep/Ann - One", "Ann", "One", ["bass", "drums"]],
+            ["deep/Bo - Two", "Bo", "Two", ["drums"]],
+        ],
+        "left": ["deep/plain.wav"],
+    }
+
+
+def test_the_example_card_has_two_sources(extended: Path):
+    assert printed(SOURCES_OF_CARD, extended) == [
+        "Systran/faster-whisper-tiny",
+        "s3://models/whisper-tiny",
+    ]
 
 
 BUILD_WITH_LEVEL = """
 import json
 from blocks.storage import Storage
 from flows.build_dataset_params import BuildDatasetParams
+from flows.cli import _flags
 from tasks.engine.plan import plan, run_here
 from tasks.song import schema
 from tasks.step import Tools, Track
@@ -125,12 +163,43 @@ track = Track("id", "tone.wav")
 made = plan(stages, [track], Storage("steps"), tools, run_id="run", workers=1)
 run_here(made)
 row = made.results.row("merge", track)
+(option,) = [each for each in _flags(BuildDatasetParams) if each.name.startswith("level.")]
 print(json.dumps({
     "stages": [each.step.name for each in stages],
     "in_schema": "rms_dbfs" in schema.TRACKS.names,
     "rms_dbfs": json.loads(row["record"])["rms_dbfs"],
+    "option": f"--{option.name} {option.metavar}",
 }))
 """
+
+FIND_LAYOUT = """
+import json
+from blocks.storage import Storage
+from tasks.corpora.layouts import LAYOUTS
+
+source = Storage("stems")
+paths = sorted(source.files())
+claim = LAYOUTS["bracketed"](source, paths)
+print(json.dumps({
+    "after": list(LAYOUTS)[list(LAYOUTS).index("bracketed") - 1],
+    "songs": [[x.path, x.artist, x.title, [y.name for y in x.stems]] for x in claim.songs],
+    "left": sorted(set(paths) - claim.paths),
+}))
+"""
+
+SOURCES_OF_CARD = """
+import json
+from models.registry import card
+
+print(json.dumps([str(each) for each in card("whisper-tiny").sources]))
+"""
+
+
+def printed(code: str, root: Path) -> Any:
+    """What Python code prints as JSON, run where other code than the project's lies."""
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def options_table() -> list[str]:
@@ -144,6 +213,7 @@ def options_table() -> list[str]:
         default = flag.field.get_default(call_default_factory=True)
         if isinstance(default, bool):
             option, shown = f"--{'no_' if default else ''}{flag.name}", ""
+            text = f"Switch off: {text}" if default else text
         else:
             option = f"--{flag.name} {flag.metavar}{' ...' if flag.is_list else ''}"
             shown = stated[1] if stated else "" if default is None else f"`{default}`{unit}"
@@ -201,8 +271,31 @@ def table_under(document: Path, heading: str) -> list[str]:
     return below[start:stop]
 
 
-def headings(text: str) -> list[str]:
-    return re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+def anchors(document: Path) -> set[str]:
+    """Anchors of a document's headings."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+def shown_entry(document: Path) -> dict[str, Any]:
+    """The entry of a dataset that a document shows, without what is left out of it."""
+    (shown,) = blocks(document, "json")
+    entry: dict[str, Any] = json.loads(re.sub(r",?\s*\.\.\.", "", shown))
+    return entry
+
+
+def assert_part_of(part: Any, whole: Any) -> None:
+    """Fields of `part` are fields of `whole`, with the same values and in the same order."""
+    if isinstance(part, dict):
+        assert list(part) == [name for name in whole if name in part]
+        for name, value in part.items():
+            assert_part_of(value, whole[name])
+    elif isinstance(part, list):
+        assert len(part) <= len(whole)
+        for value, of_whole in zip(part, whole, strict=False):
+            assert_part_of(value, of_whole)
+    else:
+        assert part == whole
 
 
 def blocks(document: Path, language: str) -> list[str]:
@@ -210,8 +303,9 @@ def blocks(document: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", document.read_text(), re.DOTALL | re.M)
 
 
-def example_step() -> str:
-    (code,) = [block for block in blocks(README, "python") if "STEP = Step(" in block]
+def example(path: str) -> str:
+    """Code of the document that stands for a file."""
+    (code,) = [block for block in blocks(EXTENDING, "python") if EXAMPLES[path] in block]
     return code
 
 

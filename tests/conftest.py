@@ -43,7 +43,10 @@ class ByModule(LoadScopeScheduling):
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule | None:
+    if config.option.dist != "load":
+        # Another way was asked for.
+        return None
     # Not --dist loadgroup: xdist 3.8 does not see the groups of pytest 9.2 (its issue 1386).
     config.option.loadscopereorder = False
     return ByModule(config, log)

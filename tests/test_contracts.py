@@ -23,11 +23,13 @@ from models import registry
 from models.tiny.write import write
 from tasks.engine.plan import Plan, plan, run_here
 from tasks.engine.stage import Stage, fetched_models
+from tasks.fit import Fit
 from tasks.song.discover import discover
 from tasks.song.track import SongTrack
 from tasks.step import COMMON_COLUMNS, Row, StepConfig, Tools, Track
 from tasks.weights import Weights
 from tests.conftest import write_tone
+from tests.tasks.training.proof import FIT as PROOF
 
 # pYIN since it is the faster by far; CREPE is tested where it lives.
 STAGES = BuildDatasetParams(pitch={"method": "pyin"}, llm=False).stages()
@@ -300,3 +302,24 @@ def test_a_configuration_is_frozen_documented_and_knows_its_keys(stages: list[St
 def test_a_model_that_is_not_registered_is_named():
     with pytest.raises(KeyError, match=r"no model 'demucs'.*registered: .*resemblyzer"):
         registry.card("demucs")
+
+
+FITS = (PROOF,)
+"""The fits of the flows come here with their jobs; until then, the one that proves the contract."""
+
+
+@pytest.mark.parametrize("fit", FITS, ids=lambda fit: fit.name)
+def test_a_fit_is_declared_as_the_contract_asks(fit: Fit):
+    config = fit.config()
+    assert fit.version >= 1
+    assert fit.resource(config) in ("CPU", "GPU")
+    assert pickle.loads(pickle.dumps(fit)) is fit, "the process that trains finds it by its module"
+    assert fit.config.model_config["frozen"]
+    assert fit.config.model_validate_json(config.model_dump_json()) == config
+    with pytest.raises(ValidationError):
+        fit.config(nonesuch=1)
+    revisions = dict.fromkeys(fit.models(config), "r")
+    key = fit.key(config, "dataset", revisions, seed=1)
+    assert key == fit.key(config, "dataset", revisions, seed=1)
+    assert key != fit.key(config, "another", revisions, seed=1)
+    assert key != fit.key(config, "dataset", revisions, seed=2)

@@ -25,7 +25,7 @@ class SectionsConfig(StepConfig):
     )
     enabled: bool = Field(
         True,
-        description="Take each track as one section.",
+        description="Divide each track into sections.",
         json_schema_extra={"flag": "segments"},
     )
 

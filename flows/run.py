@@ -123,19 +123,19 @@ def carry_out(flow: StepFlow[P, C, F], params: P) -> dict[str, Any]:
     ClusterError
         If the cluster lacks something, or workers keep dying.
     """
-    made, survey = prepare(flow, params)
-    pending = made.pending
+    planned, survey = prepare(flow, params)
+    pending = planned.pending
     print(f"{survey.title}; {pending.total()} results of steps to compute")
     with _recorded(params) as counts:
         with progress.shown(pending) as advance:
-            needs = _needs(made, params.tools())
-            submission.run(made, params.workers_wanted, needs, progress=advance)
-        done = flow.conclude(params, made.results, survey)
+            needs = _needs(planned, params.tools())
+            submission.run(planned, params.workers_wanted, needs, progress=advance)
+        done = flow.conclude(params, planned.results, survey)
         counts.update(done.counts)
     if done.nothing_made:
         raise FailedTracksError(done.nothing_made)
     artifacts.publish(
-        made.results,
+        planned.results,
         pending,
         audio_hours=done.audio_hours,
         failures=done.failures,
@@ -157,7 +157,7 @@ def prepare(flow: StepFlow[P, C, F], params: P) -> tuple[Plan, Survey[F]]:
         If it cannot be done.
     """
     survey = flow.survey(params, _check(flow, params))
-    made = plan(
+    planned = plan(
         params.stages(),
         survey.tracks,
         params.results_place.below("steps"),
@@ -166,7 +166,7 @@ def prepare(flow: StepFlow[P, C, F], params: P) -> tuple[Plan, Survey[F]]:
         workers=params.workers_wanted,
         batch_tracks=flow.batch_tracks,
     )
-    return made, survey
+    return planned, survey
 
 
 def command(
@@ -287,18 +287,18 @@ def _recorded(params: StepFlowParams) -> Iterator[dict[str, int]]:
     records.finish(run, "completed", counts)
 
 
-def _needs(made: Plan, tools: Tools) -> Needs:
+def _needs(planned: Plan, tools: Tools) -> Needs:
     """What a plan asks of a cluster."""
-    stages = made.results.stages
+    stages = planned.results.stages
     preflight = Preflight(
         code_digest(),
         readable=[tools.source],
-        writable=[tools.outputs, made.results.tables],
+        writable=[tools.outputs, planned.results.tables],
         weights=tools.weights,
         models=fetched_models(stages),
     )
     resources = {stage.step.resource(stage.config) for stage in stages}
-    return Needs(frozenset(resources), len(made.batches), preflight)
+    return Needs(frozenset(resources), len(planned.batches), preflight)
 
 
 def _under(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

@@ -47,7 +47,7 @@ Variant = Callable[[Samples, float, float], Samples]
 
 
 def songmill(stereo: Samples, semitones: float, tempo: float) -> Samples:
-    """The stretcher's resampling trick; mono first, as the decoder gives it."""
+    """Shift and stretch, mono first as the decoder gives it, by the stretcher's resampling."""
     resampled_hz = resampling_rate_hz(RATE_HZ, semitones)
     resampled = soxr.resample(_mono(stereo), SOURCE_HZ, resampled_hz)
     return stretch(resampled[None], RATE_HZ, tempo * resampled_hz / RATE_HZ)

@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def librosa_features(signal: np.ndarray) -> Values:
-    """The plain script: each function gets the signal."""
+    """Compute the features as a plain script does: each function gets the signal."""
     audio = {"y": signal, "sr": RATE_HZ}
     onsets = librosa.onset.onset_strength(**audio, aggregate=np.median)
     bpm, beats = librosa.beat.beat_track(onset_envelope=onsets, sr=RATE_HZ)

@@ -64,7 +64,7 @@ def main() -> int:
 
 
 def write_tracks(folder: Path, lengths: Sequence[int]) -> None:
-    """A track of each length in seconds as FLAC, a song of a minute again and again."""
+    """Write a track of each length in seconds as FLAC, a song of a minute again and again."""
     mix = make_song(3, seconds=60).mix
 
     def repeated(count: int) -> Iterator[Samples]:
@@ -109,7 +109,7 @@ def run_step(name: str, folder: Path, seconds: int) -> None:
 
 
 def in_own_process(step: str, folder: Path, seconds: int) -> float:
-    """What :func:`peak_mb` returns in a process that runs a step over one track."""
+    """Return :func:`peak_mb` of a process of its own that runs a step over one track."""
     arguments = ["--only", step, str(folder), str(seconds)]
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.memory", *arguments],

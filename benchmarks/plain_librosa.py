@@ -177,7 +177,7 @@ def find_breaths(vocals: Signal, f0_hz: Signal) -> list[float]:
 
 
 def read_lyrics(path: Path) -> list[tuple[float, str]]:
-    """Times and texts of the lines."""
+    """Return the times and texts of the lines."""
     return [
         (60 * int(minutes) + float(seconds), LRC_WORD_TIME.sub("", text).strip())
         for minutes, seconds, text in LRC_LINE.findall(path.read_text())

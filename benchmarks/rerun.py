@@ -76,7 +76,7 @@ def concluded(params: BuildDatasetParams) -> None:
 
 
 def seconds(call: Callable[[], Any]) -> float:
-    """What the clock says of one call."""
+    """Return how long one call takes, in seconds of the clock."""
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
@@ -91,7 +91,7 @@ def write_song_of_minutes(folder: Path) -> None:
 
 
 def write_tracks(folder: Path, count: int) -> None:
-    """A tenth of a second of noise each, and the same lyrics file beside it."""
+    """Write tracks of a tenth of a second of noise, and the same lyrics file beside each."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     for index in range(count):

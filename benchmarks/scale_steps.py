@@ -114,7 +114,7 @@ def sleepers(params: ScaleParams) -> list[tuple[float, float]]:
 
 
 def plan_of(params: ScaleParams, run_id: str) -> Plan:
-    """What there is to do."""
+    """Return the plan of a run."""
     place = Storage(params.folder)
     tools = Tools(place.below("source"), place.below("artifacts"))
     return plan(
@@ -129,7 +129,7 @@ def plan_of(params: ScaleParams, run_id: str) -> Plan:
 
 
 def stages_of(track_seconds: float) -> list[Stage]:
-    """The twelve steps, sleeping so long altogether for a track of mean length."""
+    """Return the twelve steps, which sleep so long altogether for a track of mean length."""
     scale = track_seconds / sum(STEP_SECONDS.values())
     return [
         Stage(STEPS[name], SleepConfig(seconds=scale * seconds))

@@ -94,7 +94,7 @@ def measure(folder: Path, weights: Path, songs: int, seconds: float, seed: int =
 
 
 def carried_out(params: PrepareStemsParams | StemsParams, songs: list) -> Plan:
-    """The plan of a flow, carried out in this process."""
+    """Carry out the plan of a flow in this process, and return it."""
     tables = params.results_place.below("steps")
     made = plan(params.stages(), songs, tables, params.tools(), run_id="benchmark", workers=1)
     run_here(made)

@@ -137,7 +137,7 @@ def resolve(cluster: str) -> str:
 
 
 def size(cluster: str | None, workers: int | None) -> int:
-    """Number of workers to keep busy: as asked for, or all there are.
+    """Return the number of workers to keep busy: as asked for, or all there are.
 
     Raises
     ------
@@ -155,19 +155,19 @@ def size(cluster: str | None, workers: int | None) -> int:
 
 
 def default_workers(workers: int | None) -> int:
-    """Number of CPU workers: as asked for, or all cores, two spared where there are many."""
+    """Return the number of CPU workers: as asked for, or all cores, two spared of many."""
     count = cores()
     return workers or (count if count <= 4 else count - 2)
 
 
 def cores() -> int:
-    """Number of cores that this process may use."""
+    """Return the number of cores that this process may use."""
     # Not all cores of a machine need be its own; only Linux tells.
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def gpus(device: str) -> int:
-    """Number of GPUs to use for ``"cpu"``, ``"cuda"`` or ``"auto"``.
+    """Return the number of GPUs to use for ``"cpu"``, ``"cuda"`` or ``"auto"``.
 
     Raises
     ------

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def dask_setup(worker: Any) -> None:
-    """Called by Dask when a worker has started, before any task.
+    """Prepare a Dask worker that has started, before any task; Dask calls this.
 
     Ctrl-C, which a terminal sends to all processes, is left to the flow's own. And
     a worker that has ended goes at once: an interpreter that holds torch and numba's

@@ -185,7 +185,7 @@ class Bucket:
         return f"s3://{self.name}" if key is None else f"s3://{self.name}/{key}"
 
     def _explained(self, error: Exception, operation: str, key: str | None) -> Exception:
-        """What callers can handle, or people understand, of what boto3 raised."""
+        """Turn what boto3 raised into what callers can handle, or people understand."""
         from botocore.exceptions import ClientError
 
         where = self._address(key)

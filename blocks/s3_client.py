@@ -39,7 +39,7 @@ _lock = Lock()
 
 
 def client(block: str) -> Any:
-    """The boto3 client of all threads of this process, made when it is first asked for.
+    """Return the boto3 client of all threads of this process, made when it is first asked for.
 
     Parameters
     ----------

@@ -270,7 +270,7 @@ def _temporary_copy(path: str) -> Iterator[Path]:
 
 @contextmanager
 def _explained(target: Path) -> Iterator[None]:
-    """What the system refuses inside the block as one sentence."""
+    """Raise what the system refuses inside the block as one sentence."""
     try:
         yield
     except StorageError:

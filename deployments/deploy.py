@@ -181,7 +181,7 @@ def _schedules(row: Deployment, params: dict[str, Any]) -> list[DeploymentSchedu
 
 
 def _lacks(row: Deployment, params: dict[str, Any]) -> str | None:
-    """The folder that scheduled runs would miss, if it is not there."""
+    """Return the folder that scheduled runs would miss; None if it is there."""
     assert row.schedule is not None
     folder: str = params[row.schedule.reads]
     return folder if Storage(folder).is_local and not Path(folder).is_dir() else None
@@ -227,7 +227,7 @@ def _limit(count: int | None) -> str:
 
 
 def parse(argv: Sequence[str] | None = None) -> tuple[Request, bool]:
-    """The request of a command line, and whether only to describe it.
+    """Return the request of a command line, and whether only to describe it.
 
     Raises
     ------

@@ -77,7 +77,7 @@ class LocalCluster:
         service.wait()
 
     def prefect(self, *arguments: str) -> "subprocess.Popen[str]":
-        """A `prefect` command that uses this cluster."""
+        """Start a `prefect` command that uses this cluster."""
         return subprocess.Popen(
             [str(BIN / "prefect"), *arguments],
             env=dict(self.environment),
@@ -96,7 +96,7 @@ class LocalCluster:
 
 @contextmanager
 def running(folder: Path, store: Sequence[str | Path] = STORE) -> Iterator[LocalCluster]:
-    """A cluster with songs, models and registered deployments, until the block ends.
+    """Run a cluster with songs, models and registered deployments, until the block ends.
 
     Within the block this process uses it as well: its ``AWS_*`` variables and Prefect's
     settings name it. If this process is killed, the cluster ends too.

@@ -34,7 +34,7 @@ def completion(
     finish_reason: str = "stop",
     tokens: tuple[int, int] = (100, 50),
 ) -> Answer:
-    """A chat completion whose message is `content`."""
+    """Return a chat completion whose message is `content`."""
     body = {
         "id": "chatcmpl-1",
         "object": "chat.completion",
@@ -57,7 +57,7 @@ def completion(
 
 
 def failure(status: int, message: str, code: str | None = None, **headers: str) -> Answer:
-    """An error as OpenAI writes it."""
+    """Return an error as OpenAI writes it."""
     body = {"error": {"message": message, "type": "error", "param": None, "code": code}}
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     return Answer(status, json.dumps(body).encode(), names)
@@ -84,7 +84,7 @@ class ChatServer:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def answer(self, request: dict[str, Any], key: str) -> Answer:
-        """What to send to a request; notes the request, its key and how many run at once."""
+        """Return the answer to a request; note the request, its key and how many run at once."""
         with self._lock:
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
@@ -100,7 +100,7 @@ class ChatServer:
 
 @contextmanager
 def chat_server() -> Iterator[ChatServer]:
-    """The server, for as long as the block lasts."""
+    """Run the server for as long as the block lasts."""
     state = ChatServer()
 
     class Handler(BaseHTTPRequestHandler):

@@ -66,7 +66,7 @@ def compose(
     is_high: bool,
     rng: np.random.Generator,
 ) -> tuple[list[list[SungWord]], list[Breath]]:
-    """Notes for every syllable, and a breath before each line that leaves time for one.
+    """Compose notes for every syllable, and a breath before each line that leaves time for one.
 
     The melody of a line depends on the label of its section and its place in
     it, so that a repeated section repeats its tune.

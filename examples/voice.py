@@ -175,7 +175,7 @@ def _levelled(envelope: Mono) -> Mono:
 def _source_seconds(
     word: SungWord, spoken: SpokenWord, seconds: npt.NDArray[Any]
 ) -> npt.NDArray[Any]:
-    """Times in the spoken word for times in the song.
+    """Return the times in the spoken word for times in the song.
 
     Vowels begin on their notes and stretch; consonants keep their length as
     far as they leave each vowel 60 % of its note.

@@ -55,7 +55,7 @@ def publish(
 
 
 def steps(results: Results, pending: Mapping[str, int], audio_hours: float) -> list[dict[str, Any]]:
-    """A row per step: tracks, of them cached, computed and failed, and what an hour costs."""
+    """Return a row per step: tracks, of them cached, computed and failed, what an hour costs."""
     failed = Counter(step for _, step, _ in results.failures())
     seconds = provenance.seconds(results)
     rows = []

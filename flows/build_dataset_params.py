@@ -228,7 +228,7 @@ class BuildDatasetParams(ModelParams):
         return self.separator if self.separator and self.separator not in known else None
 
     def tools(self) -> SongTools:
-        """What the steps may reach for."""
+        """Return what the steps may reach for."""
         assert self.audio_dir is not None
         return SongTools(
             source=Storage(self.audio_dir),
@@ -240,7 +240,7 @@ class BuildDatasetParams(ModelParams):
         )
 
     def stages(self) -> list[Stage]:
-        """The steps of the run in their order: a new step is one line here.
+        """Return the steps of the run in their order: a new step is one line here.
 
         Raises
         ------
@@ -272,7 +272,7 @@ class BuildDatasetParams(ModelParams):
         return self._chosen([stage for wanted, stage in stages if wanted])
 
     def _chosen(self, stages: list[Stage]) -> list[Stage]:
-        """The stages that `steps` asks for, those they need, and the last one."""
+        """Return the stages that `steps` asks for, those they need, and the last one."""
         if self.steps is None:
             return stages
         steps_of_columns = {

@@ -103,7 +103,7 @@ def _parsed(models: Sequence[type[Any]], argv: Sequence[str] | None) -> list[Any
 
 
 def describe(error: ValidationError, params_class: type[FlowParams]) -> str:
-    """A validation error in one line, in terms of the command line's flags."""
+    """Describe a validation error in one line, in terms of the command line's flags."""
     return _readable(error, list(_flags(params_class)))
 
 

@@ -274,7 +274,7 @@ def licence(card: ModelCard) -> str:
 
 
 def size(count: int) -> str:
-    """A number of bytes for people."""
+    """Return a number of bytes as people read it."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= 0.9995 * scale:
             return f"{count / scale:.{1 if unit == 'GB' else 0}f} {unit}"
@@ -282,7 +282,7 @@ def size(count: int) -> str:
 
 
 def short(revision: str) -> str:
-    """A revision as it is shown: of a commit, or several digests, the first digits."""
+    """Shorten a revision to how it is shown: of a commit, or several digests, the first digits."""
     is_long = len(revision) > 20 and re.fullmatch(r"[0-9a-f-]+", revision)
     return revision[:8] if is_long else revision
 

@@ -51,7 +51,7 @@ def conclude(made: FitPlan) -> None:
 
 
 def rows(made: FitPlan) -> list[dict[str, Any]]:
-    """A row per fit: what became of it, with its metrics, and why it failed."""
+    """Return a row per fit: what became of it, with its metrics, and why it failed."""
     return [
         {
             "fit": job.label,

@@ -104,7 +104,7 @@ def _with_threads(job: FitJob, pending: int, params: ComputeParams) -> FitJob:
 
 
 def _needs(jobs: Sequence[FitJob]) -> Needs:
-    """What fits ask of a cluster."""
+    """Return what fits ask of a cluster."""
     first, weights = jobs[0], jobs[0].tools.weights
     models = {name for job in jobs for name in job.fit.models(job.config)}
     preflight = Preflight(
@@ -122,7 +122,7 @@ def _needs(jobs: Sequence[FitJob]) -> Needs:
 
 @contextmanager
 def _stopping() -> Iterator[Callable[[Callable[[], None]], None]]:
-    """What is given is called when the block is interrupted, before the interruption goes on."""
+    """Yield a function that takes what to call if the block is interrupted, before that goes on."""
     actions: list[Callable[[], None]] = []
     try:
         yield actions.append
@@ -146,7 +146,7 @@ def _is_done(future: PrefectFuture[Any]) -> bool:
 
 
 def _outcome(job: FitJob, future: PrefectFuture[Any]) -> Outcome:
-    """What became of a fit that is done."""
+    """Return what became of a fit that is done."""
     from distributed import KilledWorker
     from distributed.client import FutureCancelledError
 

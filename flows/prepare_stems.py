@@ -106,7 +106,7 @@ def count(stems: Sequence[Row], failures: Sequence[Row]) -> dict[str, int]:
 
 
 def describe(params: PrepareStemsParams, stems: Sequence[Row], failures: Sequence[Row]) -> str:
-    """What became of a run, for the terminal and for Prefect's UI."""
+    """Return what became of a run, for the terminal and for Prefect's UI."""
     counts = count(stems, failures)
     by_instrument = Counter(row["instrument"] for row in stems if prepared_stems.is_of_use(row))
     said = ", ".join(f"{number} {name}" for name, number in by_instrument.most_common())

@@ -72,11 +72,11 @@ class PrepareStemsParams(StepFlowParams):
         return Storage(self.checkpoint_dir or f"{self.output.rstrip('/')}/checkpoints")
 
     def tools(self) -> Tools:
-        """What the steps may reach for."""
+        """Return what the steps may reach for."""
         return Tools(source=Storage(self.source), outputs=self.prepared)
 
     def stages(self) -> list[Stage]:
-        """The steps of the run in their order."""
+        """Return the steps of the run in their order."""
         return [
             Stage(convert.STEP, self.convert, wanted=True),
             Stage(identify.STEP, self.identify),

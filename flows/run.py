@@ -288,7 +288,7 @@ def _recorded(params: StepFlowParams) -> Iterator[dict[str, int]]:
 
 
 def _needs(planned: Plan, tools: Tools) -> Needs:
-    """What a plan asks of a cluster."""
+    """Return what a plan asks of a cluster."""
     stages = planned.results.stages
     preflight = Preflight(
         code_digest(),

@@ -56,7 +56,7 @@ def check(params: StemsParams) -> Songs:
 
 
 def _songs(params: StemsParams) -> Songs:
-    """The prepared songs that hold the target."""
+    """Return the prepared songs that hold the target."""
     try:
         rows = prepared_stems.read(Storage(params.prepared))
     except NotPreparedError as error:
@@ -118,7 +118,7 @@ STEMS = StepFlow(check, survey, conclude, batch_tracks=BATCH_SONGS)
 
 
 def describe(params: StemsParams, content: Mapping[str, Any]) -> str:
-    """What became of a run, for the terminal and for Prefect's UI."""
+    """Return what became of a run, for the terminal and for Prefect's UI."""
     counts = content["counts"]
     sizes = ", ".join(f"{name} {content['chunks_by_split'][name]}" for name in SPLITS)
     lines = [

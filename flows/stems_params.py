@@ -96,7 +96,7 @@ class StemsParams(ModelParams):
         return Storage(self.checkpoint_dir or f"{self.prepared.rstrip('/')}/datasets")
 
     def tools(self) -> Tools:
-        """What the steps may reach for."""
+        """Return what the steps may reach for."""
         return Tools(
             source=Storage(self.prepared),
             outputs=self.results_place.below("artifacts"),
@@ -106,7 +106,7 @@ class StemsParams(ModelParams):
         )
 
     def stages(self) -> list[Stage]:
-        """The steps of the run in their order: a new step is one line here."""
+        """Return the steps of the run in their order: a new step is one line here."""
         rate_hz, channels = SIGNALS[self.encode.codec]
         augmented = AugmentConfig(drawing=self.augment, sample_rate_hz=rate_hz, channels=channels)
         return [

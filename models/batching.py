@@ -39,7 +39,7 @@ class Batcher:
     def map(
         self, infer: Callable[[list[Item]], Sequence[Result]], items: Iterable[Item]
     ) -> Iterator[Result]:
-        """Result of each item, in order.
+        """Yield the result of each item, in order.
 
         Parameters
         ----------
@@ -94,7 +94,7 @@ _END = object()
 
 
 def _prefetched(items: Iterable[Item], capacity: int) -> Iterator[Item]:
-    """The items, taken by a thread that stays at most `capacity` of them ahead."""
+    """Yield the items, taken by a thread that stays at most `capacity` of them ahead."""
     queue: Queue[Any] = Queue(capacity)
     stopped = threading.Event()
 

@@ -223,7 +223,7 @@ class _LogMel:
         self._filters = torch.tensor(filters[self._bins], dtype=torch.float32, device=device)
 
     def filled(self, window: Float32) -> Float32:
-        """A window as long as the network hears it, shape ``(samples,)``."""
+        """Return a window as long as the network hears it, shape ``(samples,)``."""
         if not 0 < len(window) <= self._samples:
             raise ValueError(f"a window of {len(window)} samples; 1 to {self._samples} are heard")
         times, rest = divmod(self._samples, len(window))

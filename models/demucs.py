@@ -347,7 +347,7 @@ class DemucsAdapter:
         return list(zip(chunks, results, strict=True))
 
     def _run(self, network: Network, batch: Float32) -> torch.Tensor:
-        """Sources of a batch of mixes, shape ``(mixes, sources, 2, n)``."""
+        """Return the sources of a batch of mixes, shape ``(mixes, sources, 2, n)``."""
         mixes = to_device(batch, self._device)
         with torch.inference_mode(), _without_fused_attention():
             if self._half is not None:

@@ -30,7 +30,7 @@ class Tiles:
     after: int
 
     def run(self, layers: Layers, hidden: torch.Tensor, taken: int, given: int) -> torch.Tensor:
-        """Result of convolutional layers.
+        """Apply convolutional layers.
 
         Parameters
         ----------
@@ -84,7 +84,7 @@ def lstm_place(layers: Layers) -> int:
 
 
 def apply(layers: Layers, hidden: torch.Tensor) -> torch.Tensor:
-    """Result of layers one after the other."""
+    """Apply layers one after the other."""
     for layer in layers:
         hidden = layer(hidden)
     return hidden

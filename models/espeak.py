@@ -111,7 +111,7 @@ def _voices() -> dict[str, str]:
 
 @cache
 def _backend(voice: str) -> Any:
-    """The one backend of a voice in this process.
+    """Return the one backend of a voice in this process.
 
     Each loads its own copy of the library for good, and after some 2,100 the process dies.
     """

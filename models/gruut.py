@@ -144,7 +144,7 @@ def _processor(language: str) -> Any:
 
 
 def _prepared(word: str, language: str) -> str:
-    """The word in a spelling that gruut reads: it skips digits beside letters."""
+    """Spell a word in a way that gruut reads: it skips digits beside letters."""
     if re.fullmatch(r"(?:[^\W\d_]\.)+[^\W\d_]", word):
         return word.replace(".", "")
     if language.startswith("en"):

@@ -108,7 +108,7 @@ def complete(
     settings: LlmSettings,
     check: Callable[[ChatRequest, str], object],
 ) -> list[Reply | LlmError]:
-    """Replies to requests, from the cache where they are there.
+    """Return the replies to requests, from the cache where they are there.
 
     Parameters
     ----------
@@ -237,7 +237,7 @@ async def _answer(
     cache: ReplyCache,
     key: str,
 ) -> Reply:
-    """A reply that passes `check`, paid for from the budget."""
+    """Return a reply that passes `check`, paid for from the budget."""
     input_usd, output_usd = (price / 1e6 for price in price_usd(request.model) or (0.0, 0.0))
     size = len(request.system.encode()) + len(request.user.encode())
     reserved = input_usd * size / BYTES_PER_TOKEN + output_usd * request.max_tokens
@@ -324,7 +324,7 @@ def _check_budget(model: str, settings: LlmSettings) -> None:
 
 
 def _mapped(error: Exception, key: str) -> LlmError:
-    """What went wrong, in one sentence that never holds the key."""
+    """Return what went wrong, in one sentence that never holds the key."""
     import openai
 
     # Servers echo the key in their refusals.

@@ -97,7 +97,7 @@ class ReplyCache:
         self._database.close()
 
     def get(self, key: str) -> Reply | None:
-        """Stored reply of a request, if there is one."""
+        """Return the stored reply of a request; None if there is none."""
         row = self._database.execute(
             "SELECT text, model FROM replies WHERE key = ?", (key,)
         ).fetchone()

@@ -91,7 +91,7 @@ class VoiceEmbedder(Protocol):
     """Embeds the voice of an utterance, in which it finds the voice itself."""
 
     def voiced(self, signal: Float32) -> Float32:
-        """What is voice in a mono signal, shape ``(samples,)``; empty if nothing is."""
+        """Return what is voice in a mono signal, shape ``(samples,)``; empty if nothing is."""
         ...
 
     def embed(self, voiced: Float32, partials_per_second: float) -> Float32:
@@ -205,7 +205,7 @@ class Codec(Protocol):
     bandwidths_kbps: tuple[float, ...]
 
     def codebooks(self, bandwidth_kbps: float | None = None) -> int:
-        """Number of codebooks of a bandwidth; None for the lowest."""
+        """Return the number of codebooks of a bandwidth; None for the lowest."""
         ...
 
     def encode(

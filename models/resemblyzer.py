@@ -68,7 +68,7 @@ class ResemblyzerAdapter:
     device: str
 
     def voiced(self, signal: Samples) -> Samples:
-        """What voice activity detection keeps of a signal, raised to -30 dBFS if quieter.
+        """Return what voice activity detection keeps of a signal, raised to -30 dBFS if quieter.
 
         Equal to ``resemblyzer.preprocess_wav``; empty if there is no voice.
 

@@ -67,12 +67,12 @@ class Manifest:
     files: Mapping[str, FileRecord]
 
     def to_json(self) -> str:
-        """The manifest as it is stored."""
+        """Return the manifest as it is stored."""
         return json.dumps(asdict(self), indent=2, sort_keys=True)
 
     @staticmethod
     def from_json(text: str | bytes) -> "Manifest":
-        """The manifest that :meth:`to_json` wrote: of a trained model, if it names an adapter.
+        """Read what :meth:`to_json` wrote: of a trained model, if it names an adapter.
 
         Raises
         ------
@@ -196,7 +196,7 @@ def write_manifest(folder: Path, card: ModelCard, *, revision: str, licence: str
 
 
 def problems(folder: Path, card: ModelCard) -> list[str]:
-    """What is wrong with a model's files, a phrase each; none if all are right.
+    """Return what is wrong with a model's files, a phrase each; none if all are right.
 
     Contents that were found right are remembered by size and time of change, and
     not read again until either differs.
@@ -226,7 +226,7 @@ def problems(folder: Path, card: ModelCard) -> list[str]:
 
 
 def mismatches(manifest: Manifest, card: ModelCard) -> list[str]:
-    """What a manifest says that a model's card does not, a phrase each."""
+    """Return what a manifest says that a model's card does not, a phrase each."""
     if manifest.known_as != card.name:
         return [f"its folder holds {manifest.known_as}"]
     found = [f"{file.name} is missing" for file in card.files if file.name not in manifest.files]

@@ -69,7 +69,7 @@ class StepConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def keyed(self) -> dict[str, Any]:
-        """What enters the keys, as JSON values; overridden where a field is no more."""
+        """Return what enters the keys, as JSON values; overridden where a field is no more."""
         return self.model_dump(mode="json")
 
 
@@ -277,7 +277,7 @@ class Step:
         upstream: Mapping[str, Recipe] = MappingProxyType({}),
         revisions: Mapping[str, str] = MappingProxyType({}),
     ) -> Recipe:
-        """What the step's rows depend on: with it, all keys are known before anything runs.
+        """Return what the step's rows depend on: all keys are known by it before anything runs.
 
         Parameters
         ----------

@@ -91,7 +91,7 @@ def make_network(
 
 
 def package(network: Any) -> dict[str, Any]:
-    """What a published file holds: class, arguments, and weights of 16 bits."""
+    """Return what a published file holds: class, arguments, and weights of 16 bits."""
     args, kwargs = network._init_args_kwargs  # kept by demucs for this purpose
     return {
         "klass": type(network),

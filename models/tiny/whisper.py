@@ -275,7 +275,7 @@ def _language_ids(tokens: list[str]) -> list[int]:
 
 
 def _tokenizer(tokens: list[str], merges: list[tuple[str, str]]) -> str:
-    """The tokenizer as JSON."""
+    """Return the tokenizer as JSON."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
     end = tokens.index(_END)

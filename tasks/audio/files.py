@@ -77,7 +77,7 @@ def sniff(head: bytes) -> str | None:
 
 
 def probe(storage: Storage, path: str, *, audio_stream: int = 0) -> AudioInfo:
-    """What the header of a file says.
+    """Read what the header of a file says.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ _CACHE: LRUCache[Any, Samples] = LRUCache(CACHE_BYTES, getsizeof=attrgetter("nby
 
 
 def _stamp(storage: Storage, path: str) -> tuple[int, int] | None:
-    """What tells a replaced file from the one that was decoded before."""
+    """Return what tells a replaced file from the one that was decoded before."""
     if not storage.is_local:
         return None
     try:

@@ -103,7 +103,7 @@ def write_opus(
 
 
 def mp3(samples: Samples, rate_hz: int) -> bytes:
-    """A short signal as a file that all browsers play.
+    """Encode a short signal as a file that all browsers play.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def mp3(samples: Samples, rate_hz: int) -> bytes:
 
 
 def _clipped(samples: Samples | Iterable[Samples]) -> tuple[int, Iterator[Samples]]:
-    """Number of channels, and the signal within [-1, 1] in pieces of shape ``(n, channels)``."""
+    """Return the number of channels, and pieces ``(n, channels)`` of the signal within [-1, 1]."""
     blocks = iter((samples,) if isinstance(samples, np.ndarray) else samples)
     first = next(blocks, None)
     if first is None:

@@ -75,7 +75,7 @@ def folder_name(source: Storage, folder: str) -> str:
 
 
 def artist_and_title(name: str) -> tuple[str, str]:
-    """What ``Artist - Title`` tells; without a dash the artist is the song itself."""
+    """Return what ``Artist - Title`` tells; without a dash the artist is the song itself."""
     artist, _, title = name.partition(" - ")
     return artist.strip() or name, title.strip() or name
 
@@ -128,14 +128,14 @@ def not_there(path: str, metadata: str) -> FileFailure:
 
 
 def mapping(value: Any, what: str) -> Mapping[str, Any]:
-    """The value, if it is a mapping; else MetadataError."""
+    """Return the value, if it is a mapping; else raise MetadataError."""
     if not isinstance(value, dict):
         raise MetadataError(f"gives no mapping for {what}")
     return value
 
 
 def text(value: Any, what: str) -> str:
-    """The value, if it is text that can be stored, or empty if there is none."""
+    """Return the value, if it is text that can be stored, or empty if there is none."""
     if value is None:
         return ""
     try:

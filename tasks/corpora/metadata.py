@@ -90,7 +90,7 @@ class MetadataTable:
     overrides: _Index = field(default_factory=_Index)
 
     def match(self, relative_path: str) -> dict[str, str]:
-        """What is known of a track; an empty dictionary when nothing is.
+        """Return what is known of a track; an empty dictionary when nothing is.
 
         A row matches by path (either path may lack leading folders), else by file
         name, by stem, or by integer id: ``000/000010.mp3`` is track 10. A file name

@@ -48,7 +48,7 @@ TRACK_INSTRUMENTS = {
 
 
 def find(source: Storage, paths: Sequence[str]) -> Claim:
-    """A folder named by a UUID with a ``data.json`` is a song; each of its tracks is a stem."""
+    """Claim each folder named by a UUID with a ``data.json``: a song, its tracks the stems."""
     metadata = [
         path
         for path in paths

@@ -19,7 +19,7 @@ MIXTURE = "mixture"
 
 
 def find(source: Storage, paths: Sequence[str]) -> Claim:
-    """A folder with a dash in its name, and just these files in it, is a song."""
+    """Claim each folder with a dash in its name, and just these files in it, as a song."""
     by_folder: dict[str, list[str]] = defaultdict(list)
     for path in filter(is_audio, paths):
         by_folder[folder_of(path)].append(path)

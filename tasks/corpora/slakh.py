@@ -64,7 +64,7 @@ PROGRAMS = {
 
 
 def find(source: Storage, paths: Sequence[str]) -> Claim:
-    """A folder ``TrackNNNNN`` with its metadata is a song, by an artist that nobody knows.
+    """Claim each ``TrackNNNNN`` with its metadata as a song, by an artist that nobody knows.
 
     Several tracks render one MIDI file, with other instruments; they form a group.
     """

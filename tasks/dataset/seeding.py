@@ -11,5 +11,5 @@ def seed_of(*parts: str | int) -> str:
 
 
 def generator(*parts: str | int) -> np.random.Generator:
-    """Generator that gives the same numbers for the same `parts`, on any machine."""
+    """Return a generator of the same numbers for the same `parts`, on any machine."""
     return np.random.default_rng(int(seed_of(*parts), 16))

@@ -125,7 +125,7 @@ def _edges(flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
 def _runs_within(
     flags: npt.NDArray[np.bool_], shortest: float, longest: float
 ) -> npt.NDArray[np.bool_]:
-    """The flags of those runs whose length in frames lies between the two."""
+    """Keep the flags of those runs whose length in frames lies between the two."""
     kept = np.zeros_like(flags)
     for start, stop in _edges(flags).T:
         kept[start:stop] = shortest <= stop - start <= longest

@@ -28,7 +28,7 @@ BLOCK_SAMPLES = 2**18
 
 
 def draw(rng: np.random.Generator, signal: Samples, rate_hz: int) -> dict[str, Any]:
-    """A codec and its bit rate."""
+    """Draw a codec and its bit rate."""
     name = list(KBPS_PER_CHANNEL)[int(rng.integers(len(KBPS_PER_CHANNEL)))]
     kbps = KBPS_PER_CHANNEL[name][int(rng.integers(len(KBPS_PER_CHANNEL[name])))]
     return {"format": name, "bit_rate_kbps": kbps * len(signal)}

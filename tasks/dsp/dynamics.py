@@ -23,7 +23,7 @@ KNEE_DB = 6.0
 
 
 def draw(rng: np.random.Generator, signal: Samples, rate_hz: int) -> dict[str, Any]:
-    """Settings for a signal, with the make-up gain that gives it back its level."""
+    """Draw settings for a signal, with the make-up gain that gives it back its level."""
     settings = {
         "threshold_dbfs": rms_dbfs(signal) + rng.uniform(*THRESHOLD_ABOVE_RMS_DB),
         "ratio": _log_uniform(rng, *RATIOS),

@@ -46,7 +46,7 @@ def median_of_frames(frames: Frames, neighbours: Indices) -> Frames:
 
 @lru_cache(maxsize=8)
 def median_network(count: int) -> Indices:
-    """Comparators ``(low, high)`` that bring the median of `count` values to the middle.
+    """Return comparators ``(low, high)`` that bring the median of `count` values to the middle.
 
     Batcher's odd-even merge sort (1968) over the next power of two, without
     the comparators that touch the padding or that the middle does not depend on.

@@ -120,7 +120,7 @@ def _candidates(
     frame_length: int,
     hop_samples: int,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Number of candidates per frame, and periods in samples and probabilities of all."""
+    """Return the number of candidates per frame, periods in samples and probabilities of all."""
     thresholds = np.linspace(0, 1, N_THRESHOLDS + 1)
     beta = np.diff(scipy.special.betainc(*BETA_PARAMETERS, thresholds))
     # Entry n: prior of the n lowest thresholds, which no trough undercuts.
@@ -158,7 +158,7 @@ def _candidates(
 
 
 def _stretch(samples: npt.NDArray[np.float32], first: int, last: int) -> npt.NDArray[np.float32]:
-    """Samples ``first..last - 1``, zeros where there are none."""
+    """Return samples ``first..last - 1``, zeros where there are none."""
     inside = samples[max(first, 0) : max(last, 0)]
     before = max(-first, 0)
     return np.pad(inside, (before, last - first - before - len(inside)))

@@ -46,7 +46,7 @@ pulses, which add up to a constant that no room has (Allen and Berkley, section 
 
 
 def draw(rng: np.random.Generator, signal: Samples, rate_hz: int) -> dict[str, Any]:
-    """A room, and a source in front of two microphones."""
+    """Draw a room, and a source in front of two microphones."""
     size = np.array([rng.uniform(*range_) for range_ in SIZES_METRES])
     inner = np.array([WALL_METRES, WALL_METRES, 0.0]), size - WALL_METRES
     middle = rng.uniform(*inner)

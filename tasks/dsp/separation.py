@@ -209,7 +209,7 @@ def accompaniment_share(magnitudes: Float32, hop_seconds: float) -> float:
 
 
 def similarity_features(mid: Float32, side: Float32, rate_hz: int) -> Float32:
-    """Unit vectors whose dot product says how alike the accompaniment of two frames is.
+    """Return unit vectors whose dot product says how alike two frames' accompaniment is.
 
     Cube roots of band magnitudes, less their mean over time. Components are
     multiples of 1/4096, so that float32 sums of their products are exact:
@@ -302,7 +302,7 @@ def _grid(rate_hz: int) -> _Grid:
 
 
 def _blocks(mix: Iterable[Float32], grid: _Grid) -> Iterator[tuple[Float32, int]]:
-    """Samples of the frames of each block, and how many of them no later frame covers.
+    """Yield samples of the frames of each block, and how many of them no later frame covers.
 
     A block begins with the last ``grid.lead`` samples of the one before it.
     """
@@ -343,7 +343,7 @@ def _separate(block: Float32, carried: Float32, mask: MaskFunction, grid: _Grid)
 
 
 def _spectra(block: Float32, grid: _Grid) -> tuple[Complex64, Complex64]:
-    """Transforms of mid and side; side is empty in mono."""
+    """Return the transforms of mid and side; side is empty in mono."""
     half = np.float32(0.5)
     mid = _transform((block[0] + block[1]) * half, grid)
     if np.array_equal(block[0], block[1]):

@@ -224,7 +224,7 @@ def label_parts(features: Array, level_db: Array, sung: Flags | None) -> list[st
 
 
 def kinds_of_parts(features: Array) -> Kinds:
-    """Number of the kind of each part, shape ``(parts,)``; parts of one kind sound alike."""
+    """Return the kind of each part, a number, shape ``(parts,)``; parts of a kind sound alike."""
     if len(features) < 2:
         return np.zeros(len(features), np.int64)
     tree = linkage(pdist(features), "average")

@@ -161,7 +161,7 @@ def _decimate(signal: Float32, factor: int) -> Float32:
 
 
 def _kernels(frequencies: Float64) -> Float32:
-    """Filters of one octave, shape ``(samples, 2 * bins)``: real, then imaginary parts.
+    """Return the filters of one octave, ``(samples, 2 * bins)``: real, then imaginary parts.
 
     The centre of the filters is sample ``samples // 2``.
 

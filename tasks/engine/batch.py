@@ -167,7 +167,7 @@ def _rows(tables: Storage, upstream: Upstream) -> list[Row]:
 
 
 def _blocked(step: Step, upstream: Mapping[str, Row]) -> TrackError | None:
-    """The error of a track that a needed upstream step could not process."""
+    """Return the error of a track that a needed upstream step could not process."""
     for name in step.upstream:
         if upstream[name]["status"] == "failed":
             return TrackError(UPSTREAM_FAILED, f"{name}: {upstream[name]['error']}")
@@ -186,7 +186,7 @@ def _row(
     common: Row,
     upstream: Mapping[str, Sequence[Row]],
 ) -> Row:
-    """The row as it is stored: the step's columns, or nulls and the reason."""
+    """Return the row as it is stored: the step's columns, or nulls and the reason."""
     common = common | {"key": job.keys[at], "track_id": job.tracks[at].track_id}
     if isinstance(result, TrackError):
         return common | {"status": "failed", "reason": result.reason, "error": result.message}

@@ -34,7 +34,7 @@ class Preflight:
     models: Sequence[str]
 
     def __call__(self) -> list[str]:
-        """What this process lacks, a phrase each; nothing if it can do the work."""
+        """Return what this process lacks, a phrase each; nothing if it can do the work."""
         lacks = []
         if code_digest() != self.code:
             lacks.append("another version of the project's code")

@@ -9,7 +9,7 @@ from tasks.weights import Weights
 
 
 def made_by(stage: Stage, weights: Weights) -> dict[str, Any]:
-    """A step with its version, configuration and models.
+    """Return a step with its version, configuration and models.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def peak_memory_mb(results: Results) -> dict[str, dict[str, float]]:
 
 
 def _entries(results: Results, stage: Stage) -> list[Entry]:
-    """What is known of a step's rows, one for each of the plan's keys that has one."""
+    """Return what is known of a step's rows, one for each of the plan's keys that has one."""
     name = stage.step.name
     entries = results.index(name).entries([*set(results.keys[name])])
     return [entry for entry in entries if entry is not None]

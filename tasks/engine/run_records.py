@@ -105,7 +105,7 @@ class RunRecords:
         return next((run for run in self.all() if run.run_id == run_id), None)
 
     def killed(self) -> list[Run]:
-        """Runs whose process died without a word."""
+        """Return the runs whose process died without a word."""
         return [run for run in self.all() if run.is_killed()]
 
     def _save(self, run: Run) -> None:
@@ -114,7 +114,7 @@ class RunRecords:
 
 
 def table(runs: Sequence[Run]) -> str:
-    """Runs as lines of text, for people."""
+    """Return runs as lines of text, for people."""
     if not runs:
         return "No runs yet."
     rows = [("run id", "name", "started", "status", "tracks", "failed", "title")]

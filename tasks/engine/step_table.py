@@ -90,7 +90,7 @@ class Index(Mapping[str, Entry]):
                 self.final.add(key)
 
     def entries(self, keys: Sequence[str]) -> list[Entry | None]:
-        """What is known of many rows, at the cost of few."""
+        """Return what is known of many rows, at the cost of few."""
         rows = pa.array([self._at.get(key) for key in keys], pa.int64())
         found = self._rows.select(_ENTRY_COLUMNS).take(rows).to_pydict()
         return [
@@ -134,7 +134,7 @@ class StepTable:
         self.schema = pa.schema([*COMMON_COLUMNS, *step.columns])
 
     def index(self) -> Index:
-        """What is known of all rows."""
+        """Return what is known of all rows."""
         parts = [path for path in self._storage.files() if path.endswith(".parquet")]
         noted = self._noted()
         known = set(noted["part"].unique().to_pylist())
@@ -154,7 +154,7 @@ class StepTable:
         return rows.append_column("part", names).select(_INDEX_SCHEMA.names).cast(_INDEX_SCHEMA)
 
     def _noted(self) -> pa.Table:
-        """What was noted of the rows of parts before; a note that is damaged is made anew."""
+        """Return what was noted of the rows of parts before; of a damaged note, nothing."""
         with suppress(FileNotFoundError, pa.ArrowInvalid):
             rows = self._read(INDEX)
             if rows.schema.equals(_INDEX_SCHEMA):

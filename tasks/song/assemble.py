@@ -125,7 +125,7 @@ def _records(results: Results, audio_dir: str) -> Iterator[Record]:
 
 
 def _head(track: Track, audio_dir: str) -> Record:
-    """What a record says of where a track comes from; no row depends on it."""
+    """Return what a record says of where a track comes from; no row depends on it."""
     return {
         "track_id": track.track_id,
         "source_id": printable(os.path.splitext(os.path.basename(track.path))[0]),

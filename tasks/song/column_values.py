@@ -138,7 +138,7 @@ def end_time(segment: Segment) -> float:
 
 
 def mean(name: str) -> Callable[[Segment], Any]:
-    """Function that returns the mean of a feature over a segment."""
+    """Return a function of the mean of a feature over a segment."""
     return lambda segment: segment.means.get(name)
 
 
@@ -172,7 +172,7 @@ def f0_contour(segment: Segment) -> "np.ndarray[Any, np.dtype[np.float64]] | Non
 
 
 def vibrato(name: str) -> Callable[[Segment], float | None]:
-    """Function that returns the mean over a segment's vibratos, weighed by their seconds."""
+    """Return a function of the mean over a segment's vibratos, weighed by their seconds."""
 
     def mean_of_vibratos(segment: Segment) -> float | None:
         singing = segment.rows["singing"]
@@ -188,7 +188,7 @@ def vibrato(name: str) -> Callable[[Segment], float | None]:
 
 
 def breath_positions(segment: Segment) -> list[float] | None:
-    """Times of audible breaths, in seconds of the track."""
+    """Return the times of audible breaths, in seconds of the track."""
     singing = segment.rows["singing"]
     if not singing:
         return None

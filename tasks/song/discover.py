@@ -48,7 +48,7 @@ class Shard:
     by: ShardBy
 
     def select(self, paths: Sequence[str]) -> list[str]:
-        """The shard's own of all `paths`.
+        """Return the shard's own of all `paths`.
 
         ``hash`` and ``directory`` place a file by a digest of its path or its
         folder, so that new files move no others; ``alphabetical`` cuts the

@@ -192,7 +192,7 @@ def _split(content: str, clock: _Clock) -> _Entry:
 
 
 def _bounded(entries: list[_Entry]) -> list[_Entry]:
-    """The entries, unless repeating lines blows them up beyond all lyrics."""
+    """Return the entries, unless repeating lines blows them up beyond all lyrics."""
     size = sum(
         max(len(entry.starts), 1) * sum(len(run.text) for run in entry.runs) for entry in entries
     )
@@ -218,7 +218,7 @@ def _words_without_spaces(entries: list[_Entry]) -> bool:
 
 
 def _lines(entry: _Entry, tight: bool) -> list[Line]:
-    """The line, once for every time at which it starts."""
+    """Return the line, once for every time at which it starts."""
     if tight:
         text = " ".join(run.text.strip() for run in entry.runs)
     else:

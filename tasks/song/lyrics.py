@@ -171,7 +171,7 @@ def as_lyrics(transcript: Mapping[str, Any]) -> Row:
 def timed_lyrics(
     lyrics: Mapping[str, Any] | None, transcript: Mapping[str, Any] | None
 ) -> Mapping[str, Any] | None:
-    """The lyrics, or where they have words but no times, what the transcript makes of them.
+    """Return the lyrics, or if they have words but no times, what the transcript makes of them.
 
     Parameters
     ----------
@@ -288,7 +288,7 @@ def _parts_lines(previous: tuple[str, float, int], start_seconds: float, segment
 
 
 def _language(lyrics: lrc.Lyrics) -> str | None:
-    """The file's tag where it has two letters, as players write it; else what is detected."""
+    """Return the file's tag if it has two letters, as players write it; else what is detected."""
     tag = lyrics.language
     if tag is not None and len(tag.split("-")[0]) == 2:
         return tag
@@ -307,7 +307,7 @@ def _languages(text: str) -> list[tuple[str, float]]:
 
 
 def _excerpt(line: str, skipped: list[str], words: list[str]) -> str:
-    """The line as written, from the first of `words` to the last."""
+    """Return the line as written, from the first of `words` to the last."""
     start = 0
     for word in skipped:
         start = line.index(word, start) + len(word)

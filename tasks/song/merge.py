@@ -62,7 +62,7 @@ def merge(
 
 
 def rounded(value: Any, rounding: Rounding | Mapping[str, Rounding] | None) -> Any:
-    """A number, the numbers of a list, or fields of a list of structs, rounded.
+    """Round a number, the numbers of a list, or fields of a list of structs.
 
     NaN in a list is null; orjson makes it so elsewhere.
     """

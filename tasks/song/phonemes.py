@@ -113,7 +113,7 @@ STEP = Step(
 
 
 def strip_punctuation(token: str) -> str:
-    """The word as written, without surrounding punctuation.
+    """Return the word as written, without surrounding punctuation.
 
     An apostrophe at one end belongs to the word ("'cause", "lovin'"); at both it quotes.
     """

@@ -178,7 +178,7 @@ def _tagged(traits: Traits) -> str:
 
 
 def _flowing(traits: Traits) -> str:
-    """`A gentle, mid-tempo indie-rock intro in A major at 96 BPM, warm, with vocals`."""
+    """Return `A gentle, mid-tempo indie-rock intro in A major at 96 BPM, warm, with vocals`."""
     adjectives = ", ".join(word for word in (traits.character, traits.tempo) if word)
     name = _words([adjectives, traits.genre, traits.section])
     # "an IDM intro": an abbreviation is spelt out, and these letters begin with a vowel.
@@ -264,7 +264,7 @@ def _band(bands: Sequence[tuple[float, Sequence[str]]], value: float | None) -> 
 
 
 def _tag(value: str, artist: str) -> str:
-    """A word or two from the user's tables, in lower case unless an abbreviation.
+    """Return a word or two from the user's tables, in lower case unless an abbreviation.
 
     The tables come from anywhere: what is not a letter, a digit or common punctuation
     is dropped, and so is a tag that holds the artist's name.

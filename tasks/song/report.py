@@ -31,7 +31,7 @@ Record = Mapping[str, Any]
 def render(
     tracks: Iterable[Record], failures: Sequence[Record], manifest: Mapping[str, Any]
 ) -> str:
-    """The page, as HTML.
+    """Return the page, as HTML.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def _keep(values: "array[float]", value: float | None) -> None:
 
 
 def _pitch_points(segments: Sequence[Record]) -> list[charts.Point]:
-    """Times and F0 of the voiced frames of a track."""
+    """Return the times and F0 of the voiced frames of a track."""
     points = []
     for segment in segments:
         values = segment.get("f0_contour") or []
@@ -143,7 +143,7 @@ def _pitch_points(segments: Sequence[Record]) -> list[charts.Point]:
 
 
 def _excerpt(points: Sequence[charts.Point]) -> tuple[float, list[charts.Point]]:
-    """The stretch of CONTOUR_SECONDS with the most voiced frames: its start and its points."""
+    """Return the CONTOUR_SECONDS with the most voiced frames: their start and their points."""
     best, best_start, tail = 0, 0.0, 0
     for head, (seconds, _) in enumerate(points):
         while points[tail][0] <= seconds - CONTOUR_SECONDS:
@@ -157,7 +157,7 @@ def _excerpt(points: Sequence[charts.Point]) -> tuple[float, list[charts.Point]]
 def _facts(
     summary: _Summary, failures: Sequence[Record], manifest: Mapping[str, Any]
 ) -> list[tuple[str, str]]:
-    """The figures at the top of the page: (value, what it is)."""
+    """Return the figures at the top of the page: (value, what it is)."""
     failed = manifest.get("counts", {}).get(
         "failed", len({failure.get("file_path") for failure in failures})
     )
@@ -218,7 +218,7 @@ def _known(count: int, total: int, noun: str, value: str) -> str:
 
 
 def _steps(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Steps of the run, in its order: their columns, models and settings."""
+    """Return the steps of the run, in its order: their columns, models and settings."""
     steps: dict[str, dict[str, Any]] = {
         name: _step(name, {}) for name in manifest.get("seconds_by_step", {})
     }

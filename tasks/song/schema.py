@@ -9,7 +9,7 @@ from tasks.song.columns import Column
 
 
 def _schema(table: Sequence[Column]) -> pa.Schema:
-    """Schema whose metadata says of each column its step, description and unit."""
+    """Return a schema whose metadata says of each column its step, description and unit."""
     return pa.schema([_field(column) for column in table])
 
 

@@ -144,7 +144,7 @@ def _blocks_within(
     start_seconds: float,
     end_seconds: float,
 ) -> npt.NDArray[np.intp]:
-    """Indices of the blocks of a segment; never empty, and none of them without frames."""
+    """Return the indices of a segment's blocks; never empty, and none of them without frames."""
     filled = np.flatnonzero(frames > 0)
     if filled.size == 0:
         raise ValueError("no block of the features' grid holds a frame")

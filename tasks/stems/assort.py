@@ -60,7 +60,7 @@ def assort(
 
 
 def _of(target: PreparedStem, song: PreparedSong, config: AssortConfig) -> list[dict[str, Any]]:
-    """The assortments of one target, in the order in which they are drawn."""
+    """Return the assortments of one target, in the order in which they are drawn."""
     choice = config.choice
     rng = generator("assort", choice.seed, song.track_id, target.stem_id)
     others = [stem for stem in song.stems if stem.stem_id != target.stem_id]

@@ -129,7 +129,7 @@ def variant_of(
 def varied(
     tools: Tools, stem: PreparedStem, variant: Mapping[str, Any], config: AugmentConfig
 ) -> Samples:
-    """A stem in one variant, shape ``(channels, samples)``, at the codec's rate.
+    """Return a stem in one variant, shape ``(channels, samples)``, at the codec's rate.
 
     Its gain is not in it: it is one for all signals of a pair.
 

@@ -129,14 +129,14 @@ def convert(
 
 
 def problem(path: str, error: TrackError) -> Row:
-    """A problem of a song, as it is stored."""
+    """Return a problem of a song, as it is stored."""
     return {"path": printable(path), "reason": error.reason, "message": error.message}
 
 
 def _readable(
     song: Song, config: ConvertConfig, tools: Tools, problems: list[Row]
 ) -> Iterator[_Readable]:
-    """The stems of a song one after the other, each unpacked only while it is looked at."""
+    """Yield a song's stems one after the other, each unpacked only while it is looked at."""
     if not song.archive:
         for stem in song.stems:
             if not is_mixture(stem.name):
@@ -187,7 +187,7 @@ def _check_one_song(song: Song, members: Sequence[unzip.Member]) -> None:
 def _converted(
     found: _Readable, stem_id: str, config: ConvertConfig, tools: Tools, mix: MixFingerprint
 ) -> Row:
-    """A stem, stored and measured.
+    """Store and measure a stem.
 
     Raises
     ------
@@ -253,7 +253,7 @@ def _identity(found: _Readable) -> str:
 
 
 def _made_by(config: ConvertConfig) -> str:
-    """What the name of a stored stem says of how it was made."""
+    """Return what the name of a stored stem says of how it was made."""
     return digest(f"{STEP.version} {config.bitrate_kbps}".encode())[:8]
 
 

@@ -21,7 +21,7 @@ SIZES = ("n<1K", *(f"{low}<n<{high}" for low, high in (
 
 
 def render(summary: Summary, manifest: Mapping[str, Any], *, instrument: str, tars: bool) -> str:
-    """The card, as Markdown with YAML before it.
+    """Return the card, as Markdown with YAML before it.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def escaped(value: object) -> str:
 
 
 def _front_matter(summary: Summary, instrument: str, chunks: int) -> dict[str, Any]:
-    """What the hub reads; empty splits are left out, since its viewer takes them for damaged."""
+    """Return what the hub reads, without empty splits, which its viewer takes for damaged."""
     return {
         "pretty_name": f"Stem continuation: {instrument}",
         "license": "other",
@@ -120,6 +120,6 @@ def _by_split(summary: Summary, counter: str) -> dict[str, list[int]]:
 
 
 def _type(type_: pa.DataType) -> str:
-    """A column's type in few words."""
+    """Return a column's type in few words."""
     name = str(type_).replace("item: ", "").replace("fixed_size_list", "list")
     return name.replace("double", "float64").replace("float>", "float32>")

@@ -104,7 +104,7 @@ def song_rows(
     codes: tuple[Storage, str],
     encoding: Encoding,
 ) -> Iterator[pa.RecordBatch]:
-    """A song's rows of the dataset, in the order of its codes.
+    """Yield a song's rows of the dataset, in the order of its codes.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def _lineage(
     encoding: Encoding,
     target: pa.Schema,
 ) -> pa.Table:
-    """What is known of each pair but its codes."""
+    """Return what is known of each pair but its codes."""
     stems = {stem.stem_id: stem for stem in song.stems}
     rows = [
         {
@@ -186,7 +186,7 @@ def _lineage(
 
 
 def _rows_per_shard(encoding: Encoding, most: int) -> int:
-    """A whole number of row groups, so that their borders do not depend on the dataset_files."""
+    """Return a whole number of row groups, so that their borders do not depend on the shards."""
     rows = min(most, MAX_SHARD_BYTES // encoding.row_bytes)
     return max(ROW_GROUP_ROWS, rows - rows % ROW_GROUP_ROWS)
 

@@ -84,7 +84,7 @@ def discover(
 
 
 def _candidates(source: Storage, paths: Sequence[str]) -> tuple[list[Song], list[FileFailure]]:
-    """What the layouts recognise; each gets what those before it have left."""
+    """Return what the layouts recognise; each gets what those before it have left."""
     songs: list[Song] = []
     failures: list[FileFailure] = []
     for name, find in LAYOUTS.items():
@@ -96,14 +96,14 @@ def _candidates(source: Storage, paths: Sequence[str]) -> tuple[list[Song], list
 
 
 def _files(song: Song) -> list[str]:
-    """The files that a song is made of: one, or one per stem."""
+    """Return the files that a song is made of: one, or one per stem."""
     return [song.path] if song.archive else list({stem.path: None for stem in song.stems})
 
 
 def _identified(
     song: Song, digests: Mapping[str, str | TrackError], failures: list[FileFailure]
 ) -> Song | None:
-    """The song of those stems that can be read; adds to `failures` what cannot."""
+    """Return the song of those stems that can be read; add to `failures` what cannot."""
     bad: set[str] = set()
     for path in _files(song):
         if isinstance(error := digests[path], TrackError):

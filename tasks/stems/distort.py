@@ -121,7 +121,7 @@ def mixes(
     channels: int,
     samples: int,
 ) -> Mixes:
-    """The signals of a pair before any distortion.
+    """Mix the signals of a pair before any distortion.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def _pairs(
     config: DistortConfig,
     tools: Tools,
 ) -> Iterator[dict[str, Any]]:
-    """The pairs of one target in one variant, which share its signal and so their gain."""
+    """Yield the pairs of one target in one variant, which share its signal and so their gain."""
     rate_hz, channels = augmented["sample_rate_hz"], augmented["channels"]
     paths = {
         each["stem_id"]: each["path"]

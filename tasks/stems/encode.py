@@ -240,14 +240,14 @@ class _Work:
     def _heard(
         self, pair: Mapping[str, Any], signal: Signal, chunks: Mapping[int, Chunk]
     ) -> Iterator[tuple[Chunk, Samples]]:
-        """A pair's signal in some of its chunks, cut to whole frames."""
+        """Yield a pair's signal in some of its chunks, cut to whole frames."""
         length = self._config.framing.samples(self._config.chunk_frames)
         for index, window in enumerate(cut(self._blocks(pair, signal), length)):
             if index in chunks:
                 yield chunks[index], window[:, : chunks[index].samples]
 
     def _blocks(self, pair: Mapping[str, Any], signal: Signal) -> Iterator[Samples]:
-        """A stored signal, in blocks of shape ``(channels, n)``.
+        """Yield a stored signal, in blocks of shape ``(channels, n)``.
 
         Raises
         ------
@@ -268,7 +268,7 @@ class _Work:
 
 
 def _stem_of(pair: Mapping[str, Any]) -> tuple[str, float]:
-    """What pairs with the same stem signal have in common."""
+    """Return what pairs with the same stem signal have in common."""
     return pair["stem_path"], pair["gain_db"]
 
 

@@ -109,7 +109,7 @@ def is_mixture(name: str, synonyms: Synonyms = SYNONYMS) -> bool:
 
 
 def with_synonyms(extra: Mapping[str, Sequence[str]]) -> Synonyms:
-    """The table of synonyms and a user's own, which count before the others.
+    """Return the table of synonyms with a user's own, which count before the others.
 
     Parameters
     ----------

@@ -123,7 +123,7 @@ class StemPairs(Dataset[Pair]):
     def stream(
         self, shuffle_buffer: int = 0, *, seed: int = 0, epoch: int = 0
     ) -> IterableDataset[Pair]:
-        """The same chunks one after the other, each once among all workers and ranks.
+        """Return the same chunks one after the other, each once among all workers and ranks.
 
         Row groups are dealt out to the workers of the ``DataLoader`` and, if
         ``torch.distributed`` is initialised when this is called, to its ranks; these may get
@@ -140,11 +140,11 @@ class StemPairs(Dataset[Pair]):
         return _Stream(self, shuffle_buffer, seed, epoch)
 
     def groups(self) -> int:
-        """Number of row groups."""
+        """Return the number of row groups."""
         return self._files.groups
 
     def read_group(self, number: int) -> Iterator[Pair]:
-        """The chunks of a row group, in order."""
+        """Yield the chunks of a row group, in order."""
         group = self._files.read(number, self._columns)
         codes = [group[name].chunk(0) for name in self._codes]
         for row, metadata in enumerate(group.drop_columns(self._codes).to_pylist()):
@@ -248,7 +248,7 @@ class _Files:
         return number, row - int(self._starts[number])
 
     def group(self, number: int, columns: Sequence[str]) -> pa.Table:
-        """A row group, kept for the next that ask."""
+        """Return a row group, and keep it for the next that ask."""
         if number in self._cache and self._process == os.getpid():
             self._cache.move_to_end(number)
             return self._cache[number]
@@ -259,7 +259,7 @@ class _Files:
         return group
 
     def read(self, number: int, columns: Sequence[str]) -> pa.Table:
-        """A row group."""
+        """Read a row group."""
         if self._process != os.getpid():
             self._forget()  # after a fork, the other process's files are not ours
         at, group = self._places[number]

@@ -95,7 +95,7 @@ def mark_deleted(prepared: Storage, source_ids: set[str]) -> None:
 
 
 def read(prepared: Storage) -> list[Row]:
-    """The table of stems.
+    """Read the table of stems.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def read(prepared: Storage) -> list[Row]:
 
 
 def songs(rows: Sequence[Row]) -> list[PreparedSong]:
-    """The songs of a table, each with its stems that are of use; in the order of the table."""
+    """Return the songs of a table, each with its stems of use, in the order of the table."""
     by_song: dict[str, list[Row]] = {}
     for row in rows:
         if is_of_use(row):

@@ -23,7 +23,7 @@ from tasks.track import Samples
 def render(
     row: Mapping[str, Any], song: PreparedSong, tools: Tools, config: AugmentConfig
 ) -> dict[str, Samples]:
-    """The signals of a pair.
+    """Return the signals of a pair.
 
     Parameters
     ----------

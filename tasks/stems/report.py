@@ -40,7 +40,7 @@ def render(
     decode: Decode | None = None,
     original: Original | None = None,
 ) -> str:
-    """The page, as HTML.
+    """Return the page, as HTML.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def stored_signal(
     signal: Signal,
     encoding: Encoding,
 ) -> Samples | None:
-    """What a signal of a chunk was encoded from; None if it is not stored any more.
+    """Return what a signal of a chunk was encoded from; None if it is not stored any more.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def embedded(signal: Samples | None, encoding: Encoding) -> str:
 
 
 def _facts(summary: Summary, manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The figures at the top of the page: (value, what it is)."""
+    """Return the figures at the top of the page: (value, what it is)."""
     splits = summary.splits.values()
     return [
         (f"{sum(split.chunks for split in splits):,}", "chunks"),
@@ -144,7 +144,7 @@ def _facts(summary: Summary, manifest: Mapping[str, Any]) -> list[tuple[str, str
 
 
 def _total(summary: Summary, name: str) -> Counter[str]:
-    """A count of all splits together."""
+    """Return a count of all splits together."""
     total: Counter[str] = Counter()
     for split in summary.splits.values():
         total.update(getattr(split, name))
@@ -167,7 +167,7 @@ def _charts(summary: Summary) -> list[tuple[str, str]]:
 def _examples(
     summary: Summary, decode: Decode | None, original: Original | None
 ) -> list[dict[str, Any]]:
-    """What is written beside each example, and its signals from codes and before."""
+    """Return what is written beside each example, and its signals from codes and before."""
     if decode is None:
         return []
     return [
@@ -211,7 +211,7 @@ def _described(distortion: Mapping[str, Any]) -> str:
 
 
 def _left_out(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    """What the dataset lacks on purpose, in words."""
+    """Return what the dataset lacks on purpose, in words."""
     words = {
         "dropped_silent_chunks": "chunks in which the target is silent",
         "dropped_short_chunks": "ends of pairs that are too short for a chunk",
@@ -221,7 +221,7 @@ def _left_out(counts: Mapping[str, int]) -> list[tuple[str, int]]:
 
 
 def _steps(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Steps of the run: their models and settings."""
+    """Return the steps of the run: their models and settings."""
     return [
         {
             "name": step["step"],

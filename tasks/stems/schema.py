@@ -110,14 +110,14 @@ class Encoding:
 
 
 def dataset(encoding: Encoding) -> pa.Schema:
-    """Schema of a dataset's rows; its metadata holds the encoding."""
+    """Return the schema of a dataset's rows, whose metadata holds the encoding."""
     chunks = chunk_fields(encoding.codebooks, encoding.chunk_frames, encoding.contexts)
     fields = [*_LINEAGE, *chunks[2:], *_PARAMETERS]
     return pa.schema(fields, metadata={METADATA_KEY: json.dumps(asdict(encoding))})
 
 
 def encoding_of(schema: pa.Schema) -> Encoding:
-    """The encoding that the schema of a dataset's file holds.
+    """Return the encoding that the schema of a dataset's file holds.
 
     Raises
     ------
@@ -177,7 +177,7 @@ def to_arrow(codes: Codes) -> pa.FixedSizeListArray:
 
 
 def to_numpy(codes: pa.FixedSizeListArray) -> Codes:
-    """A column of codes as an array of shape ``(rows, codebooks, frames)``."""
+    """Return a column of codes as an array of shape ``(rows, codebooks, frames)``."""
     inner = codes.flatten()
     values: Codes = inner.flatten().to_numpy()
     return values.reshape(len(codes), codes.type.list_size, inner.type.list_size)

@@ -71,7 +71,7 @@ class Fetched:
 
 
 def state(place: Weights, name: str) -> State:
-    """What there is of a model; of a bucket's files, only the sizes are looked at."""
+    """Return what there is of a model; of a bucket's files, only the sizes are looked at."""
     card = registry.card(name)
     if not card.files:
         return "packaged"

@@ -123,7 +123,7 @@ def published(source: HubSource, files: Sequence[ModelFile]) -> tuple[str, tuple
 
 
 def _repository(source: HubSource) -> Mapping[str, Any]:
-    """The hub's record of a repository at a revision."""
+    """Ask the hub for its record of a repository at a revision."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         raise DownloadError(
             "HF_HUB_OFFLINE is set, so nothing is fetched from the hub: unset it, or copy the "

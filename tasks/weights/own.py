@@ -26,7 +26,7 @@ class OwnModelError(Exception):
 
 
 def manifest(address: str) -> Manifest:
-    """What lies at the address of a model of one's own.
+    """Return what lies at the address of a model of one's own.
 
     Parameters
     ----------

@@ -111,7 +111,7 @@ class Weights:
         return Storage(self.address)
 
     def card(self, name: str) -> ModelCard:
-        """What is known of a model, registered or of the user's own.
+        """Return what is known of a model, registered or of the user's own.
 
         Raises
         ------
@@ -136,7 +136,7 @@ class Weights:
         return found
 
     def manifest(self, name: str) -> Manifest | None:
-        """What lies in a model's folder; None if there is no model.
+        """Return what lies in a model's folder; None if there is no model.
 
         Raises
         ------
@@ -160,7 +160,7 @@ class Weights:
         return manifest.revision if manifest else card.revision
 
     def problems(self, name: str) -> list[str]:
-        """What is wrong with a model, a phrase each; of a bucket's, only sizes are checked."""
+        """Return what is wrong with a model, a phrase each; of a bucket's, check sizes only."""
         try:
             card = self.card(name)
         except WeightsError as error:
@@ -184,7 +184,7 @@ class Weights:
         return sorted(set(found))
 
     def verify(self, name: str) -> list[str]:
-        """What is wrong with a model, a phrase each, after reading every byte of it."""
+        """Read every byte of a model, and return what is wrong with it, a phrase each."""
         home = self._home(name)
         if home.is_local:
             weights.forget(Path(home.address))

@@ -189,7 +189,7 @@ def first(
 
 
 def _offer(source: Source, card: ModelCard) -> Offer:
-    """What a source has of a model; the hub is asked, others are taken at their word.
+    """Return what a source has of a model; the hub is asked, others are taken at their word.
 
     Raises
     ------

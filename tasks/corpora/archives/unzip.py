@@ -168,7 +168,7 @@ def extract(archive: Path, member: Member, target: Path, limits: Limits = Limits
 
 
 def _entries(archive: Path, file: BinaryIO, limits: Limits) -> list[ZipInfo]:
-    """The archive's table of contents."""
+    """Read the archive's table of contents."""
     looks_like_zip = file.read(len(LOCAL_HEADER)) == LOCAL_HEADER
     try:
         with _BoundedFile(archive, limits.directory_bytes) as bounded, ZipFile(bounded) as zipped:
@@ -230,7 +230,7 @@ def _name(entry: ZipInfo) -> tuple[str, bool]:
 
 
 def _member(entry: ZipInfo, name: str, seen: set[str], limits: Limits) -> Member | None:
-    """The entry as a member, or None if it is nothing of interest.
+    """Return the entry as a member, or None if it is nothing of interest.
 
     Names that are taken are added to `seen`.
     """

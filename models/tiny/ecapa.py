@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from models.ecapa import forget_redirects
 from models.registry import ModelCard
 
 SEED = 20_200_514
@@ -50,6 +51,7 @@ def write(card: ModelCard, folder: Path, dimensions: Mapping[str, Any] = TINY) -
     """
     from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
 
+    forget_redirects()
     network = ECAPA_TDNN(N_MELS, **dimensions)
     generator = torch.Generator().manual_seed(SEED)
     state = {name: _random(name, value, generator) for name, value in network.state_dict().items()}

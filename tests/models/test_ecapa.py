@@ -200,3 +200,13 @@ def test_the_same_bytes_every_time(folder, tmp_path):
 def test_modules_can_be_looked_at_after_loading(adapter):
     for module in [*sys.modules.values()]:
         getattr(module, "__file__", None)
+
+
+def test_modules_can_be_looked_at_after_writing(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from models import registry; "
+        "from models.tiny import ecapa; "
+        "ecapa.write(registry.card('ecapa-voxceleb'), Path(sys.argv[1])); "
+        "[getattr(module, '__file__', None) for module in [*sys.modules.values()]]"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)

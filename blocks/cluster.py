@@ -77,7 +77,7 @@ def needing(needs: Needs) -> Iterator[None]:
 
 
 def task_runner() -> Any:
-    """Task runner of every flow: Dask, on whatever cluster the flow's parameters ask for."""
+    """Return the task runner of every flow: Dask, on whatever cluster the parameters ask for."""
     from prefect_dask import DaskTaskRunner
 
     return DaskTaskRunner(cluster_class=compute)  # type: ignore[arg-type]
@@ -85,7 +85,7 @@ def task_runner() -> Any:
 
 @contextmanager
 def compute() -> Iterator[Any]:
-    """Cluster of the flow run that is under way, entered when its first task is submitted.
+    """Enter the cluster of the flow run that is under way, when its first task is submitted.
 
     Reads ``cluster``, ``workers`` and ``gpus`` from the flow's params. With a
     cluster's address or block it yields the address, after making sure that the
@@ -116,7 +116,7 @@ def compute() -> Iterator[Any]:
 
 
 def resolve(cluster: str) -> str:
-    """Address of a cluster that is given by its address, or by the name of a saved block.
+    """Return the address of a cluster given by its address, or by the name of a saved block.
 
     Raises
     ------
@@ -182,7 +182,7 @@ def gpus(device: str) -> int:
 
 
 def local_cluster(cpu_workers: int, gpu_workers: int) -> Any:
-    """Cluster of single-threaded processes on this machine, on the loopback interface.
+    """Start a cluster of single-threaded processes on this machine, on the loopback interface.
 
     Without GPU workers, CPU workers carry both resources. The machine's memory is
     divided evenly: a worker that takes more than its share is restarted.

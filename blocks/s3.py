@@ -69,7 +69,7 @@ class Bucket:
     block: str = ""
 
     def pieces(self, key: str) -> Iterator[bytes]:
-        """Content of an object by one GET, and one more each time that it breaks off.
+        """Yield the content of an object by one GET, and one more each time that it breaks off.
 
         Raises
         ------
@@ -117,7 +117,7 @@ class Bucket:
             raise BucketError(f"The upload of {self._address(key)} was aborted by someone else.")
 
     def exists(self, key: str) -> bool:
-        """Whether there is an object, by one HEAD."""
+        """Return whether there is an object, by one HEAD."""
         try:
             self._call("head_object", key)
         except FileNotFoundError:
@@ -135,7 +135,7 @@ class Bucket:
             self.delete(key)
 
     def objects(self, prefix: str) -> Iterator[tuple[str, int, str]]:
-        """Key, size in bytes and entity tag of objects, by one LIST for each thousand."""
+        """Yield key, size in bytes and entity tag of objects, by one LIST for each thousand."""
         token: dict[str, str] = {}
         while True:
             page = self._call("list_objects_v2", Prefix=prefix, **token)
@@ -228,7 +228,7 @@ class Bucket:
         )
 
     def _explained_locally(self, error: Exception, where: str) -> str:
-        """Sentence for what went wrong before an answer arrived, or while one did."""
+        """Return a sentence for what went wrong before an answer arrived, or while one did."""
         from botocore import exceptions
 
         times = f"{s3_client.max_attempts()} times in a row"
@@ -260,12 +260,12 @@ class Bucket:
         return f"{where} cannot be used: {error}"
 
     def _endpoint(self) -> str:
-        """Address of the store, without a password that may be in it."""
+        """Return the address of the store, without a password that may be in it."""
         parts = urlsplit(s3_client.client(self.block).meta.endpoint_url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
     def _settings(self) -> str:
-        """Where the credentials are set."""
+        """Return where the credentials are set."""
         if self.block:
             return f"Prefect's block aws-credentials/{self.block}"
         return "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"

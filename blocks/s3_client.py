@@ -62,7 +62,7 @@ def client(block: str) -> Any:
 
 @contextmanager
 def few_attempts() -> Iterator[None]:
-    """Inside the block requests are given up after ``PROBE_ATTEMPTS``."""
+    """Give up requests after ``PROBE_ATTEMPTS`` inside the block."""
     token = _is_probe.set(True)
     try:
         yield
@@ -71,13 +71,13 @@ def few_attempts() -> Iterator[None]:
 
 
 def max_attempts() -> int:
-    """How often a request is sent at most."""
+    """Return how often a request is sent at most."""
     limit = int(os.environ.get("AWS_MAX_ATTEMPTS") or ATTEMPTS)
     return min(limit, PROBE_ATTEMPTS) if _is_probe.get() else limit
 
 
 def delay_seconds(attempt: int) -> float:
-    """How long to wait after an attempt, the first being 1: longer each time, with jitter."""
+    """Return the seconds to wait after an attempt, the first being 1: ever longer, with jitter."""
     longest: float = min(FIRST_DELAY_SECONDS * 2 ** (attempt - 1), LONGEST_DELAY_SECONDS)
     # Never less than half, so that all attempts together outlast a restart.
     return longest * random.uniform(0.5, 1)
@@ -141,7 +141,7 @@ def _credentials(block: str) -> Any:
 def _retry(
     *, response: Any, attempts: int, caught_exception: Exception | None, **_: Any
 ) -> float | None:
-    """Seconds to wait before a request is sent again; None to take the answer as it is."""
+    """Return the seconds to wait before a request is sent again; None to take the answer as is."""
     if attempts >= max_attempts() or not _passes(response, caught_exception):
         return None
     return delay_seconds(attempts)

@@ -34,7 +34,7 @@ class ServerError(Exception):
 
 @contextmanager
 def running(*, workers_here: bool = False) -> Iterator[str]:
-    """Address of the API that flow runs report to, inside the block.
+    """Yield the address of the API that flow runs report to, inside the block.
 
     ``PREFECT_API_URL`` is used when set; otherwise a server is started on the
     loopback interface, and stopped at the end. Prefect's settings and the
@@ -97,7 +97,7 @@ def running(*, workers_here: bool = False) -> Iterator[str]:
 
 
 def one_certificate(url: str, folder: Path) -> dict[str, str]:
-    """Variables that spare the clients of a plain-http API the parsing of all certificates.
+    """Return variables that spare the clients of a plain-http API to parse all certificates.
 
     Every API client builds an SSL context, even for plain http, and parsing the full
     bundle is half of the CPU time of a task run: 149 ms against 79. These get a file

@@ -60,11 +60,11 @@ class Storage:
         return not self.address.startswith("s3://")
 
     def below(self, path: str) -> "Storage":
-        """Storage of everything under `path`."""
+        """Return a storage of everything under `path`."""
         return Storage(f"{self.address.rstrip('/')}/{path}")
 
     def read_bytes(self, path: str) -> bytes:
-        """Content of one file.
+        """Return the content of one file.
 
         Raises
         ------
@@ -76,7 +76,7 @@ class Storage:
         return b"".join(self.pieces(path))
 
     def pieces(self, path: str) -> Iterator[bytes]:
-        """Content of one file, one piece after the other.
+        """Yield the content of one file, one piece after the other.
 
         Raises
         ------
@@ -106,7 +106,7 @@ class Storage:
 
     @contextmanager
     def reading(self, path: str) -> Iterator[Path]:
-        """Local path of a file, for libraries that open files by name.
+        """Yield the local path of a file, for libraries that open files by name.
 
         Raises
         ------
@@ -128,7 +128,7 @@ class Storage:
 
     @contextmanager
     def writing(self, path: str) -> Iterator[Path]:
-        """Local path to write to; what is there at the end of the block is stored.
+        """Yield a local path to write to; what is there at the end of the block is stored.
 
         Nothing is stored when the block raises.
 
@@ -170,7 +170,7 @@ class Storage:
             self._bucket.check_writable(self._key(probe))
 
     def exists(self, path: str) -> bool:
-        """Whether a file is there."""
+        """Return whether a file is there."""
         if self.is_local:
             return self._local(path).is_file()
         return self._bucket.exists(self._key(path))
@@ -193,7 +193,7 @@ class Storage:
         next(self._bucket.objects(self._key("")), None)
 
     def files(self, path: str = "") -> list[str]:
-        """Every file below `path`, relative to the address, sorted; none if it is not there.
+        """Return every file below `path`, relative to the address, sorted; none if it is not there.
 
         Hidden files and folders (half-written files among them) are left out.
         """
@@ -202,11 +202,11 @@ class Storage:
         return list(self.versions(path))
 
     def sizes(self, path: str = "") -> dict[str, int]:
-        """Size in bytes of each of :meth:`files`."""
+        """Return the size in bytes of each of :meth:`files`."""
         return {name: size for name, (size, _) in self.versions(path).items()}
 
     def versions(self, path: str = "") -> dict[str, tuple[int, str]]:
-        """Size in bytes of each of :meth:`files`, and what changes when its content does.
+        """Return the bytes of each of :meth:`files`, and what changes when its content does.
 
         The latter is the time of change of a file, the entity tag of an object.
         """
@@ -241,7 +241,7 @@ class Storage:
 
 
 def _walk(root: Path, path: str) -> Iterator[str]:
-    """Files below ``root/path``, following links but never in circles."""
+    """Yield the files below ``root/path``, following links but never in circles."""
     seen: set[tuple[int, int]] = set()
     prefix = len(str(root)) + 1
     for folder, folders, names in os.walk(root / path, followlinks=True):
@@ -263,7 +263,7 @@ def _is_hidden(path: str) -> bool:
 
 @contextmanager
 def _temporary_copy(path: str) -> Iterator[Path]:
-    """Path for a copy of an object, under a name of bearable length and the same suffix."""
+    """Yield a path for a copy of an object, under a name of bearable length with its suffix."""
     with TemporaryDirectory(prefix="songmill-") as folder:
         yield Path(folder, f"content{Path(path).suffix}")
 

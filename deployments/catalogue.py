@@ -126,7 +126,7 @@ class Deployment:
         return params_class
 
     def parameters(self, folders: Folders, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """Values of the flow's parameters where they differ from its defaults, as JSON.
+        """Return the values of the flow's parameters where they differ from its defaults, as JSON.
 
         Parameters
         ----------
@@ -150,7 +150,7 @@ class Deployment:
 
 
 def _under(row: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Values of `row`, overlaid at every depth by `changes`."""
+    """Return the values of `row`, overlaid at every depth by `changes`."""
     both = dict(row)
     for name, value in changes.items():
         nested = isinstance(value, Mapping) and isinstance(both.get(name), Mapping)

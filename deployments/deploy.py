@@ -288,7 +288,7 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Request, bool]:
 
 
 def _nested(assignments: Sequence[str]) -> dict[str, Any]:
-    """``["a.b=1"]`` as ``{"a": {"b": 1}}``."""
+    """Return ``["a.b=1"]`` as ``{"a": {"b": 1}}``."""
     values: dict[str, Any] = {}
     for assignment in assignments:
         path, equals, text = assignment.partition("=")

@@ -88,7 +88,7 @@ class LocalCluster:
         )
 
     def run_deployment(self, name: str) -> tuple[int, str]:
-        """Status and output of ``prefect deployment run NAME --watch``."""
+        """Return the status and output of ``prefect deployment run NAME --watch``."""
         process = self.prefect("deployment", "run", name, "--watch")
         output, _ = process.communicate()
         return process.returncode, output
@@ -215,7 +215,7 @@ def _layout(folder: Path, mark: Mapping[str, str], store: Sequence[str | Path]) 
 
 
 def _workers(scheduler: str) -> set[str]:
-    """Names of the workers that a Dask scheduler knows; none if it does not answer."""
+    """Return the names of the workers that a Dask scheduler knows; none if it does not answer."""
     from distributed import Client
 
     try:

@@ -119,7 +119,7 @@ class Service:
 
 @contextmanager
 def guarded() -> Iterator[dict[str, str]]:
-    """Variables for processes that are ended with the block, and if this process is killed."""
+    """Yield variables for processes that end with the block, or if this process is killed."""
     mark = uuid.uuid4().hex
     guard = subprocess.Popen(
         [sys.executable, "-m", "deployments.processes", mark],

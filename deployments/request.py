@@ -38,7 +38,7 @@ class Request:
     catalogue: Sequence[Deployment] = DEPLOYMENTS
 
     def chosen(self) -> list[tuple[Deployment, dict[str, Any]]]:
-        """Deployments that are asked for, each with its parameters.
+        """Return the deployments that are asked for, each with its parameters.
 
         Raises
         ------

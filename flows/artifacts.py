@@ -78,5 +78,5 @@ def steps(results: Results, pending: Mapping[str, int], audio_hours: float) -> l
 
 
 def hours(table: Path, column: str) -> float:
-    """Sum of a column of a Parquet file that is in seconds, in hours."""
+    """Return the sum of a column of a Parquet file that is in seconds, in hours."""
     return float(pc.sum(pq.read_table(table, columns=[column])[column]).as_py() or 0.0) / 3600

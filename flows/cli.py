@@ -295,7 +295,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _underscored(token: str) -> str:
-    """``--audio-dir=x`` as ``--audio_dir=x``; anything but a long flag as it is."""
+    """Return ``--audio-dir=x`` as ``--audio_dir=x``; anything but a long flag as it is."""
     if not token.startswith("--") or token == "--":
         return token
     name, equals, value = token[2:].partition("=")
@@ -303,7 +303,7 @@ def _underscored(token: str) -> str:
 
 
 def _nested(given: dict[str, Any]) -> dict[str, Any]:
-    """``{"a.b": 1}`` as ``{"a": {"b": 1}}``; ``none`` is null."""
+    """Return ``{"a.b": 1}`` as ``{"a": {"b": 1}}``, and ``none`` as null."""
     values: dict[str, Any] = {}
     for path, value in given.items():
         *parents, leaf = path.split(".")

@@ -41,7 +41,7 @@ class ComputeParams(FlowParams):
     run_name: str | None = Field(None, description="Name of the run.", json_schema_extra=RESULTS)
 
     def workers_wanted(self) -> int:
-        """Workers to keep busy; another cluster is asked how many it has."""
+        """Return the number of workers to keep busy; another cluster is asked how many it has."""
         return cluster.size(self.cluster, self.workers)
 
     @property

@@ -126,7 +126,7 @@ def estimate(
 
 
 def _durations(tracks: Sequence[Track], source: Storage) -> dict[str, float]:
-    """Duration of each track by its header; 0 for what cannot be read."""
+    """Return the duration of each track by its header; 0 for what cannot be read."""
     durations = {}
     for track in tracks:
         try:

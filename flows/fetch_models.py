@@ -109,7 +109,7 @@ def fetch_model(
 
 
 def needed(profile: Profile) -> tuple[str, ...]:
-    """Models of a profile, with those that their packages bring, in the registry's order."""
+    """Return the models of a profile and of their packages, in the registry's order."""
     names = PROFILES[profile]
     if names is None:
         stages = BuildDatasetParams(profile=profile).stages()
@@ -118,7 +118,7 @@ def needed(profile: Profile) -> tuple[str, ...]:
 
 
 def wanted(params: FetchModelsParams) -> list[str]:
-    """Models that a command is about.
+    """Return the models that a command is about.
 
     Raises
     ------
@@ -225,7 +225,7 @@ def _verified(place: Weights, name: str) -> str:
 
 
 def table(names: Sequence[str], place: Weights) -> str:
-    """Models in lines of at most 110 columns, by what they do."""
+    """Return the models in lines of at most 110 columns, by what they do."""
     profiles = {name: needed(name) for name in PROFILES if name != "all"}
     cards = sorted(map(registry.card, names), key=lambda card: card.task)
     rows = [("MODEL", "SIZE", "PROFILES", "STATE", "LICENCE")]
@@ -251,7 +251,7 @@ def table(names: Sequence[str], place: Weights) -> str:
 
 
 def _sources(card: ModelCard, place: Weights) -> list[str]:
-    """Where a model comes from, a line for each source; of several, the used one is marked."""
+    """Return where a model comes from, a line for each source; of several, mark the used one."""
     manifest = place.manifest(card.name)
     revision = short(manifest.revision if manifest else card.revision)
     first, *others = map(str, card.sources)
@@ -262,14 +262,14 @@ def _sources(card: ModelCard, place: Weights) -> list[str]:
 
 
 def card_size(card: ModelCard) -> str:
-    """Size of a model's files for people; a question mark where it is not published."""
+    """Return the size of a model's files for people; a question mark where it is not published."""
     if not card.files:
         return ""
     return size(card.size_bytes) if all(file.size_bytes for file in card.files) else "?"
 
 
 def licence(card: ModelCard) -> str:
-    """Licence of a model's weights; says so if they are not for commercial use."""
+    """Return the licence of a model's weights, and say so if they are not for commercial use."""
     return card.licence + (", non-commercial" if "NC" in card.licence.split("-") else "")
 
 

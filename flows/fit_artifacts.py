@@ -67,7 +67,7 @@ def rows(made: FitPlan) -> list[dict[str, Any]]:
 
 
 def curves(made: FitPlan) -> str:
-    """Curves of all fits as lines of text, in Markdown."""
+    """Return the curves of all fits as lines of text, in Markdown."""
     lines = ["| fit | curve | | from | to |", "|---|---|---|---|---|"]
     for job, _ in made.results():
         for name, values in ((job.files.progress() or {}).get("curves") or {}).items():

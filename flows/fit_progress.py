@@ -69,7 +69,7 @@ def _lines() -> Iterator[Show]:
 
 
 def told(progress: Mapping[str, Any]) -> str:
-    """Loss, rate and time left, for people."""
+    """Return loss, rate and time left, for people."""
     parts = [
         f"{name} {progress['scalars'][name]:.4g}"
         for name in ("loss", "validation/loss")

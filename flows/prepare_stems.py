@@ -96,7 +96,7 @@ PREPARE = StepFlow(check, survey, conclude, batch_tracks=BATCH_SONGS)
 
 
 def count(stems: Sequence[Row], failures: Sequence[Row]) -> dict[str, int]:
-    """Songs and stems of use, and files that failed."""
+    """Count songs and stems of use, and files that failed."""
     useful = [row for row in stems if prepared_stems.is_of_use(row)]
     return {
         "tracks": len({row["song_id"] for row in useful}),

@@ -302,7 +302,7 @@ def _needs(planned: Plan, tools: Tools) -> Needs:
 
 
 def _under(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Values of `old`, overlaid at every depth by those of `new`."""
+    """Return the values of `old`, overlaid at every depth by those of `new`."""
     both = {
         name: _under(old[name], value)
         for name, value in new.items()

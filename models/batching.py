@@ -78,7 +78,7 @@ class Batcher:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that the GPU's memory is full; CTranslate2 has no class for it."""
+    """Return whether an error says that a GPU's memory is full; CTranslate2 has no class for it."""
     return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error).lower()
 
 

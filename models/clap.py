@@ -273,7 +273,7 @@ class _PackedLinear(torch.nn.Module):
         self._bias = None if linear.bias is None else linear.bias.detach()
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
-        """From ``(..., in)`` to ``(..., out)``."""
+        """Map ``(..., in)`` to ``(..., out)``."""
         result: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
             values, self._weight, self._bias, "none", [None], "none"
         )

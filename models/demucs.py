@@ -379,7 +379,7 @@ class DemucsAdapter:
 
 
 def _input_length(network: Network, length: int) -> int:
-    """How many samples a network is given for a segment: some want more than it has."""
+    """Return how many samples a network is given for a segment: some want more than it has."""
     wanted = getattr(network, "valid_length", None)
     return length if wanted is None else int(wanted(length))
 

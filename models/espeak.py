@@ -86,7 +86,7 @@ def _speak(text: str, language: str) -> tuple[tuple[str, ...], ...]:
 
 
 def _spelt(text: str, spoken_words: int, language: str) -> bool:
-    """Whether espeak named the characters of a foreign script instead of reading them.
+    """Return whether espeak named the characters of a foreign script instead of reading them.
 
     It names Chinese characters in every voice but the Chinese ones ("Chinese letter"), and the
     letters of other scripts one by one.

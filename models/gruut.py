@@ -165,7 +165,7 @@ def _prepared(word: str, language: str) -> str:
 
 
 def _drops_g(word: str, language: str) -> bool:
-    """Whether it is an English -ing sung as -in', whose lexicon has none of them."""
+    """Return whether it is an English -ing sung as -in', whose lexicon has none of them."""
     return language.startswith("en") and re.fullmatch(r"[a-z]{2,}in'", word.lower()) is not None
 
 

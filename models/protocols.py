@@ -59,7 +59,7 @@ class Separator(Protocol):
         std: float,
         batch_size: int | None = None,
     ) -> Iterator[Float32]:
-        """Stems of a track in blocks of shape ``(2, n)``, as blocks ``(len(stems), 2, n)``.
+        """Return the stems of a track, from blocks ``(2, n)`` to blocks ``(len(stems), 2, n)``.
 
         `mean` and `std` are those of the mono mix of the whole track.
         """
@@ -73,7 +73,7 @@ class Transcriber(Protocol):
     def transcribe(
         self, signal: Float32, *, language: str | None = None, batch_size: int | None = None
     ) -> "Transcript":
-        """Words of a mono signal, shape ``(n,)``, with their times."""
+        """Return the words of a mono signal, shape ``(n,)``, with their times."""
         ...
 
 
@@ -82,7 +82,7 @@ class PitchTracker(Protocol):
     """Hears how likely each pitch is."""
 
     def activations(self, samples: Float32, hop_samples: int) -> Iterator[Float32]:
-        """Activations of pitch bins in frames of a mono signal, shape ``(frames, bins)`` each."""
+        """Return activations of pitch bins, ``(frames, bins)`` each, of a mono signal in frames."""
         ...
 
 
@@ -95,7 +95,7 @@ class VoiceEmbedder(Protocol):
         ...
 
     def embed(self, voiced: Float32, partials_per_second: float) -> Float32:
-        """Embedding of what :meth:`voiced` returned, of unit norm."""
+        """Return the embedding of what :meth:`voiced` returned, of unit norm."""
         ...
 
 
@@ -104,7 +104,7 @@ class SpeakerEmbedder(Protocol):
     """Embeds who speaks or sings, signal by signal."""
 
     def embed(self, signals: Iterable[Float32], batch_size: int | None = None) -> Iterator[Float32]:
-        """Embeddings of mono signals, shape ``(samples,)`` each, of unit norm."""
+        """Return the embeddings of mono signals, shape ``(samples,)`` each, of unit norm."""
         ...
 
 
@@ -121,7 +121,7 @@ class TextEmbedder(Protocol):
     dimensions: int
 
     def embed_text(self, texts: Iterable[str], batch_size: int | None = None) -> Iterator[Float32]:
-        """Embeddings of texts, shape ``(dimensions,)`` each."""
+        """Return the embeddings of texts, shape ``(dimensions,)`` each."""
         ...
 
 
@@ -143,7 +143,7 @@ class AudioTextEmbedder(TextEmbedder, Protocol):
     def embed_audio(
         self, windows: Iterable[Float32], batch_size: int | None = None
     ) -> Iterator[Float32]:
-        """Embeddings of mono windows, shape ``(samples,)`` each."""
+        """Return the embeddings of mono windows, shape ``(samples,)`` each."""
         ...
 
 
@@ -178,7 +178,7 @@ class MusicEmbedder(Protocol):
         layer: int | None = None,
         batch_size: int | None = None,
     ) -> Iterator[Float32]:
-        """Features of mono windows, shape ``(frames, dimensions)`` each."""
+        """Return the features of mono windows, shape ``(frames, dimensions)`` each."""
         ...
 
 
@@ -215,11 +215,11 @@ class Codec(Protocol):
         bandwidth_kbps: float | None = None,
         batch_size: int | None = None,
     ) -> "Iterator[Encoded]":
-        """Codes of signals, shape ``(channels, samples)`` each."""
+        """Return the codes of signals, shape ``(channels, samples)`` each."""
         ...
 
     def decode(self, encoded: "Encoded") -> Float32:
-        """Audio of a signal's codes, shape ``(channels, samples)``."""
+        """Return the audio of a signal's codes, shape ``(channels, samples)``."""
         ...
 
 
@@ -236,11 +236,11 @@ class Phonemizer(Protocol):
     name: str
 
     def language(self, tag: str) -> str | None:
-        """Its own name of the language of a BCP 47 tag; None if it does not know it."""
+        """Return its own name of the language of a BCP 47 tag; None if it does not know it."""
         ...
 
     def speak(self, text: str, language: str) -> tuple[tuple[str, ...], ...]:
-        """Phonemes of each spoken word; `language` as :meth:`language` names it."""
+        """Return the phonemes of each spoken word; `language` as :meth:`language` names it."""
         ...
 
 
@@ -249,7 +249,7 @@ class LanguageIdentifier(Protocol):
     """Tells the language of a text."""
 
     def languages(self, text: str) -> list[tuple[str, float]]:
-        """Languages with their probabilities, the likeliest first."""
+        """Return languages with their probabilities, the likeliest first."""
         ...
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def no_progress_bar() -> Iterator[None]:
-    """No progress bar of transformers within the block."""
+    """Show no progress bar of transformers within the block."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()

@@ -153,7 +153,7 @@ def _gain(signal: Samples) -> np.float32:
 
 
 def _voice_flags(signal: Samples, gain: np.float32) -> npt.NDArray[np.bool_]:
-    """Whether each whole window of 30 ms is voice, shape ``(windows,)``."""
+    """Return whether each whole window of 30 ms is voice, shape ``(windows,)``."""
     windows = len(signal) // _VAD_SAMPLES
     flags = np.zeros(windows, bool)
     detector = webrtcvad.Vad(_VAD_MODE)

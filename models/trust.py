@@ -43,7 +43,7 @@ def allow(names: Iterable[str]) -> None:
 
 
 def is_allowed(name: str) -> bool:
-    """Whether the user has allowed a model's code."""
+    """Return whether the user has allowed a model's code."""
     return name in _allowed()
 
 

@@ -133,7 +133,7 @@ def download(
 
 
 def partial_path(path: Path) -> Path:
-    """Where that part of a file lies that has arrived."""
+    """Return where that part of a file lies that has arrived."""
     return path.with_name(f"{path.name}.partial")
 
 
@@ -324,7 +324,7 @@ def _not_published(name: str, wrong: str, outcome: str) -> DownloadError:
 
 
 def _extent(response: "httpx.Response") -> tuple[int, int | None]:
-    """Where the body of an answer begins in the file, -1 if it does not, and the size of that."""
+    """Return where an answer's body begins in the file, -1 if it does not, and the file's size."""
     content_range = response.headers.get("Content-Range", "")
     if found := re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", content_range):
         start, total = found.groups()
@@ -345,7 +345,7 @@ def _validator(response: "httpx.Response") -> tuple[str, str] | None:
 
 
 def _differs(response: "httpx.Response", validator: tuple[str, str] | None) -> bool:
-    """Whether an answer is part of another state of the file, by a server without If-Range."""
+    """Return whether an answer is of another state of the file, by a server without If-Range."""
     return validator is not None and response.headers.get(*validator) != validator[1]
 
 

@@ -115,7 +115,7 @@ class Fit:
         revisions: Mapping[str, str] = MappingProxyType({}),
         seed: int = 0,
     ) -> str:
-        """Address of the result: a digest of everything that it depends on.
+        """Return the address of the result: a digest of everything that it depends on.
 
         Parameters
         ----------

@@ -33,7 +33,7 @@ from tasks.weights import ModelError, Weights, default_address
 
 
 def column(name: str, type_: pa.DataType, description: str, unit: str | None = None) -> pa.Field:
-    """Field of a schema whose metadata carries its description and unit."""
+    """Return the field of a schema whose metadata carries its description and unit."""
     metadata = {"description": description}
     if unit is not None:
         metadata["unit"] = unit
@@ -98,20 +98,20 @@ class Tools:
     weights: Weights = field(default_factory=lambda: Weights(default_address()))
 
     def mix(self, track: Track, rate_hz: int) -> Samples:
-        """Mono mix of a track, shape ``(samples,)``, at `rate_hz`."""
+        """Return the mono mix of a track, shape ``(samples,)``, at `rate_hz`."""
         return audio.load(self.source, track.path, rate_hz=rate_hz, channels=1)[0]
 
     def mix_stereo_blocks(self, track: Track, rate_hz: int) -> Iterator[Samples]:
-        """Stereo mix of a track at `rate_hz`, in blocks of shape ``(2, n)``."""
+        """Return the stereo mix of a track at `rate_hz`, in blocks of shape ``(2, n)``."""
         return audio.stream(self.source, track.path, rate_hz=rate_hz, channels=2)
 
     def mix_blocks(self, track: Track, rate_hz: int) -> Iterator[Samples]:
-        """Mono mix of a track at `rate_hz`, in blocks of shape ``(n,)``."""
+        """Yield the mono mix of a track at `rate_hz`, in blocks of shape ``(n,)``."""
         for block in audio.stream(self.source, track.path, rate_hz=rate_hz, channels=1):
             yield block[0]
 
     def output(self, path: str, rate_hz: int) -> Samples:
-        """Mono signal of a stored output, shape ``(samples,)``, at `rate_hz`."""
+        """Return the mono signal of a stored output, shape ``(samples,)``, at `rate_hz`."""
         return audio.load(self.outputs, path, rate_hz=rate_hz, channels=1)[0]
 
     def model(self, name: str, task: Task[Adapter]) -> Adapter:
@@ -202,17 +202,17 @@ def per_track(function: TrackFunction) -> BatchFunction:
 
 
 def no_models(config: Any) -> tuple[str, ...]:
-    """Models of a step that needs none."""
+    """Return the models of a step that needs none."""
     return ()
 
 
 def on_cpu(config: Any) -> Resource:
-    """Place of a step that has no use for a GPU."""
+    """Return the place of a step that has no use for a GPU."""
     return "CPU"
 
 
 def on_gpu(config: Any) -> Resource:
-    """Place of a step whose network belongs on a GPU, where there is one."""
+    """Return the place of a step whose network belongs on a GPU, where there is one."""
     return "GPU"
 
 
@@ -315,5 +315,5 @@ def _step_of(module: str, name: str) -> Step:
 
 
 def digest(data: bytes) -> str:
-    """BLAKE2b of `data`, 128 bits in hexadecimal."""
+    """Return the BLAKE2b of `data`, 128 bits in hexadecimal."""
     return hashlib.blake2b(data, digest_size=16).hexdigest()

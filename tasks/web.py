@@ -168,7 +168,7 @@ def check_answer(response: "httpx.Response", name: str) -> None:
 
 
 def _wait_seconds(retry_after: str) -> float:
-    """How long a server asks to be left alone: a number of seconds, or a time."""
+    """Return how long a server asks to be left alone: a number of seconds, or a time."""
     try:
         return float(retry_after)
     except ValueError:

@@ -151,7 +151,7 @@ class _Weights:
         self._listening(decoder.layer[-1].attention)
 
     def _embeddings(self, tokens: list[str]) -> Float:
-        """Of every token the logits along the directions of the hidden state."""
+        """Return of every token the logits along the directions of the hidden state."""
         rows = np.zeros((len(tokens), len(self._directions)))
         rows[:, _ALIVE] = _UNUSED_LOGIT
         voices = self._random.standard_normal((len(tokens), 7))

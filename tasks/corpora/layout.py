@@ -51,7 +51,7 @@ class MetadataError(ValueError):
 
 
 def is_audio(path: str) -> bool:
-    """Whether a file is named like audio."""
+    """Return whether a file is named like audio."""
     return PurePosixPath(path).suffix.lower() in audio.EXTENSIONS
 
 

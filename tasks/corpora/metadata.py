@@ -150,7 +150,7 @@ def load_metadata(
 
 
 def _normalised(path: str) -> str:
-    """One spelling per path: forward slashes, no ``./``, composed accents (macOS splits them)."""
+    """Spell paths in one way: forward slashes, no ``./``, composed accents (macOS splits them)."""
     posix = PurePosixPath(unicodedata.normalize("NFC", path.strip().replace("\\", "/")))
     return str(posix).lstrip("/")
 

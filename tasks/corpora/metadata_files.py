@@ -47,7 +47,7 @@ class MetadataError(ValueError):
 
 
 def read_tracks(path: Path, names: Mapping[int, str]) -> Iterator[tuple[list[str], Fields]]:
-    """Per row of a table of tracks: all it says of the file's name, and its fields."""
+    """Yield per row of a table of tracks: all it says of the file's name, and its fields."""
     header: list[str] = []
     for cells in _rows(path, "metadata table (--tracks_csv)"):
         if not header:
@@ -79,7 +79,7 @@ def read_genres(path: Path) -> dict[int, str]:
 
 
 def read_mapping(path: Path, names: Mapping[int, str]) -> Iterator[tuple[str, Fields]]:
-    """Per entry of a JSON mapping: the file's name and its fields."""
+    """Yield per entry of a JSON mapping: the file's name and its fields."""
     what = "metadata mapping (--metadata_mapping)"
     try:
         mapping = json.loads("".join(_lines(path, what)))

@@ -15,7 +15,7 @@ STREAMS = {"drums": "drum", "bass": "bass", "other": "other", "vocals": "vocals"
 
 
 def find(source: Storage, paths: Sequence[str]) -> Claim:
-    """Every ``.stem.mp4`` is a song."""
+    """Claim every ``.stem.mp4`` as a song."""
     claim = Claim()
     for path in paths:
         if not path.lower().endswith(SUFFIX):

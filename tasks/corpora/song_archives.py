@@ -13,7 +13,7 @@ OTHER_ARCHIVES = (".rar", ".7z", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz
 
 
 def find(source: Storage, paths: Sequence[str]) -> Claim:
-    """Every zip archive is a song, of the artist that its folder is named after.
+    """Claim every zip archive as a song, of the artist that its folder is named after.
 
     At the top of the source an archive has no artist but itself. Archives of other kinds
     are failures.

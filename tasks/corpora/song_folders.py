@@ -10,7 +10,7 @@ from tasks.corpora.song import Song, StemFile
 
 
 def find(source: Storage, paths: Sequence[str]) -> Claim:
-    """Every folder that holds audio itself is a song, of the artist its parent is named after.
+    """Claim every folder that holds audio itself, by the artist its parent is named after.
 
     A folder at the top of the source, and the source, have no artist but themselves.
     """

@@ -148,7 +148,7 @@ def duplicates(fingerprints: Mapping[str, Words]) -> list[tuple[str, str]]:
 
 
 def bit_error_rate(first: Words, second: Words, offset: int) -> tuple[float, int]:
-    """How two acoustic fingerprints differ where they overlap.
+    """Return how two acoustic fingerprints differ where they overlap.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ def _edges() -> npt.NDArray[np.intp]:
 
 
 def _telling(words: Words) -> npt.NDArray[np.bool_]:
-    """Which words say something."""
+    """Return which words say something."""
     return np.bitwise_count(words) >= MIN_BITS
 
 

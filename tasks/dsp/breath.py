@@ -100,7 +100,7 @@ def _frames(
 
 
 def _is_breath_like(frames: npt.NDArray[np.float32], rate_hz: int) -> npt.NDArray[np.bool_]:
-    """Per frame, whether its spectrum is a breath's, by flatness and centre of gravity."""
+    """Return per frame whether its spectrum is a breath's, by flatness and centre of gravity."""
     window = frames.shape[1]
     spectrum = scipy.fft.rfft(frames * np.hanning(window).astype(np.float32))
     frequency = np.arange(spectrum.shape[1]) * rate_hz / window

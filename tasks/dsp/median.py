@@ -20,7 +20,7 @@ _TILE_BINS = 64
 
 
 def median_of_frames(frames: Frames, neighbours: Indices) -> Frames:
-    """For every row of `neighbours`, the median of those frames, bin by bin.
+    """Return for every row of `neighbours` the median of those frames, bin by bin.
 
     Parameters
     ----------

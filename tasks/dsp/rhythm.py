@@ -269,7 +269,7 @@ def _mean_autocorrelation(onsets: Float32, lags: int) -> Float64:
 
 @numba.njit(cache=True, nogil=True)
 def _best_predecessors(score: Float32, period: int, tightness: float) -> tuple[Int64, Float32]:
-    """For each frame the beat before it, and the score of the best chain of beats up to it."""
+    """Return for each frame the beat before it, and the score of the best chain of beats to it."""
     frames = len(score)
     distances = np.arange(round(period / 2), 2 * period + 1)
     costs = tightness * (np.log(distances) - np.log(period)) ** 2

@@ -190,7 +190,7 @@ def repeating_part(mid: Float32, side: Float32, rate_hz: int, hop: int) -> Float
 
 
 def accompaniment_share(magnitudes: Float32, hop_seconds: float) -> float:
-    """Whether anything sounds through the pauses: 0 for a solo voice, 1 for a band.
+    """Return whether anything sounds through the pauses: 0 for a solo voice, 1 for a band.
 
     In every window of 5 s the quietest twentieth of the frames is compared with
     the loudest; the median over the windows decides. Measured: -30 dB or less on solo
@@ -239,7 +239,7 @@ def similarity_features(mid: Float32, side: Float32, rate_hz: int) -> Float32:
 
 
 def similar_frames(features: Float32, count: int, excluded: int) -> Int32:
-    """For every frame, itself and the ``count - 1`` frames most similar to it.
+    """Return for every frame itself and the ``count - 1`` frames most similar to it.
 
     Parameters
     ----------

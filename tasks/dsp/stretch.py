@@ -146,7 +146,7 @@ def _join_segments(signal, stretched, tempo, hop, overlap, reach, taps):  # type
 
 @numba.njit(cache=True, nogil=True)
 def _most_similar(signal, tail, nominal, first, last, correlation):  # type: ignore[no-untyped-def]
-    """Where from `first` to `last` the signal is most like `tail`; `nominal` where nothing is.
+    """Return where from `first` to `last` the signal is most like `tail`, or else `nominal`.
 
     Similarity is the correlation over the root of the signal's energy there.
     """

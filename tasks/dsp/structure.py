@@ -85,7 +85,7 @@ def block_features(rms: Array, mfcc: Array, chroma: Array) -> Array:
 
 
 def novelty(features: Array, reach: int) -> Array:
-    """How different the blocks before and after each block boundary are.
+    """Return how different the blocks before and after each block boundary are.
 
     This is Foote's correlation of a checkerboard kernel with the self-similarity
     matrix ("Automatic audio segmentation using a measure of audio novelty", 2000).
@@ -232,7 +232,7 @@ def kinds_of_parts(features: Array) -> Kinds:
 
 
 def _stands_apart(index: int, kinds: Kinds, level_db: Array) -> bool:
-    """Whether the first or last part is quieter than the rest and does not return."""
+    """Return whether the first or last part is quieter than the rest and does not return."""
     if len(kinds) < 3:
         return False
     places = np.arange(len(kinds))

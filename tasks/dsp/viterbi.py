@@ -256,7 +256,7 @@ def _relax_one(  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _jumps(jump, state, value, pointer, j, width, n_bins):  # type: ignore[no-untyped-def]
-    """Whether `state`, outside the band, is a better or an equal and earlier predecessor."""
+    """Return whether `state`, outside the band, is a better or an equal and earlier predecessor."""
     return jump > value or (jump == value and state < _source(pointer, state, j, width, n_bins))
 
 

@@ -140,7 +140,7 @@ def _cache_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
     log_prints=False,
 )
 def run_batch(job: Job, label: str) -> dict[str, Any]:
-    """Prefect's view of :func:`run`: cached, named after the step and the batch."""
+    """Run a batch as a task of Prefect: cached, named after the step and the batch."""
     return asdict(run(job))
 
 

@@ -135,7 +135,7 @@ class FitPlan:
     pending: Sequence[FitJob]
 
     def results(self) -> Iterator[tuple[FitJob, Outcome]]:
-        """Each job with what became of it, in order."""
+        """Yield each job with what became of it, in order."""
         for each in self.jobs:
             yield each, self.outcomes[each.key]
 

@@ -43,7 +43,7 @@ def _cache_key(context: TaskRunContext, parameters: Mapping[str, Any]) -> str:
     log_prints=False,
 )
 def run_fit(job: FitJob, label: str) -> dict[str, Any] | State[dict[str, Any]]:
-    """Prefect's view of :func:`run`: named after the fit, and cached if that has finished."""
+    """Run a fit as a task of Prefect: named after the fit, and cached if that has finished."""
     outcome = run(job)
     if outcome.status == "finished":
         return asdict(outcome)

@@ -19,7 +19,7 @@ def reset_peak() -> None:
 
 
 def peak_mb() -> tuple[float | None, float | None]:
-    """Most memory since :func:`reset_peak`, in 2^20 bytes.
+    """Return the most memory since :func:`reset_peak`, in 2^20 bytes.
 
     Returns
     -------
@@ -50,6 +50,6 @@ def _gpu_mb() -> float | None:
 
 
 def _cuda_is_used() -> bool:
-    """Whether a step of this process has used a GPU; torch is not imported to find out."""
+    """Return whether a step of this process has used a GPU; torch is not imported to find out."""
     torch = sys.modules.get("torch")
     return torch is not None and bool(torch.cuda.is_initialized())

@@ -116,7 +116,7 @@ def _jobs(
     parts: dict[str, str] = {}
 
     def reference(name: str, at: int) -> tuple[str, str]:
-        """Key of an upstream row, and the part that holds it or will hold it."""
+        """Return the key of an upstream row, and the part that holds it or will hold it."""
         key = results.keys[name][at]
         return key, parts[name] if lacking[name][at] else results.index(name)[key].part
 

@@ -55,7 +55,7 @@ class Preflight:
 
 @cache
 def code_digest() -> str:
-    """Digest of the project's own code, which must be the same wherever a run computes."""
+    """Return the digest of the project's own code, which must be the same on every machine."""
     digest = sha256()
     for package in PACKAGES:
         for path in sorted([*(ROOT / package).rglob("*.py"), *(ROOT / package).rglob("*.toml")]):

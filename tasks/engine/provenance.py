@@ -28,7 +28,7 @@ def made_by(stage: Stage, weights: Weights) -> dict[str, Any]:
 
 
 def seconds(results: Results) -> dict[str, float]:
-    """CPU seconds that each step took for the tracks of the dataset, in this run or before."""
+    """Return the CPU seconds of each step for the dataset's tracks, in this run or before."""
     return {
         stage.step.name: round(sum(entry.seconds for entry in _entries(results, stage)), 3)
         for stage in results.stages
@@ -36,7 +36,7 @@ def seconds(results: Results) -> dict[str, float]:
 
 
 def peak_memory_mb(results: Results) -> dict[str, dict[str, float]]:
-    """Most memory that a batch of each step took: of its process, and of the GPU if it used one."""
+    """Return the most memory of a batch of each step: of its process, and of a GPU if used."""
     peaks = {}
     for stage in results.stages:
         rows = _entries(results, stage)

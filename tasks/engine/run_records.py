@@ -52,7 +52,7 @@ class Run:
     title: str | None = None
 
     def is_killed(self) -> bool:
-        """Whether it claims to be running, but its process is gone from this machine."""
+        """Return whether it claims to be running, but its process is gone from this machine."""
         host, pid, started = self.process
         return (
             self.status == "running"
@@ -92,7 +92,7 @@ class RunRecords:
         return finished
 
     def all(self) -> list[Run]:
-        """Every run, the latest last."""
+        """Return every run, the latest last."""
         runs = []
         for path in self._storage.files(FOLDER):
             values = json.loads(self._storage.read_bytes(path))
@@ -101,7 +101,7 @@ class RunRecords:
         return sorted(runs, key=lambda run: run.started_at)
 
     def find(self, run_id: str) -> Run | None:
-        """Run by its identity."""
+        """Return the run of an identity."""
         return next((run for run in self.all() if run.run_id == run_id), None)
 
     def killed(self) -> list[Run]:
@@ -144,7 +144,7 @@ def _now() -> str:
 
 
 def _process_start(pid: int) -> int:
-    """When a process started, in clock ticks since boot; 0 if there is none.
+    """Return when a process started, in clock ticks since boot; 0 if there is none.
 
     A process id alone is used again sooner or later. Where there is no /proc
     (macOS), whether the process exists has to do.

@@ -99,7 +99,7 @@ class Index(Mapping[str, Entry]):
         ]
 
     def attempts(self, keys: Iterable[str]) -> int:
-        """How many parts there are with exactly these rows."""
+        """Return how many parts there are with exactly these rows."""
         keys = list(keys)
         return next(at for at in count() if part_name(keys, at) not in self._parts)
 
@@ -177,7 +177,7 @@ class StepTable:
     def read(
         self, parts: Mapping[str, str], columns: Sequence[str] | None = None
     ) -> dict[str, Row]:
-        """Rows by key.
+        """Read rows by key.
 
         Parameters
         ----------
@@ -207,6 +207,6 @@ class StepTable:
 
 
 def part_name(keys: Iterable[str], attempt: int = 0) -> str:
-    """Name of the part that holds the rows of these keys, as the given attempt made them."""
+    """Return the name of the part of the rows of these keys, as the given attempt made them."""
     suffix = f"-{attempt}" if attempt else ""
     return f"{digest(','.join(sorted(keys)).encode())}{suffix}.parquet"

@@ -143,7 +143,7 @@ def mean(name: str) -> Callable[[Segment], Any]:
 
 
 def has_vocals(segment: Segment) -> bool | None:
-    """Whether the segment is sung."""
+    """Return whether the segment is sung."""
     rows = segment.rows
     return vocals_heard(rows["separate"], rows["lyrics"], *segment.span, segment.label)
 

@@ -117,7 +117,7 @@ def parse(text: str) -> Lyrics:
 
 
 def is_word(token: str) -> bool:
-    """Whether a piece of text between spaces is sung, not mere punctuation or ornament."""
+    """Return whether a piece of text between spaces is sung, not mere punctuation or ornament."""
     return token == "&" or any(char.isalnum() for char in token)
 
 
@@ -206,7 +206,7 @@ def _bounded(entries: list[_Entry]) -> list[_Entry]:
 
 
 def _words_without_spaces(entries: list[_Entry]) -> bool:
-    """Whether time tags alone part the words: there are tags within lines, and never a space."""
+    """Return whether time tags alone part the words: tags within lines, and never a space."""
     spaced, tight = 0, 0
     for entry in entries:
         for before, after in pairwise(run.text for run in entry.runs if run.text.strip()):
@@ -293,7 +293,7 @@ def _close(lines: list[Line]) -> None:
 
 
 def _spaceless(*chars: str) -> bool:
-    """Whether one of the characters belongs to a script that writes no spaces between words."""
+    """Return whether a character belongs to a script that writes no spaces between words."""
     return any(unicodedata.name(char, "").startswith(_SPACELESS_SCRIPTS) for char in chars)
 
 

@@ -278,7 +278,7 @@ def _row(text: str, lines: list[lrc.Line], language: str | None, source: str) ->
 
 
 def _parts_lines(previous: tuple[str, float, int], start_seconds: float, segment: int) -> bool:
-    """Whether a word begins a line, by the text, end and segment of the word before it."""
+    """Return whether a word begins a line, by the text, end and segment of the word before it."""
     text, end_seconds, previous_segment = previous
     return (
         segment != previous_segment

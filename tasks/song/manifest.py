@@ -13,7 +13,7 @@ FORMAT_VERSION = 1
 
 
 def columns(stages: Sequence[Stage], weights: Weights) -> dict[str, dict[str, Any]]:
-    """For each column of the dataset: its step, version, models and configuration.
+    """Return for each column of the dataset its step, version, models and configuration.
 
     Columns whose step is not part of the run are listed as absent.
 

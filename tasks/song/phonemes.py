@@ -186,7 +186,7 @@ def _ipa(phonemes: list[list[str] | None]) -> str:
 
 
 def _is_plain(word: str) -> bool:
-    """Whether the word is letters and apostrophes only, and thus surely one word when spoken."""
+    """Return whether the word is letters and apostrophes only, thus one word when spoken."""
     return len(word) <= MAX_WORD_CHARACTERS and all(
         char == "'" or unicodedata.category(char)[0] in "LM" for char in word
     )

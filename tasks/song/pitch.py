@@ -125,7 +125,7 @@ def _crepe(
 
 
 def _is_audible(vocals: Samples, hop_samples: int) -> npt.NDArray[np.bool_]:
-    """Per frame, whether the two hops around its centre are loud enough to be sung."""
+    """Return per frame whether the two hops around its centre are loud enough to be sung."""
     n_frames = 1 + len(vocals) // hop_samples
     whole = len(vocals) - len(vocals) % hop_samples
     hops = vocals[:whole].reshape(-1, hop_samples)

@@ -105,7 +105,7 @@ def vocals_heard(
     end_seconds: float,
     label: str | None,
 ) -> bool | None:
-    """Whether a segment is sung.
+    """Return whether a segment is sung.
 
     If lines of the lyrics have times, it is when one of them lies in it. Otherwise
     sections that are named instrumental are not, and the vocals' share of the mix

@@ -72,7 +72,7 @@ class SeparateConfig(StepConfig):
         return self
 
     def keyed(self) -> dict[str, Any]:
-        """As it was when a model of the user's own had a field: rows of then are found."""
+        """Return what it was when a model of the user's own had a field: old rows are found."""
         return {
             "separator": self.separator,
             "checkpoint_sha256": None,

@@ -156,7 +156,7 @@ def _write_pages(
 
 
 def _pairs_of(results: Results, song_ids: set[str]) -> dict[str, Row]:
-    """Pairs of some songs, by identity."""
+    """Return the pairs of some songs, by identity."""
     return {
         pair["pair_id"]: pair
         for song in _encoded(results)
@@ -166,7 +166,7 @@ def _pairs_of(results: Results, song_ids: set[str]) -> dict[str, Row]:
 
 
 def _encoded(results: Results) -> Iterator[PreparedSong]:
-    """Songs that were encoded."""
+    """Yield the songs that were encoded."""
     for song, _, entry in results.final():
         if entry is not None and entry.status != "failed":
             assert isinstance(song, PreparedSong)
@@ -174,7 +174,7 @@ def _encoded(results: Results) -> Iterator[PreparedSong]:
 
 
 def _failures(results: Results) -> Iterator[Failure]:
-    """Rows of ``failures.jsonl``: steps that failed."""
+    """Yield the rows of ``failures.jsonl``: steps that failed."""
     present = {song.track_id for song in _encoded(results)}
     for song, step, entry in results.failures():
         yield failure(
@@ -193,7 +193,7 @@ def _fingerprint(
     failures: Sequence[Failure],
     settings: Mapping[str, Any],
 ) -> str:
-    """Digest of all that a dataset's files depend on."""
+    """Return the digest of all that a dataset's files depend on."""
     made_of = {
         "version": FORMAT_VERSION,
         "rows": [
@@ -222,7 +222,7 @@ def _rows(
     made_by: Encoding,
     totals: Counter[str],
 ) -> Iterator[pa.RecordBatch]:
-    """Rows of the dataset, song by song; what they add up to is counted on the way."""
+    """Yield the rows of the dataset, song by song, and count what they add up to."""
     for song in songs:
         row = results.row(ENCODE.name, song)
         pairs = results.row(DISTORT.name, song)["pairs"]

@@ -83,7 +83,7 @@ def augment(
 
 
 def draw(song: PreparedSong, config: AugmentConfig) -> list[dict[str, Any]]:
-    """Parameters of each variant; the first is the song as it is."""
+    """Draw the parameters of each variant; the first is the song as it is."""
     drawing = config.drawing
     variants = [variant_of(song, 0, 0.0, 1.0, config.sample_rate_hz) | {"gain_db": 0.0}]
     for number in range(1, 1 + drawing.variants):
@@ -99,7 +99,7 @@ def draw(song: PreparedSong, config: AugmentConfig) -> list[dict[str, Any]]:
 def variant_of(
     song: PreparedSong, number: int, semitones: float, tempo: float, rate_hz: int
 ) -> dict[str, Any]:
-    """How a song is varied in pitch and tempo.
+    """Return how a song is varied in pitch and tempo.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def varied(
 
 
 def _path(stem: PreparedStem, variant: Mapping[str, Any], config: AugmentConfig) -> str:
-    """Name of a stored signal: a digest of all that it depends on."""
+    """Return the name of a stored signal: a digest of all that it depends on."""
     made_of = [
         STEP.version,
         stem.path,

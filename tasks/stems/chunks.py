@@ -40,18 +40,18 @@ class Framing:
     stride_samples: int | None = None
 
     def frames(self, samples: int) -> int:
-        """Frames of a signal, the last of which may be in part beyond its end."""
+        """Return the frames of a signal, the last of which may be in part beyond its end."""
         stride, piece = self.stride_samples or samples, self.piece_samples or samples
         starts = range(0, samples, stride)
         return sum(-(-min(piece, samples - start) // self.hop_samples) for start in starts)
 
     def samples(self, frames: int) -> int:
-        """Length of the longest signal of so many frames."""
+        """Return the length of the longest signal of so many frames."""
         lengths = range(frames * self.hop_samples + 1)
         return bisect_right(lengths, frames, key=lambda n: self.frames(n) if n else 0) - 1
 
     def whole_frames(self, samples: int) -> int:
-        """Most frames whose signal is no longer than that."""
+        """Return the most frames whose signal is no longer than that."""
         frames = self.frames(samples) if samples else 0
         return frames if self.samples(frames) <= samples else frames - 1
 
@@ -82,7 +82,7 @@ class Chunk:
 
 
 def frame_levels(signal: Samples, sample_rate_hz: int) -> npt.NDArray[np.float64]:
-    """RMS of each frame of 20 ms, over all channels.
+    """Return the RMS of each frame of 20 ms, over all channels.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def frame_levels(signal: Samples, sample_rate_hz: int) -> npt.NDArray[np.float64
 
 
 def active_frames(levels: npt.NDArray[np.float64], peak: float) -> npt.NDArray[np.bool_]:
-    """Frames in which a stem sounds: less than 60 dB below its peak, and audible at all.
+    """Find the frames in which a stem sounds: less than 60 dB below its peak, and audible at all.
 
     Parameters
     ----------

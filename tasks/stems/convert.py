@@ -243,7 +243,7 @@ def _converted(
 
 
 def _identity(found: _Readable) -> str:
-    """Digest of a stem's bytes, and of its place among the streams of its file."""
+    """Return the digest of a stem's bytes, and of its place among the streams of its file."""
     hashed = blake2b(digest_size=16)
     for piece in found.storage.pieces(found.path):
         hashed.update(piece)

@@ -74,7 +74,7 @@ def render(summary: Summary, manifest: Mapping[str, Any], *, instrument: str, ta
 
 
 def escaped(value: object) -> str:
-    """Text that Markdown, in a table too, shows as it is: no markup, no HTML, one line."""
+    """Return text that Markdown, in tables too, shows as it is: no markup, no HTML, one line."""
     line = " ".join(re.sub(r"[\x00-\x1f\x7f]", " ", str(value)).split())
     # Any ASCII punctuation may stand behind a backslash (CommonMark 0.31, 2.4).
     return re.sub(r"([\\`*_{}\[\]()<>#+!|&~$@:])", r"\\\1", line)
@@ -103,7 +103,7 @@ def _front_matter(summary: Summary, instrument: str, chunks: int) -> dict[str, A
 
 
 def _artists(summary: Summary) -> list[tuple[str, str, int]]:
-    """Artist, split and pairs, the most frequent first."""
+    """Return artist, split and pairs, the most frequent first."""
     rows = [
         (artist, name, pairs)
         for name, split in summary.splits.items()
@@ -113,7 +113,7 @@ def _artists(summary: Summary) -> list[tuple[str, str, int]]:
 
 
 def _by_split(summary: Summary, counter: str) -> dict[str, list[int]]:
-    """From a name to its count in each split, in the order of the names."""
+    """Return the counts of each name in each split, in the order of the names."""
     counts = [getattr(split, counter) for split in summary.splits.values()]
     names = sorted({name for count in counts for name in count})
     return {name: [count[name] for count in counts] for name in names}

@@ -136,7 +136,7 @@ def song_rows(
 
 
 def files_of(folder: Path, split: str) -> list[Path]:
-    """Parquet shards of a split, in order."""
+    """Return the Parquet shards of a split, in order."""
     name = re.compile(rf"{re.escape(split)}-\d{{5,}}\.parquet")
     return sorted(path for path in folder.glob("*.parquet") if name.fullmatch(path.name))
 
@@ -232,7 +232,7 @@ def _write_split(
 
 
 def _grouped(batches: Iterable[pa.RecordBatch], target: pa.Schema) -> Iterator[pa.Table]:
-    """Rows in groups of ROW_GROUP_ROWS, however they come."""
+    """Yield rows in groups of ROW_GROUP_ROWS, however they come."""
     waiting: list[pa.RecordBatch] = []
     count = 0
     for batch in batches:

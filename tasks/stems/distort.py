@@ -211,7 +211,7 @@ def _pairs(
 def distorted(
     together: Mixes, rate_hz: int, seed: str, config: DistortConfig
 ) -> tuple[dict[str, Samples], list[dict[str, Any]]]:
-    """Both contexts of a pair, distorted alike, and what was done to them.
+    """Distort both contexts of a pair alike; return what was done to them as well.
 
     Parameters
     ----------

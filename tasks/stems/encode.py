@@ -122,7 +122,7 @@ def encode(
 
 
 def encoding(row: Row, config: EncodeConfig, revision: str) -> Encoding:
-    """How the codes of a row of this step were made; the same for all songs of a run.
+    """Return how the codes of a row of this step were made; the same for all songs of a run.
 
     Parameters
     ----------
@@ -185,14 +185,14 @@ class _Work:
         self.encoded_signals = 0
 
     def signals(self) -> Iterator[Samples]:
-        """Signals to encode: per stem its chunks, then for each of its pairs the contexts'."""
+        """Yield signals to encode: per stem its chunks, then those of each pair's contexts."""
         for owner, signal in self._owned_signals():
             self._owners.append(owner)
             self.encoded_signals += 1
             yield signal
 
     def owned(self, encoded: Iterable[Any]) -> Iterator[tuple[_Owner, Any]]:
-        """Results of :meth:`signals`, each with whose it is."""
+        """Yield the results of :meth:`signals`, each with whose it is."""
         for each in encoded:
             yield self._owners.popleft(), each
 
@@ -212,7 +212,7 @@ class _Work:
                         yield _Owner(pair["pair_id"], name, chunk), signal
 
     def _chunks(self, pair: Mapping[str, Any], pairs: int) -> dict[int, Chunk]:
-        """Chunks in which a pair's stem sounds, by index; what is left out counts `pairs` times."""
+        """Return by index the chunks in which a stem sounds; the others count `pairs` times."""
         framing, least = self._config.framing, self._config.min_chunk_seconds * self._rate_hz
         length = framing.samples(self._config.chunk_frames)
         gain = 10 ** (pair["gain_db"] / 20)
@@ -275,7 +275,7 @@ def _stem_of(pair: Mapping[str, Any]) -> tuple[str, float]:
 def _rows(
     encoded: Iterable[tuple[_Owner, Any]], contexts: Sequence[Context]
 ) -> Iterator[tuple[str, Chunk, dict[str, Any]]]:
-    """Per chunk of a pair the results of all of its signals."""
+    """Yield per chunk of a pair the results of all of its signals."""
     stems: dict[int, Any] = {}
     row: dict[str, Any] = {}
     previous = None
@@ -298,7 +298,7 @@ def _batches(
     pad: int,
     sample_rate_hz: int,
 ) -> Iterator[pa.RecordBatch]:
-    """Rows as batches of Arrow, ROW_GROUP_ROWS at most in each."""
+    """Yield rows as batches of Arrow, ROW_GROUP_ROWS at most in each."""
     waiting: list[tuple[str, Chunk, dict[str, Any]]] = []
     for row in rows:
         waiting.append(row)

@@ -92,7 +92,7 @@ def identify(
 
 
 def _differences(stems: Sequence[Row]) -> Iterator[Row]:
-    """Problems of stems that are not of one session's format; they are used all the same."""
+    """Yield problems of stems that are not of one session's format; they are used all the same."""
     longest = max(stem["duration_seconds"] for stem in stems)
     rates = Counter(stem["source_rate_hz"] for stem in stems)
     usual_rate_hz = max(rates, key=lambda rate: (rates[rate], rate))

@@ -74,7 +74,7 @@ MIXTURES_UNLESS_OF_ONE = ("mix", "master", "mastered", "premaster")
 
 
 def instrument_of(name: str, synonyms: Synonyms = SYNONYMS) -> Instrument | None:
-    """Instrument of a stem by its name; None for a mixture, and if there is none in it.
+    """Return the instrument of a stem by its name; None for a mixture, and if there is none in it.
 
     Case, accents, and all but letters and digits are passed over: "BASS_DRUM" is a bass drum.
     A name counts within a word ("leadguitar"), or from the start of a word to the end of
@@ -93,7 +93,7 @@ def instrument_of(name: str, synonyms: Synonyms = SYNONYMS) -> Instrument | None
 
 
 def is_mixture(name: str, synonyms: Synonyms = SYNONYMS) -> bool:
-    """Whether a name tells the mix of a song, which is no stem of it.
+    """Return whether a name tells the mix of a song, which is no stem of it.
 
     Parameters
     ----------
@@ -174,13 +174,13 @@ class _Words:
         ]
 
     def any(self, names: Sequence[str]) -> bool:
-        """Whether one of some names is there, from the start of a word to the end of one."""
+        """Return whether one of some names is there, from the start of a word to the end of one."""
         return any(
             {start, end} <= self._ends for name in names for start, end in self._occurrences(name)
         )
 
     def has(self, name: str) -> bool:
-        """Whether a name of an instrument is there, and not by chance."""
+        """Return whether a name of an instrument is there, and not by chance."""
         return any(
             self._counts(name, start, end)
             and not any(

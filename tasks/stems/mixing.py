@@ -12,7 +12,7 @@ from tasks.track import Samples, TrackError
 def mixture(
     outputs: Storage, paths: Sequence[str], *, rate_hz: int, channels: int, samples: int
 ) -> Samples:
-    """Sum of stored signals of one length, shape ``(channels, samples)``.
+    """Return the sum of stored signals of one length, shape ``(channels, samples)``.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def mixture(
 
 
 def gone(outputs: Storage, path: str) -> TrackError:
-    """Error of something stored that was finished once, and is not there as it was."""
+    """Return the error of something stored that was finished once, and is not there as it was."""
     results = outputs.address.rpartition("/")[0]
     return TrackError(
         "artifact-missing",
@@ -46,11 +46,11 @@ def gone(outputs: Storage, path: str) -> TrackError:
 
 
 def from_db(gain_db: float) -> np.float32:
-    """Factor of a gain."""
+    """Return the factor of a gain."""
     return np.float32(10 ** (gain_db / 20))
 
 
 def peak_dbfs(signal: Samples) -> float:
-    """Level of the largest sample, full scale being 0 dB; minus infinity for silence."""
+    """Return the level of the largest sample, full scale being 0 dB; minus infinity for silence."""
     peak = max(float(signal.max()), -float(signal.min()))
     return 20 * float(np.log10(peak)) if peak else -np.inf

@@ -157,7 +157,7 @@ class StemPairs(Dataset[Pair]):
 
 
 def collate(items: Sequence[Pair]) -> Batch:
-    """Items as a batch, with a mask of the real frames."""
+    """Return items as a batch, with a mask of the real frames."""
     context = torch.stack([item.context for item in items])
     frames = torch.tensor([item.frames for item in items])
     return Batch(
@@ -197,7 +197,7 @@ class _Stream(IterableDataset[Pair]):
 
 
 def _shuffled(items: Iterator[Pair], buffer: int, rng: np.random.Generator) -> Iterator[Pair]:
-    """Items in an order that is random as far as a buffer reaches."""
+    """Yield the items in an order that is random as far as a buffer reaches."""
     held: list[Pair] = []
     for item in items:
         if len(held) < buffer:
@@ -243,7 +243,7 @@ class _Files:
         return len(self._places)
 
     def place(self, row: int) -> tuple[int, int]:
-        """Row group of a row, and the row's place in it."""
+        """Return the row group of a row, and the row's place in it."""
         number = int(np.searchsorted(self._starts, row, side="right")) - 1
         return number, row - int(self._starts[number])
 

@@ -148,7 +148,7 @@ def songs(rows: Sequence[Row]) -> list[PreparedSong]:
 
 
 def is_of_use(row: Row) -> bool:
-    """Whether a stem can be a target or a companion."""
+    """Return whether a stem can be a target or a companion."""
     return row["instrument"] is not None and not row["silent"]
 
 
@@ -159,7 +159,7 @@ def _store(prepared: Storage, rows: Sequence[Row]) -> None:
 
 
 def _songs(results: Results) -> Iterator[tuple[Song, Mapping[str, Row]]]:
-    """Songs that were prepared, with their rows by step."""
+    """Yield the songs that were prepared, with their rows by step."""
     for song, rows in results.joined((CONVERT.name, IDENTIFY.name)):
         assert isinstance(song, Song)
         yield song, rows
@@ -200,7 +200,7 @@ def _group(stems: Sequence[Row]) -> None:
 
 
 def _failures(results: Results, found: Discovery) -> Iterator[Failure]:
-    """Files that are no songs, songs that failed, and what is wrong within those that did not."""
+    """Yield files that are no songs, songs that failed, and what is wrong within the others."""
     for file in found.failures:
         yield failure(None, file.path, "discover", file.reason, file.message, in_dataset=False)
     for track, step, entry in results.failures():

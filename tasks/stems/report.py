@@ -122,7 +122,7 @@ def stored_signal(
 
 
 def embedded(signal: Samples | None, encoding: Encoding) -> str:
-    """Address of an audio element that is the audio itself; empty for none."""
+    """Return the address of an audio element that is the audio itself; empty for none."""
     if signal is None:
         return ""
     clip = signal[:, : round(CLIP_SECONDS * encoding.sample_rate_hz)]
@@ -152,7 +152,7 @@ def _total(summary: Summary, name: str) -> Counter[str]:
 
 
 def _charts(summary: Summary) -> list[tuple[str, str]]:
-    """Title and drawing of each distribution; an empty drawing for no values."""
+    """Return the title and drawing of each distribution; an empty drawing for no values."""
     drawn = (
         ("Pitch", summary.pitches_semitones, "shift of the pitch, per pair", "semitones", 0.25),
         ("Tempo", summary.tempos, "tempo over the original's, per pair", "", 0.02),
@@ -200,7 +200,7 @@ def _decoded(example: Example, signal: Signal, decode: Decode) -> Samples:
 
 
 def _described(distortion: Mapping[str, Any]) -> str:
-    """`noise (snr_db 24.1)`."""
+    """Return `noise (snr_db 24.1)`."""
     values = [
         f"{name} {value:.4g}"
         for name, value in distortion.items()

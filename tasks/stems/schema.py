@@ -134,7 +134,7 @@ def encoding_of(schema: pa.Schema) -> Encoding:
 def chunk_fields(
     codebooks: int, chunk_frames: int, contexts: Sequence[Context] = CONTEXTS
 ) -> list[pa.Field]:
-    """Columns that `encode` stores of each chunk, the first two of which identify it.
+    """Return the columns that `encode` stores of each chunk, the first two of which identify it.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def chunk_fields(
 
 
 def to_arrow(codes: Codes) -> pa.FixedSizeListArray:
-    """Codes of shape ``(rows, codebooks, frames)`` as a column, without a copy."""
+    """Return codes of shape ``(rows, codebooks, frames)`` as a column, without a copy."""
     _, codebooks, frames = codes.shape
     values = pa.array(codes.reshape(-1))
     inner = pa.FixedSizeListArray.from_arrays(values, frames)

@@ -144,7 +144,7 @@ class _Wandb:
         self._run.log({name: self._wandb.Html(f"<pre>{escape(text)}</pre>")}, step=step)
 
     def flush(self) -> None:
-        """Nothing: it sends by itself."""
+        """Do nothing: it sends by itself."""
 
     def close(self) -> None:
         self._run.finish()
@@ -170,7 +170,7 @@ class _Trackio:
         self._trackio.log({name: self._trackio.Markdown(text)}, step=step)
 
     def flush(self) -> None:
-        """Nothing: it writes by itself."""
+        """Do nothing: it writes by itself."""
 
     def close(self) -> None:
         self._trackio.finish()

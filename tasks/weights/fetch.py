@@ -246,7 +246,7 @@ class _Transfer:
         self.fetched_bytes += file.fetch(work / file.name, progress)
 
     def _take(self, file: OfferedFile, work: Path) -> bool:
-        """Whether a file is there: from an earlier pull, or in the folder to be replaced."""
+        """Return whether a file is there: from an earlier pull, or in the folder to be replaced."""
         target, present = work / file.name, self._folder / file.name
         wrong = file.expected.wrong
         if target.is_file() and wrong(target):
@@ -298,13 +298,13 @@ def _upload(folder: Path, place: Weights, name: str, *, force: bool) -> int:
 
 
 def _is_wanted(manifest: Manifest, card: ModelCard) -> bool:
-    """Whether a manifest is that of the weights that a card pins."""
+    """Return whether a manifest is that of the weights that a card pins."""
     is_tiny = manifest.revision.startswith(TINY)
     return not is_tiny and card.revision in (UNPINNED, manifest.revision)
 
 
 def _right(folder: Path, card: ModelCard) -> Manifest | None:
-    """Manifest of a folder that needs nothing; None if it does."""
+    """Return the manifest of a folder that needs nothing; None if it does."""
     manifest = weights.read_manifest(folder)
     if manifest is None or not _is_wanted(manifest, card) or weights.problems(folder, card):
         return None

@@ -103,7 +103,7 @@ class RemoteFile:
 
 
 def endpoint() -> str:
-    """Address of the hub: ``HF_ENDPOINT``, or Hugging Face's own."""
+    """Return the address of the hub: ``HF_ENDPOINT``, or Hugging Face's own."""
     return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
 
 

@@ -58,7 +58,7 @@ def manifest(address: str) -> Manifest:
 
 
 def card(found: Manifest) -> ModelCard:
-    """Card of a model of one's own."""
+    """Return the card of a model of one's own."""
     if isinstance(found, TrainedManifest):
         return trained.card(found)
     return ModelCard(
@@ -77,7 +77,7 @@ def card(found: Manifest) -> ModelCard:
 
 
 def known_as(found: Manifest) -> str:
-    """Name of a model of one's own in configurations and keys: of its content, not its place."""
+    """Return the name of a model of one's own in configurations and keys: by its content."""
     if isinstance(found, TrainedManifest):
         return found.known_as
     return name_of(found.name, found.revision)
@@ -85,5 +85,5 @@ def known_as(found: Manifest) -> str:
 
 @lru_cache(maxsize=64)
 def _digest(path: Path, size_bytes: int, changed_ns: int) -> str:
-    """SHA-256 of a file, read again when its size or time of change differs."""
+    """Return the SHA-256 of a file, read again when its size or time of change differs."""
     return sha256(path)

@@ -53,7 +53,7 @@ class WeightsError(ModelError):
 
 
 def default_address() -> str:
-    """Folder of weights where none is named: ``SONGMILL_MODELS_DIR``, or in the user's cache."""
+    """Return the default folder of weights: ``SONGMILL_MODELS_DIR``, or in the user's cache."""
     return os.environ.get("SONGMILL_MODELS_DIR") or str(_cache() / "models")
 
 
@@ -125,7 +125,7 @@ class Weights:
         return own.card(self._own(name))
 
     def _own(self, name: str) -> Manifest:
-        """Manifest of a model of the user's own."""
+        """Return the manifest of a model of the user's own."""
         address = self.trained[name]
         try:
             found = own.manifest(address)
@@ -154,7 +154,7 @@ class Weights:
             raise WeightsError({name: [f"{self.address} cannot be read: {reason}"]}) from error
 
     def revision(self, name: str) -> str:
-        """Revision of the weights that are there, or else the pinned one."""
+        """Return the revision of the weights that are there, or else the pinned one."""
         card = self.card(name)
         manifest = self.manifest(name) if card.files and name not in self.trained else None
         return manifest.revision if manifest else card.revision
@@ -212,7 +212,7 @@ class Weights:
             raise WeightsError(bad)
 
     def folder(self, name: str) -> Path:
-        """Folder of a model on this machine, or the file that a checkpoint is.
+        """Return the folder of a model on this machine, or the file that a checkpoint is.
 
         Raises
         ------
@@ -241,12 +241,12 @@ class Weights:
         return folder
 
     def _home(self, name: str) -> Storage:
-        """Where the files of a model lie."""
+        """Return where the files of a model lie."""
         own_address = self.trained.get(name)
         return Storage(own_address) if own_address else self.storage.below(name)
 
     def copy_of(self, name: str, revision: str) -> Path:
-        """Where this machine keeps its copy of a bucket's model."""
+        """Return where this machine keeps its copy of a bucket's model."""
         address = self.trained.get(name, self.address)
         place = hashlib.sha256(address.rstrip("/").encode()).hexdigest()[:16]
         return _cache() / "copies" / place / name / revision
@@ -273,7 +273,7 @@ class Weights:
 
 
 def _is_file(home: Storage) -> bool:
-    """Whether a model is a single file, which is its own manifest."""
+    """Return whether a model is a single file, which is its own manifest."""
     return home.is_local and Path(home.address).is_file()
 
 

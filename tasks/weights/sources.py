@@ -215,7 +215,7 @@ def _offer(source: Source, card: ModelCard) -> Offer:
 
 
 def _folder(source: PackageSource) -> str:
-    """Folder of the files of an installed package, which is not imported."""
+    """Return the folder of the files of an installed package, which is not imported."""
     try:
         return str(distribution(source.distribution).locate_file(source.path or ""))
     except PackageNotFoundError as error:

@@ -350,7 +350,7 @@ def _problem(name: str, error: MemberError) -> Problem:
 
 
 def _nothing_usable(problems: list[Problem]) -> TrackError:
-    """Why an archive is of no use at all."""
+    """Return why an archive is of no use at all."""
     reasons = {problem.reason for problem in problems}
     if reasons == {"encrypted-member"}:
         return TrackError("encrypted", "The archive is encrypted: unpack it with its password.")

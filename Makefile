@@ -3,6 +3,8 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.songmill-ready
+# One more than there are cores, four at most: some tests wait for servers and leave theirs idle.
+TEST_PROCESSES ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 3 ? n + 1 : 4)))
 TINY := htdemucs whisper-large-v3 clap-music-and-speech ecapa-voxceleb
 
 .PHONY: help demo demo-full demo-stems cluster gpu test test-cluster lint format lock bench clean
@@ -40,7 +42,7 @@ gpu: $(READY) ## Add what Whisper needs on an NVIDIA GPU
 
 # A process per core, up to four: each holds three gigabytes at the end.
 test: $(READY) ## Run the whole test suite
-	$(BIN)/python -m pytest -n logical --maxprocesses 4
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES)
 
 test-cluster: $(READY) ## Strike the parts of a running cluster, one after the other
 	$(BIN)/python -m pytest tests/reliability -m cluster

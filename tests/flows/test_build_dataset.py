@@ -195,7 +195,7 @@ def test_a_run_is_listed_resumed_and_merged(whole: Path, songs: Path, tmp_path: 
     [run] = (run for run in runs_of(output) if run.name == "the whole")
     listed = run_flow("--output", output, "--list_runs")
     assert (listed.status, listed.stderr) == (0, "")
-    assert re.search(rf"{run.run_id} +the whole .* completed +4 +1 +{songs}", listed.stdout)
+    assert re.search(rf"{run.run_id} +the whole .* completed +4 +1 +the whole\n", listed.stdout)
 
     first = output.read_bytes()
     shutil.rmtree(Paths(output).folder / "checkpoints" / "steps" / "merge")

@@ -11,7 +11,7 @@ from examples.songs import make_song, write_song
 from flows.build_dataset_params import BuildDatasetParams
 from models.tiny.write import write
 from models.weights import read_manifest
-from tasks.engine.plan import fetched_models
+from tasks.engine.stage import fetched_models
 from tasks.song.dataset import Paths
 from tests.flows.conftest import Finished, parts, read_json, rows_per_step, run_flow
 

@@ -8,7 +8,7 @@ from flows.build_dataset import check
 from flows.build_dataset_params import BuildDatasetParams
 from flows.cli import UsageError
 from models.weights import sha256
-from tasks.engine.plan import fetched_models
+from tasks.engine.stage import fetched_models
 from tests.conftest import write_tone
 from tests.models.test_trained import write as write_trained
 

@@ -149,9 +149,7 @@ def test_a_command_checks_once_what_its_flow_runs_on(folder: Path, capsys):
     assert "1 lengths" in said
 
 
-def test_a_deployment_has_no_command_and_checks_itself(folder: Path):
-    toy(ToyParams(folder=str(folder)))
-    assert CALLS["check"] == 1
+def test_a_deployment_has_no_command_and_checks_itself():
     with pytest.raises(UsageError, match="nowhere is no folder"):
         toy(ToyParams(folder="nowhere"))
 
@@ -185,25 +183,17 @@ def test_runs_are_listed_and_gone_on_with(folder: Path, capsys):
         command(str(folder), "--resume_run_id", "nonesuch")
 
 
-def test_what_failed_counts_if_it_is_to(folder: Path):
-    (folder / "b").write_text("")
-    command(str(folder))
-    assert content(folder)["lengths"] == {"a": 4}
-    with pytest.raises(FailedTracksError, match="A file is empty"):
-        command(str(folder), "--on_error", "fail")
-    [first, second] = RunRecords(Storage(f"{folder}-results")).all()
-    assert first.counts == second.counts == {"tracks": 1, "failed": 1}
-
-
 def test_nothing_at_all_is_a_failure(folder: Path):
     (folder / "a").write_text("")
     with pytest.raises(FailedTracksError, match="No file has a length"):
         command(str(folder))
 
 
-def test_prefects_ui_shows_steps_and_failures(folder: Path):
+def test_what_failed_is_shown_and_counts_if_it_is_to(folder: Path):
     (folder / "b").write_text("")
     toy(ToyParams(folder=str(folder)))
+    assert CALLS["check"] == 1
+    assert content(folder)["lengths"] == {"a": 4}
     with get_client(sync_client=True) as client:
         [latest] = client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=1)
         found = client.read_artifacts(limit=200)
@@ -213,3 +203,8 @@ def test_prefects_ui_shows_steps_and_failures(folder: Path):
     [row] = json.loads(artifacts["steps"].data)
     assert (row["step"], row["tracks"], row["computed"], row["failed"]) == ("length", 2, 2, 1)
     assert json.loads(artifacts["failures"].data) == [{"file_path": "b"}]
+
+    with pytest.raises(FailedTracksError, match="A file is empty"):
+        command(str(folder), "--on_error", "fail")
+    [first, second] = RunRecords(Storage(f"{folder}-results")).all()
+    assert first.counts == second.counts == {"tracks": 1, "failed": 1}

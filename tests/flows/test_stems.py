@@ -240,7 +240,7 @@ def test_another_target_shares_what_does_not_depend_on_it(place: Path, guitar: F
     assert done.status == 0, done
     # Three steps depend on the target; the variants of songs with both instruments are there.
     expected = 3 * len(songs["drum"]) + len(songs["drum"] - songs["guitar"])
-    assert f"; {expected} results to compute" in done.stdout
+    assert f"; {expected} results of steps to compute" in done.stdout
     folder = place / "stems" / "drum"
     assert all(len(StemPairs(folder, split)) for split in SPLITS)
     assert sorted(path.name for path in folder.glob("webdataset/*.tar")) == [
@@ -252,7 +252,7 @@ def test_a_second_run_computes_nothing_and_leaves_the_files(place: Path, guitar:
     folder = place / "stems" / "guitar"
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     again = run("stems", "guitar", "--models_dir", "models", *SMALL, *FEW, *ONE, cwd=place)
-    assert (again.status, "; 0 results to compute" in again.stdout) == (0, True), again
+    assert (again.status, "; 0 results of steps to compute" in again.stdout) == (0, True), again
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
 

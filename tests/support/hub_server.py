@@ -264,12 +264,14 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
                 return
             part = rest[at : min(at + 1000, cut)]
+            # Before it is sent: who has all of it may look at once.
+            state.sent[name] += len(part)
             try:
                 self.wfile.write(part)
             except (BrokenPipeError, ConnectionResetError):
+                state.sent[name] -= len(part)
                 self.close_connection = True
                 return
-            state.sent[name] += len(part)
         if cut < len(rest):
             self.close_connection = True
 

@@ -93,14 +93,14 @@ def test_a_row_does_not_depend_on_the_batch_and_a_failure_takes_only_itself(
     tools, speech, monkeypatch
 ):
     (alone,) = run(tools, {"a": speech})
-    artifact = Tools.artifact
+    output = Tools.output
 
     def damaged(self, path, rate_hz):
         if path == "damaged.flac":
             raise TrackError("unreadable", "It cannot be read.")
-        return artifact(self, path, rate_hz)
+        return output(self, path, rate_hz)
 
-    monkeypatch.setattr(Tools, "artifact", damaged)
+    monkeypatch.setattr(Tools, "output", damaged)
     before, failed, together = run(tools, {"b": speech[::-1], "damaged": speech[:100], "a": speech})
     assert np.array_equal(alone["ecapa_embedding"], together["ecapa_embedding"])
     assert alone["embedded_seconds"] == together["embedded_seconds"]

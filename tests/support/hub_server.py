@@ -10,6 +10,7 @@ import json
 import re
 import sys
 import threading
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,8 +63,10 @@ class HubServer:
         By ``owner/name``.
     plain
         Files below :attr:`plain_address`, by path.
-    sent
-        Bytes of bodies that were sent, by the last part of the path.
+    counted
+        What :attr:`sent` has counted so far.
+    answering
+        Paths of the requests that are being answered.
     requests
         Method and path of every request.
     authorized
@@ -92,7 +95,8 @@ class HubServer:
 
     repositories: dict[str, Repository] = field(default_factory=dict)
     plain: dict[str, bytes] = field(default_factory=dict)
-    sent: Counter[str] = field(default_factory=Counter)
+    counted: Counter[str] = field(default_factory=Counter)
+    answering: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     authorized: list[str] = field(default_factory=list)
     cuts: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
@@ -110,6 +114,18 @@ class HubServer:
     go_on: threading.Event = field(default_factory=threading.Event)
     address: str = ""
     store_address: str = ""
+
+    @property
+    def sent(self) -> Counter[str]:
+        """Bytes of bodies that were sent, by the last part of the path.
+
+        Who has all of an answer, or has hung up, may ask before it is counted: answers that
+        do not wait for :attr:`go_on` are waited for.
+        """
+        deadline = time.monotonic() + 5
+        while self.answering and not self.stalled.is_set() and time.monotonic() < deadline:
+            time.sleep(0.001)
+        return self.counted
 
     @property
     def plain_address(self) -> str:
@@ -133,6 +149,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def do_GET(self) -> None:
+        self.state.answering.append(self.path)
+        try:
+            self.respond()
+        finally:
+            self.state.answering.remove(self.path)
+
+    def respond(self) -> None:
         path = unquote(urlsplit(self.path).path)
         self.state.requests.append(f"{self.command} {path}")
         if "Authorization" in self.headers:
@@ -264,14 +287,12 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
                 return
             part = rest[at : min(at + 1000, cut)]
-            # Before it is sent: who has all of it may look at once.
-            state.sent[name] += len(part)
             try:
                 self.wfile.write(part)
             except (BrokenPipeError, ConnectionResetError):
-                state.sent[name] -= len(part)
                 self.close_connection = True
                 return
+            state.counted[name] += len(part)
         if cut < len(rest):
             self.close_connection = True
 

@@ -47,7 +47,10 @@ def main() -> int:
         for warm_up in (3, 4):
             path = write_song(make_song(warm_up, seconds=15.0), folder / "warm-up", "song")
             ours(path, folder / f"warm-up-{warm_up}", {})
-        plain_librosa.process(path, path.parent, encoder)
+        # Not beside the song: what it writes would be a second track of ours.
+        beside = folder / "plain"
+        beside.mkdir()
+        plain_librosa.process(path, beside, encoder)
 
         song = make_song(1, seconds=options.seconds)
         path = write_song(song, folder / "song", "song", format="mp3")
@@ -55,7 +58,7 @@ def main() -> int:
         spent: dict[str, list[float]] = {}
         for index in range(max(options.rounds, options.plain_rounds)):
             if index < options.plain_rounds:
-                plain.append(cpu_seconds(lambda: plain_librosa.process(path, path.parent, encoder)))
+                plain.append(cpu_seconds(lambda: plain_librosa.process(path, beside, encoder)))
             if index < options.rounds:
                 target = folder / str(index)
                 own.append(cpu_seconds(lambda target=target: ours(path, target, spent)))

@@ -40,7 +40,9 @@ cluster: $(READY) ## Run a whole cluster on this machine until Ctrl-C: server, w
 gpu: $(READY) ## Add what Whisper needs on an NVIDIA GPU
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable ".[cuda]"
 
-# A process per core, up to four: each holds three gigabytes at the end.
+# A process per core, up to four: each holds three gigabytes at the end. They and the commands
+# that they start import the same modules: bytecode is kept even where the environment forbids it.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(READY) ## Run the whole test suite
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES)
 
@@ -75,9 +77,11 @@ $(BIN)/uv:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.8"
 
-# Bytecode is made here once: without it, imports of the first run take twice as long.
+# Bytecode and kernels are made here once: without them, imports of the first run take twice as
+# long, and each of its processes compiles the kernels for itself.
 $(READY): requirements.lock pyproject.toml | $(BIN)/uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode \
 		--requirements requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	$(BIN)/python -m tasks.dsp.kernels
 	touch $@

@@ -12,7 +12,7 @@ import soundfile
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.support import prefect_server
+from tests.support import dask_cluster, prefect_server
 
 # As in the workers: results and timings do not depend on the number of cores.
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -42,6 +42,10 @@ class ByModule(LoadScopeScheduling):
         return folder if folder.endswith("/deployments") else module
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fuzz", action="store_true", help="twenty times as many damaged inputs")
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule | None:
     if config.option.dist != "load":
@@ -62,6 +66,7 @@ def _own_prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     """Servers that tests start keep their database out of the user's home."""
     os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
     yield
+    dask_cluster.stop()
     prefect_server.stop()
 
 

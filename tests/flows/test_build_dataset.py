@@ -18,6 +18,7 @@ from tests.flows.conftest import (
     read_json,
     rows_per_step,
     run_flow,
+    standing_worker,
     write_songs,
 )
 
@@ -118,7 +119,7 @@ def test_adding_one_song_computes_one_song(whole: Path, songs: Path, tmp_path: P
     before, rows = parts(output), rows_per_step(output)
     assert before.keys() == parts(whole).keys()
 
-    done = build(more, output, "--workers", "1")
+    done = build(more, output, *standing_worker())
     assert done.status == 0, done.stderr
     after = parts(output)
     assert before.items() <= after.items(), "nothing that was finished was written again"
@@ -142,7 +143,7 @@ def test_two_shards_built_apart_and_merged_equal_one_build(
             songs,
             shard,
             *("--shard_index", str(index), "--total_shards", "2", "--shard_by", "directory"),
-            *("--workers", "1"),
+            *standing_worker(),
         )
         assert done.status == 0, done.stderr
     counts = [len(read_json(shard)) for shard in shards]
@@ -169,7 +170,7 @@ def test_failed_files_are_listed_and_fail_the_run_only_when_asked_to(songs: Path
     (folder / "broken.flac").write_bytes(b"fLaC" + b"\0" * 500)
     output = tmp_path / "X.json"
 
-    done = build(folder, output, "--no_features", "--workers", "1")
+    done = build(folder, output, "--no_features", *standing_worker())
     assert done.status == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert "2 files failed" in done.stdout
@@ -181,7 +182,7 @@ def test_failed_files_are_listed_and_fail_the_run_only_when_asked_to(songs: Path
     assert (record["tempo"], len(record["segments"])) == (None, 1)
 
     before = rows_per_step(output)
-    done = build(folder, output, "--no_features", "--workers", "1", "--on_error", "fail")
+    done = build(folder, output, "--no_features", *standing_worker(), "--on_error", "fail")
     assert done.status == 1
     assert "2 files failed" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
@@ -199,7 +200,7 @@ def test_a_run_is_listed_resumed_and_merged(whole: Path, songs: Path, tmp_path: 
 
     first = output.read_bytes()
     shutil.rmtree(Paths(output).folder / "checkpoints" / "steps" / "merge")
-    resumed = run_flow("--output", output, "--resume_run_id", run.run_id, "--workers", "1")
+    resumed = run_flow("--output", output, "--resume_run_id", run.run_id, *standing_worker())
     assert resumed.status == 0, resumed.stderr
     assert "4 results" in resumed.stdout
     assert output.read_bytes() == first
@@ -217,7 +218,7 @@ def test_rows_that_were_removed_are_computed_again_whatever_prefect_remembers(
     output = copy_of(whole, tmp_path)
     shutil.rmtree(Paths(output).folder / "checkpoints" / "steps" / "merge")
     output.unlink()
-    done = build(songs, output, "--workers", "1")
+    done = build(songs, output, *standing_worker())
     assert done.status == 0, done.stderr
     assert output.read_bytes() == whole.read_bytes()
 

@@ -13,7 +13,14 @@ from models.tiny.write import write
 from models.weights import read_manifest
 from tasks.engine.stage import fetched_models
 from tasks.song.dataset import Paths
-from tests.flows.conftest import Finished, parts, read_json, rows_per_step, run_flow
+from tests.flows.conftest import (
+    Finished,
+    parts,
+    read_json,
+    rows_per_step,
+    run_flow,
+    standing_worker,
+)
 
 NEEDED = fetched_models(BuildDatasetParams().stages())
 NULL_WITHOUT_A_TABLE = {"artist", "title", "album", "genre"}
@@ -104,18 +111,20 @@ def test_without_the_llm_only_records_are_made_anew_and_one_worker_makes_the_sam
     built: Path, songs: Path, models: Path, tmp_path: Path
 ):
     before = set(parts(built))
-    done = build_full(songs, models, built, "--no_llm", "--workers", "1")
+    done = build_full(songs, models, built, "--no_llm", *standing_worker())
     assert done.status == 0, done.stderr
     assert {Path(part).parent.name for part in set(parts(built)) - before} == {"merge"}
     alone = tmp_path / "X.json"
-    done = build_full(songs, models, alone, "--no_llm", "--workers", "1")
+    done = build_full(songs, models, alone, "--no_llm", *standing_worker())
     assert done.status == 0, done.stderr
     assert alone.read_bytes() == built.read_bytes()
 
 
 def test_some_steps_only(songs: Path, models: Path, tmp_path: Path):
     output = tmp_path / "X.json"
-    done = build_full(songs, models, output, "--workers", "1", "--steps", "clap_embedding", "tempo")
+    done = build_full(
+        songs, models, output, *standing_worker(), "--steps", "clap_embedding", "tempo"
+    )
     assert done.status == 0, done.stderr
     assert set(rows_per_step(output)) == {"probe", "features", "clap", "merge"}
     record = read_json(output)[0]

@@ -126,8 +126,10 @@ def bug_of(error: BaseException) -> Bug:
     BaseException
         What is no Exception: interruptions.
     """
-    # Panics of Rust code (tokenizers) are no Exception, so that nobody takes them for one.
-    if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+    # What is no Exception are interruptions, but for a library's sys.exit() and panics of Rust
+    # code (tokenizers), whose class cannot be imported.
+    is_panic = type(error).__name__ == "PanicException"
+    if not isinstance(error, Exception | SystemExit) and not is_panic:
         raise error
     if isinstance(error, StorageError | ModelError | BrokenGpuError):
         raise error

@@ -124,6 +124,7 @@ def test_a_track_error_that_a_batch_raises_is_that_of_its_track(tmp_path: Path):
         (FINE | {"text": {"a": 1}}, "Arrow"),
         (PanicException("called Option::unwrap() on None"), "PanicException: called Option"),
         (MemoryError(), "(MemoryError)"),
+        (SystemExit(2), "(SystemExit: 2)"),
         (RecursionError("too deep"), "RecursionError: too deep"),
         (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "out of memory"),
         (OSError(errno.EIO, "Input/output error"), "Input/output error"),
@@ -178,7 +179,6 @@ def test_a_wrong_number_of_rows_is_a_bug_of_every_track(tmp_path: Path, count: i
         (OSError(errno.EMFILE, "Too many open files"), StorageError, "Too many open files"),
         (RuntimeError("CUDA error: device-side assert triggered"), BrokenGpuError, "assert"),
         (KeyboardInterrupt("^C"), KeyboardInterrupt, "C"),
-        (SystemExit(3), SystemExit, "3"),
     ],
     ids=str,
 )

@@ -56,11 +56,15 @@ class Needs:
         Batches of tracks: more workers than that would have nothing to do.
     preflight
         Called on every worker; says what that one lacks.
+    allowed_failures
+        Workers of this machine that may die of a task before it counts as lost; of a cluster
+        that is there, its scheduler decides.
     """
 
     resources: frozenset[str]
     batches: int
     preflight: Callable[[], list[str]]
+    allowed_failures: int = 3
 
 
 _NEEDS: ContextVar[Needs | None] = ContextVar("needs", default=None)
@@ -109,9 +113,12 @@ def compute() -> Iterator[Any]:
         yield address
         return
     workers = default_workers(params.workers)
-    if needs is not None:
+    if needs is None:
+        running = local_cluster(workers, params.gpus)
+    else:
         workers = max(1, min(workers, needs.batches))
-    with local_cluster(workers, params.gpus) as cluster:
+        running = local_cluster(workers, params.gpus, needs.allowed_failures)
+    with running as cluster:
         yield cluster
 
 
@@ -181,7 +188,7 @@ def gpus(device: str) -> int:
     return 0 if device == "cpu" else present
 
 
-def local_cluster(cpu_workers: int, gpu_workers: int) -> Any:
+def local_cluster(cpu_workers: int, gpu_workers: int, allowed_failures: int = 3) -> Any:
     """Start a cluster of single-threaded processes on this machine, on the loopback interface.
 
     Without GPU workers, CPU workers carry both resources. The machine's memory is
@@ -205,7 +212,12 @@ def local_cluster(cpu_workers: int, gpu_workers: int) -> Any:
         name="songmill",
         scheduler={
             "cls": Scheduler,
-            "options": {"host": HOST, "port": 0, "dashboard_address": f"{HOST}:0"},
+            "options": {
+                "host": HOST,
+                "port": 0,
+                "dashboard_address": f"{HOST}:0",
+                "allowed_failures": allowed_failures,
+            },
         },
         workers={
             name: {

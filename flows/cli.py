@@ -52,7 +52,7 @@ class FlowParams(BaseModel):
 
 
 class FailedTracksError(Exception):
-    """Tracks failed in a run that was asked to fail then; one sentence."""
+    """Tracks failed in a run in a way that counts; a sentence each."""
 
 
 Params = TypeVar("Params", bound=FlowParams)

@@ -1,5 +1,6 @@
 """The skeleton of every flow of steps: survey, check once, plan, run, conclude, publish."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,6 +19,8 @@ from flows import artifacts, cli, progress
 from flows.cli import FailedTracksError, UsageError
 from flows.compute_params import ModelParams, RunCommand, StepFlowParams
 from tasks.engine import run_records, submission
+from tasks.engine.batch import KILLED_WORKER
+from tasks.engine.bugs import INTERNAL_ERROR, TRACEBACKS, BrokenStepError
 from tasks.engine.plan import BATCH_TRACKS, Plan, plan
 from tasks.engine.preflight import Preflight, code_digest
 from tasks.engine.results import Results
@@ -119,9 +122,11 @@ def carry_out(flow: StepFlow[P, C, F], params: P) -> dict[str, Any]:
     UsageError
         If it cannot be done.
     FailedTracksError
-        If items failed and that is to count, or nothing came of it.
+        If items failed and that is to count, or nothing came of it; or if some met a bug or
+        took their workers with them, which always counts. The dataset is made all the same,
+        unless a step met a bug on all of its first items.
     ClusterError
-        If the cluster lacks something, or workers keep dying.
+        If the cluster lacks something, or workers die whatever they are given.
     """
     planned, survey = prepare(flow, params)
     pending = planned.pending
@@ -129,11 +134,15 @@ def carry_out(flow: StepFlow[P, C, F], params: P) -> dict[str, Any]:
     with _recorded(params) as counts:
         with progress.shown(pending) as advance:
             needs = _needs(planned, params.tools())
-            submission.run(planned, params.workers_wanted, needs, progress=advance)
+            try:
+                submission.run(planned, params.workers_wanted, needs, progress=advance)
+            except BrokenStepError as error:
+                raise FailedTracksError(str(error)) from error
         done = flow.conclude(params, planned.results, survey)
         counts.update(done.counts)
+    troubles = _troubles(planned.results)
     if done.nothing_made:
-        raise FailedTracksError(done.nothing_made)
+        raise FailedTracksError("\n".join([done.nothing_made, *troubles]))
     artifacts.publish(
         planned.results,
         pending,
@@ -144,7 +153,9 @@ def carry_out(flow: StepFlow[P, C, F], params: P) -> dict[str, Any]:
     )
     print(done.summary)
     if params.on_error == "fail" and done.failed:
-        raise FailedTracksError(done.failed)
+        troubles = [done.failed, *troubles]
+    if troubles:
+        raise FailedTracksError("\n".join(troubles))
     return done.content
 
 
@@ -255,6 +266,29 @@ def _check(flow: StepFlow[P, C, F], params: P) -> C:
         read: C = checked[1]
         return read
     return flow.check(params)
+
+
+def _troubles(results: Results) -> list[str]:
+    """Return what counts as a failure of the run, whatever was asked for: a line per step."""
+    found = Counter((step, entry.reason) for _, step, entry in results.failures())
+    lines = []
+    for stage in results.stages:
+        name = stage.step.name
+        if number := found[name, INTERNAL_ERROR]:
+            lines.append(
+                f"{_tracks(number)} met a bug in step {name} ({INTERNAL_ERROR}); tracebacks: "
+                f"{results.tables.address}/{TRACEBACKS}/{name}"
+            )
+        if number := found[name, KILLED_WORKER]:
+            lines.append(
+                f"{_tracks(number)} took down the worker in step {name} ({KILLED_WORKER}), for "
+                "want of memory or in native code; fewer --workers leave more memory to each"
+            )
+    return lines
+
+
+def _tracks(number: int) -> str:
+    return f"{number} track" if number == 1 else f"{number} tracks"
 
 
 @contextmanager

@@ -180,7 +180,10 @@ TrackFunction = Callable[[Any, Mapping[str, Row | None], Any, Any], Row]
 
 
 def per_track(function: TrackFunction) -> BatchFunction:
-    """Lift a function of one track to a batch; a TrackError takes only its own track."""
+    """Lift a function of one track to a batch; a TrackError takes only its own track.
+
+    The engine calls such a step track by track, so that a bug takes no other track either.
+    """
 
     @wraps(function)
     def batch(
@@ -198,6 +201,7 @@ def per_track(function: TrackFunction) -> BatchFunction:
                 results.append(error)
         return results
 
+    vars(batch)["is_per_track"] = True
     return batch
 
 
@@ -259,6 +263,11 @@ class Step:
         taken = set(self.columns.names) & set(COMMON_COLUMNS.names)
         if taken:
             raise ValueError(f"step {self.name}: every table has the columns {sorted(taken)}")
+
+    @property
+    def is_per_track(self) -> bool:
+        """Whether its function was lifted by :func:`per_track`."""
+        return getattr(self.run, "is_per_track", False)
 
     def __reduce__(self) -> tuple[Callable[[str, str], "Step"], tuple[str, str]]:
         """Travel to workers by name: they find the step in the module of its function."""

@@ -1,6 +1,8 @@
 """One step over one batch of tracks: the unit of work that Prefect and Dask see."""
 
+import os
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -9,13 +11,17 @@ from prefect import task
 from prefect.context import TaskRunContext
 
 from blocks.storage import Storage
-from tasks.engine import memory
-from tasks.engine.step_table import StepTable, part_name
+from tasks.engine import bugs, marks, memory
+from tasks.engine.bugs import BrokenGpuError, Bug, Result
+from tasks.engine.step_table import RowsError, StepTable, part_name
 from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, digest
 from tasks.weights import ModelError
 
 UPSTREAM_FAILED = "upstream-failed"
 """Reason of a track that a step never saw, since a step before it had failed."""
+
+KILLED_WORKER = "killed-worker"
+"""Reason of a track whose worker died whenever it was given the track alone."""
 
 
 @dataclass(frozen=True)
@@ -78,20 +84,49 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a batch: the part it wrote, and how many tracks failed in this step."""
+    """What became of a batch.
+
+    Attributes
+    ----------
+    part
+        The part that it wrote.
+    failed
+        How many tracks failed in this step, those included that met a bug.
+    ran
+        How many tracks the step was run on: all but those that had failed before.
+    bugs
+        How many met a bug in this step.
+    bug
+        The first of them: the exception, in one line.
+    """
 
     part: str
     failed: int
+    ran: int = 0
+    bugs: int = 0
+    bug: str | None = None
 
 
 def run(job: Job) -> Outcome:
-    """Run a step over a batch and store its rows as one part."""
+    """Run a step over a batch and store its rows as one part.
+
+    A bug takes only the tracks that meet it: see :mod:`tasks.engine.bugs`.
+
+    Raises
+    ------
+    ModelError
+        If weights were replaced, or a model cannot be used.
+    StorageError
+        If the disk is full, or a place cannot be reached.
+    BrokenGpuError
+        If this process has to end.
+    """
     step = job.step
     started = time.process_time()
     memory.reset_peak()
     _check_revisions(job)
     by_name = {each.step.name: _rows(job.tables, each) for each in job.upstream}
-    results: list[Row | TrackError | None] = [
+    results: list[Result | None] = [
         _blocked(step, {name: rows[at] for name, rows in by_name.items()})
         for at in range(len(job.tracks))
     ]
@@ -101,11 +136,8 @@ def run(job: Job) -> Outcome:
         # A worker without a GPU may run a model as well, if its step belongs on a CPU.
         on_cpu = step.resource(job.config) == "CPU"
         tools = replace(job.tools, device="cpu") if on_cpu else job.tools
-        computed = step.run([job.tracks[at] for at in runnable], usable, job.config, tools)
-        if len(computed) != len(runnable):
-            raise RuntimeError(
-                f"step {step.name} returned {len(computed)} rows for {len(runnable)} tracks"
-            )
+        tracks = [job.tracks[at] for at in runnable]
+        computed = bugs.run_step(step, tracks, usable, job.config, tools)
         for at, result in zip(runnable, computed, strict=True):
             results[at] = result
     resident_mb, gpu_mb = memory.peak_mb()
@@ -117,13 +149,35 @@ def run(job: Job) -> Outcome:
         or None,
     }
     rows = [
-        _row(step, job, at, result, common, by_name)
+        _row(job, at, result, common, by_name)
         for at, result in enumerate(results)
         if result is not None
     ]
-    StepTable(job.tables, step).write(rows, job.part)
-    failed = sum(row["status"] == "failed" and row["reason"] != UPSTREAM_FAILED for row in rows)
-    return Outcome(job.part, failed)
+    table = StepTable(job.tables, step)
+    met = [result for result in results if isinstance(result, Bug)]
+    try:
+        table.write(rows, job.part)
+    except RowsError as unfit:
+        for at, error in unfit.errors.items():
+            met.append(bug := bugs.bug_of(error))
+            rows[at] = _row(job, at, bug, common, by_name)
+        table.write(rows, job.part)
+    reasons = Counter(row["reason"] for row in rows if row["status"] == "failed")
+    return Outcome(
+        job.part,
+        failed=reasons.total() - reasons[UPSTREAM_FAILED],
+        ran=len(runnable),
+        bugs=len(met),
+        bug=met[0].error if met else None,
+    )
+
+
+def store_failures(job: Job, error: TrackError) -> Outcome:
+    """Store the same failure for every track of a batch that could not be run."""
+    common = dict.fromkeys(("peak_memory_mb", "peak_gpu_memory_mb", "model_revision"))
+    rows = [_row(job, at, error, common | {"seconds": 0.0}, {}) for at in range(len(job.tracks))]
+    StepTable(job.tables, job.step).write(rows, job.part)
+    return Outcome(job.part, failed=len(rows), ran=len(rows))
 
 
 def _cache_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
@@ -141,7 +195,15 @@ def _cache_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
 )
 def run_batch(job: Job, label: str) -> dict[str, Any]:
     """Run a batch as a task of Prefect: cached, named after the step and the batch."""
-    return asdict(run(job))
+    with marks.left(job.tables, job.cache_key):
+        try:
+            return asdict(run(job))
+        except BrokenGpuError as error:
+            if len(job.tracks) == 1:
+                bugs.keep(bugs.described(error), job.step, job.tracks[0], job.tables)
+            # No call of this process would succeed any more: as one that died, it is replaced,
+            # and its batch split.
+            os._exit(1)
 
 
 def _check_revisions(job: Job) -> None:
@@ -179,23 +241,15 @@ def _usable(row: Row) -> Row | None:
 
 
 def _row(
-    step: Step,
-    job: Job,
-    at: int,
-    result: Row | TrackError,
-    common: Row,
-    upstream: Mapping[str, Sequence[Row]],
+    job: Job, at: int, result: Result, common: Row, upstream: Mapping[str, Sequence[Row]]
 ) -> Row:
     """Return the row as it is stored: the step's columns, or nulls and the reason."""
-    common = common | {"key": job.keys[at], "track_id": job.tracks[at].track_id}
+    track = job.tracks[at]
+    common = common | {"key": job.keys[at], "track_id": track.track_id}
+    if isinstance(result, Bug):
+        result = bugs.keep(result, job.step, track, job.tables)
     if isinstance(result, TrackError):
-        return common | {"status": "failed", "reason": result.reason, "error": result.message}
-    unknown = result.keys() - set(step.columns.names)
-    missing = set(step.columns.names) - result.keys()
-    if unknown or missing:
-        raise RuntimeError(
-            f"step {step.name} returned unknown columns {sorted(unknown)} "
-            f"and left out {sorted(missing)}"
-        )
+        error = bugs.writable(result.message)
+        return common | {"status": "failed", "reason": result.reason, "error": error}
     complete = all(rows[at]["status"] == "ok" for rows in upstream.values())
     return common | {"status": "ok" if complete else "partial"} | result

@@ -30,6 +30,14 @@ def peak_mb() -> tuple[float | None, float | None]:
     return _resident_mb(), _gpu_mb()
 
 
+def release_gpu() -> None:
+    """Give back what torch holds of the GPU without using it."""
+    if _cuda_is_used():
+        import torch
+
+        torch.cuda.empty_cache()
+
+
 def _resident_mb() -> float | None:
     try:
         lines = Path("/proc/self/status").read_text().splitlines()

@@ -33,6 +33,20 @@ NOTE_PARTS = 64
 """New parts from which the note is written again: fewer are read in a tenth of a second."""
 
 
+class RowsError(Exception):
+    """Rows that a table cannot hold: text without an encoding, numbers out of range, other types.
+
+    Parameters
+    ----------
+    errors
+        What is wrong with each, by its place.
+    """
+
+    def __init__(self, errors: Mapping[int, Exception]) -> None:
+        super().__init__("; ".join(f"row {at}: {error}" for at, error in errors.items()))
+        self.errors = errors
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """What the index of a table knows of one row."""
@@ -167,9 +181,22 @@ class StepTable:
             pq.write_table(rows, target, compression="zstd")
 
     def write(self, rows: Sequence[Row], part: str | None = None) -> str:
-        """Store rows as one part, and return its name: by its keys, if none is given."""
+        """Store rows as one part, and return its name: by its keys, if none is given.
+
+        Raises
+        ------
+        RowsError
+            If some cannot be stored. None is then.
+        StorageError
+            If the disk is full, or the place cannot be written.
+        """
         part = part or part_name(row["key"] for row in rows)
-        table = pa.Table.from_pylist(list(rows), schema=self.schema)
+        try:
+            table = self._table(rows)
+        except Exception as error:
+            if unfit := self._unfit(rows):
+                raise RowsError(unfit) from error
+            raise
         with self._storage.writing(part) as target:
             pq.write_table(table, target, compression="zstd")
         return part
@@ -200,6 +227,19 @@ class StepTable:
             picked = table.take([positions[key] for key in keys])
             found.update(zip(keys, picked.to_pylist(), strict=True))
         return found
+
+    def _unfit(self, rows: Sequence[Row]) -> dict[int, Exception]:
+        """Return the places of rows that the table cannot hold, and why."""
+        errors: dict[int, Exception] = {}
+        for at, row in enumerate(rows):
+            try:
+                self._table([row])
+            except Exception as error:
+                errors[at] = error
+        return errors
+
+    def _table(self, rows: Sequence[Row]) -> pa.Table:
+        return pa.Table.from_pylist(list(rows), schema=self.schema)
 
     def _read(self, part: str, columns: Sequence[str] | None = None) -> pa.Table:
         with self._storage.reading(part) as path:

@@ -1,16 +1,21 @@
 """Carrying out a plan: task runs, submitted to the flow's task runner batch by batch."""
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from prefect.context import SettingsContext
 from prefect.futures import PrefectFuture
 
 from blocks.cluster import ClusterError, Needs, needing
-from tasks.engine.batch import Job, Outcome, run_batch
+from tasks.engine import bugs
+from tasks.engine.batch import KILLED_WORKER, UPSTREAM_FAILED, Job, Outcome, run_batch
+from tasks.engine.bugs import INTERNAL_ERROR, TRACEBACKS
+from tasks.engine.deaths import Deaths, Lost
+from tasks.engine.first_tracks import FirstTracks
 from tasks.engine.plan import Plan
-from tasks.text import printable
+from tasks.engine.results import Results
 
 Progress = Callable[[str, int, int], None]
 """Called with a step's name, tracks done and tracks failed, as batches finish."""
@@ -25,7 +30,8 @@ def run(plan: Plan, workers: Callable[[], int], needs: Needs, progress: Progress
 
     A batch's whole chain is submitted before the next one, at a priority that
     falls with its number, so that batches finish one after the other; no more
-    than two per worker and one are under way.
+    than two per worker and one are under way. What is lost with a worker that
+    dies is submitted again: see :class:`tasks.engine.deaths.Deaths`.
 
     Parameters
     ----------
@@ -41,9 +47,11 @@ def run(plan: Plan, workers: Callable[[], int], needs: Needs, progress: Progress
     Raises
     ------
     ClusterError
-        If the cluster lacks something, or workers keep dying.
-    Exception
-        Whatever a step raised that was not a TrackError.
+        If the cluster lacks something, or workers die whatever they are given.
+    BrokenStepError
+        If a step meets a bug on all of its first tracks.
+    StorageError, ModelError
+        What a worker met that is no track's fault.
     """
     import dask
 
@@ -52,16 +60,22 @@ def run(plan: Plan, workers: Callable[[], int], needs: Needs, progress: Progress
     settings = SettingsContext.get()
     assert settings is not None
     in_flight = 2 * workers() + 1
-    under_way: deque[list[tuple[Job, PrefectFuture[Any]]]] = deque()
+    run = _Run(plan, progress)
+    waiting = deque(enumerate(plan.batches))
+    under_way: deque[_Chain] = deque()
     # The cluster is entered, and connected to, when the first task is submitted.
     logs = dask.config.set({"distributed.admin.low-level-log-length": LOGGED_MESSAGES})
+    # A batch that is lost once is split at once, so that it takes few workers with it.
+    needs = replace(needs, allowed_failures=0)
     with needing(needs), logs, _Settings(profile=settings.profile, settings=settings.settings):
-        for number, jobs in enumerate(plan.batches):
-            if len(under_way) >= in_flight:
-                _finish(plan, under_way.popleft(), progress)
-            under_way.append(_submit(number, len(plan.batches), jobs))
-        while under_way:
-            _finish(plan, under_way.popleft(), progress)
+        while waiting or under_way:
+            if waiting and len(under_way) < in_flight:
+                under_way.append(run.submit(*waiting.popleft()))
+                continue
+            chain = under_way.popleft()
+            if again := run.finish(chain):
+                waiting.appendleft((chain.number, again))
+    _tidy(plan.results)
 
 
 class _Settings(SettingsContext):
@@ -75,45 +89,90 @@ class _Settings(SettingsContext):
         return {"profile": self.profile, "settings": self.settings}
 
 
-def _submit(number: int, batches: int, jobs: Sequence[Job]) -> list[tuple[Job, PrefectFuture[Any]]]:
-    import dask
+@dataclass(frozen=True)
+class _Chain:
+    """A batch's jobs that are under way, in the order of their steps."""
 
-    futures: dict[str, PrefectFuture[Any]] = {}
-    for job in jobs:
-        step = job.step
-        before = [each.step.name for each in job.upstream]
-        with dask.annotate(resources={step.resource(job.config): 1}, priority=-number):
-            futures[step.name] = run_batch.with_options(name=step.name).submit(
-                job,
-                f"{step.name}[{number + 1}/{batches}]",
-                return_state=False,
-                wait_for=[futures[name] for name in before if name in futures],
-            )
-    return [(job, futures[job.step.name]) for job in jobs]
+    number: int
+    jobs: Sequence[tuple[Job, PrefectFuture[Any]]]
 
 
-def _finish(
-    plan: Plan, batch: Sequence[tuple[Job, PrefectFuture[Any]]], progress: Progress
-) -> None:
-    from distributed import KilledWorker
-    from distributed.client import FutureCancelledError
+class _Run:
+    """A plan that is carried out."""
 
-    for job, future in batch:
-        name = job.step.name
-        try:
-            # Without waiting first, the state of a cache hit is missed.
-            future.wait()
-            outcome = Outcome(**future.result())
-        except FutureCancelledError as error:
-            raise ClusterError(
-                "The Dask scheduler was lost: start it and its workers again, then retry the run; "
-                "what is finished stays."
-            ) from error
-        except KilledWorker as error:
-            raise ClusterError(
-                f"Worker after worker died in step {name}, most likely for want of memory, on "
-                f"one of: {', '.join(printable(track.path) for track in job.tracks)}. Fewer "
-                "--workers leave more memory to each; what is finished stays."
-            ) from error
-        progress(name, len(job.tracks), outcome.failed)
-    plan.results.record(job for job, _ in batch)
+    def __init__(self, plan: Plan, progress: Progress) -> None:
+        self._plan = plan
+        self._progress = progress
+        self._deaths = Deaths(plan.results)
+        self._first_tracks = FirstTracks(plan)
+
+    def submit(self, number: int, jobs: Sequence[Job]) -> _Chain:
+        """Submit the jobs of a batch; a step that was split has several."""
+        import dask
+
+        futures: defaultdict[str, list[PrefectFuture[Any]]] = defaultdict(list)
+        chain: list[tuple[Job, PrefectFuture[Any]]] = []
+        for job in jobs:
+            step = job.step
+            before = [future for each in job.upstream for future in futures[each.step.name]]
+            with dask.annotate(resources={step.resource(job.config): 1}, priority=-number):
+                future = run_batch.with_options(name=step.name).submit(
+                    job,
+                    f"{step.name}[{number + 1}/{len(self._plan.batches)}]",
+                    return_state=False,
+                    wait_for=before,
+                )
+            futures[step.name].append(future)
+            chain.append((job, future))
+        return _Chain(number, chain)
+
+    def finish(self, chain: _Chain) -> list[Job]:
+        """Wait for the jobs of a batch; returns those to be submitted again."""
+        from distributed import KilledWorker
+        from distributed.client import FutureCancelledError
+
+        lost: list[Lost] = []
+        done: list[tuple[Job, Outcome]] = []
+        for job, future in chain.jobs:
+            try:
+                # Without waiting first, the state of a cache hit is missed.
+                future.wait()
+                outcome = Outcome(**future.result())
+            except FutureCancelledError as error:
+                raise ClusterError(
+                    "The Dask scheduler was lost: start it and its workers again, then retry the "
+                    "run; what is finished stays."
+                ) from error
+            except KilledWorker as error:
+                lost.append(Lost(job, error.last_worker.address))
+            else:
+                done.append((job, outcome))
+                self._deaths.note_finished()
+                self._progress(job.step.name, len(job.tracks), outcome.failed)
+        self._plan.results.record(job for job, _ in done)
+        for job, outcome in done:
+            self._first_tracks.note(job, outcome)
+        return self._recover(lost) if lost else []
+
+    def _recover(self, lost: Sequence[Lost]) -> list[Job]:
+        again, given_up = self._deaths.recover(lost)
+        self._plan.results.record(given_up)
+        for job in given_up:
+            self._progress(job.step.name, len(job.tracks), len(job.tracks))
+            self._first_tracks.note_killed(job)
+        return again
+
+
+def _tidy(results: Results) -> None:
+    """Remove the tracebacks of tracks with which their steps meet no bug any more."""
+    kept = set(results.tables.files(TRACEBACKS))
+    for stage in results.stages if kept else ():
+        name = stage.step.name
+        for track, entry in zip(results.tracks, results.entries(name), strict=True):
+            path = bugs.traceback_path(name, track)
+            if path in kept and entry is not None and entry.reason not in _UNSETTLED:
+                results.tables.delete(path)
+
+
+_UNSETTLED = (INTERNAL_ERROR, KILLED_WORKER, UPSTREAM_FAILED)
+"""Reasons of rows that do not tell that a bug is gone."""

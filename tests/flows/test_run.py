@@ -43,6 +43,8 @@ def _length(
     content = tools.source.read_bytes(track.path)
     if not content:
         raise TrackError("empty", f"{track.path} is empty.")
+    if content == b"bug":
+        raise ZeroDivisionError("planted")
     return {"length": len(content) // config.unit_bytes}
 
 
@@ -104,7 +106,7 @@ def conclude(params: ToyParams, results: Results, survey: Survey[dict[str, str]]
     )
 
 
-TOY = StepFlow(check, survey, conclude)
+TOY = StepFlow(check, survey, conclude, batch_tracks=4)
 
 
 @flow(name="toy", flow_run_name="{params.title}", task_runner=cluster.task_runner())
@@ -208,3 +210,47 @@ def test_what_failed_is_shown_and_counts_if_it_is_to(folder: Path):
         command(str(folder), "--on_error", "fail")
     [first, second] = RunRecords(Storage(f"{folder}-results")).all()
     assert first.counts == second.counts == {"tracks": 1, "failed": 1}
+
+
+def write_bugs(folder: Path, names: str) -> None:
+    for name in names:
+        (folder / name).write_text("bug")
+
+
+def test_a_bug_in_one_batch_takes_no_other_and_ends_with_a_failure(folder: Path):
+    write_bugs(folder, "bcde")
+    for name in "fgh":
+        (folder / name).write_text("eight ch")
+    with pytest.raises(FailedTracksError) as raised:
+        command(str(folder))
+    tracebacks = Path(f"{folder}-results") / "steps" / "tracebacks" / "length"
+    assert str(raised.value) == (
+        f"4 tracks met a bug in step length (internal-error); tracebacks: {tracebacks}"
+    )
+    assert sorted(path.name for path in tracebacks.iterdir()) == [f"{name}.txt" for name in "bcde"]
+    # The dataset is made and shown before that.
+    assert CALLS["conclude"] == 1
+    [record] = RunRecords(Storage(f"{folder}-results")).all()
+    assert (record.status, record.counts) == ("completed", {"tracks": 4, "failed": 4})
+    with get_client(sync_client=True) as client:
+        [latest] = client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=1)
+        found = client.read_artifacts(limit=200)
+    assert (latest.state_name, str(raised.value) in latest.state.message) == ("Failed", True)
+    artifacts = {each.key: each for each in found if each.flow_run_id == latest.id}
+    assert len(json.loads(artifacts["failures"].data)) == 4
+
+    # The next run tries them again, and what all is well with leaves nothing.
+    (folder / "b").write_text("mended")
+    with pytest.raises(FailedTracksError, match="3 tracks met a bug"):
+        command(str(folder))
+    assert sorted(path.name for path in tracebacks.iterdir()) == [f"{name}.txt" for name in "cde"]
+
+
+def test_a_bug_on_all_tracks_ends_the_run_before_there_is_a_dataset(folder: Path):
+    (folder / "a").unlink()
+    write_bugs(folder, "bcdefghijklmnop")
+    with pytest.raises(FailedTracksError, match=r"Step length met a bug on each of its first 8"):
+        command(str(folder))
+    assert CALLS["conclude"] == 0
+    [record] = RunRecords(Storage(f"{folder}-results")).all()
+    assert record.status == "failed"

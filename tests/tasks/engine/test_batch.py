@@ -74,40 +74,6 @@ def test_a_track_that_cannot_be_processed_becomes_a_row_and_its_mates_go_on(
     assert rows["b"]["value"] is None
 
 
-def test_a_bug_raises_and_stores_nothing(toy: ToyFlow):
-    def function(track, upstream, config, tools):
-        return {"value": 1 // (track.track_id != "b")}
-
-    job = single(toy, step_of(per_track(function)), "a", "b")
-    with pytest.raises(ZeroDivisionError):
-        batch.run(job)
-    assert toy.tables.files("tested") == []
-
-
-@pytest.mark.parametrize(
-    ("row", "named"),
-    [
-        ({"value": 1, "vlaue": 2}, "vlaue"),
-        ({}, "value"),
-    ],
-    ids=["unknown", "missing"],
-)
-def test_wrong_columns_are_a_bug_that_names_them(toy: ToyFlow, row: Row, named: str):
-    job = single(toy, step_of(per_track(lambda *_: row)), "a")
-    with pytest.raises(RuntimeError, match=named):
-        batch.run(job)
-    assert toy.tables.files("tested") == []
-
-
-@pytest.mark.parametrize("count", [0, 2])
-def test_a_wrong_number_of_rows_is_a_bug(toy: ToyFlow, count: int):
-    step = step_of(lambda tracks, upstream, config, tools: [{"value": 1}] * count)
-    job = single(toy, step, "a")
-    with pytest.raises(RuntimeError, match=f"{count} rows for 1 tracks"):
-        batch.run(job)
-    assert toy.tables.files("tested") == []
-
-
 def test_what_failed_upstream_is_not_passed_on(toy: ToyFlow):
     toy.failing = {("size", "b")}
     made = toy.run(toy.tracks("a", "b"))
@@ -215,4 +181,6 @@ def test_prefect_reuses_nothing_when_the_tables_were_made_anew(toy: ToyFlow):
 def test_the_result_that_prefect_keeps_is_small_json(toy: ToyFlow):
     [jobs] = toy.plan(toy.tracks("a")).batches
     outcome = batch.run_batch.fn(jobs[0], "size-0")
-    assert json.loads(json.dumps(outcome)) == {"part": jobs[0].part, "failed": 0}
+    expected = {"part": jobs[0].part, "failed": 0, "ran": 1, "bugs": 0, "bug": None}
+    assert json.loads(json.dumps(outcome)) == expected
+    assert toy.tables.files(".under-way") == [], "the mark of a batch goes with it"

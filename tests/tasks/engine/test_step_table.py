@@ -10,7 +10,7 @@ import pytest
 
 from blocks.storage import Storage, StorageError
 from tasks.engine.results import place_id
-from tasks.engine.step_table import INDEX, NOTE_PARTS, Index, StepTable, part_name
+from tasks.engine.step_table import INDEX, NOTE_PARTS, Index, RowsError, StepTable, part_name
 from tasks.step import Row, Step, StepConfig, column, per_track
 
 STEP = Step(
@@ -145,8 +145,10 @@ def test_a_part_is_named_after_its_keys_in_any_order(table: StepTable):
 
 
 def test_rows_that_break_the_schema_leave_nothing(table: StepTable, tmp_path: Path):
-    with pytest.raises((pa.ArrowInvalid, pa.ArrowTypeError)):
-        table.write([row("a"), row("b", bytes_read="many")])
+    rows = [row("a"), row("b", bytes_read="many"), row("c"), row("d", bytes_read=2**63)]
+    with pytest.raises(RowsError, match=r"row 1: .*many.*; row 3: ") as raised:
+        table.write(rows)
+    assert list(raised.value.errors) == [1, 3]
     assert list(tmp_path.rglob("*")) == []
     assert table.index() == {}
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from blocks.storage import Storage
-from tasks.engine.plan import Plan, plan, run_here
+from tasks.engine.plan import BATCH_TRACKS, Plan, plan, run_here
 from tasks.engine.stage import Stage
 from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column, per_track
 
@@ -54,11 +54,14 @@ class ToyFlow:
         (step, track id) of each time that a step processed a track.
     failing
         (step, track id) of what raises a TrackError.
+    bugs
+        (step, track id) of what raises anything else.
     """
 
     folder: Path
     calls: Counter[tuple[str, str]] = field(default_factory=Counter)
     failing: set[tuple[str, str]] = field(default_factory=set)
+    bugs: set[tuple[str, str]] = field(default_factory=set)
     runs: int = 0
     steps: dict[str, Step] = field(default_factory=dict)
 
@@ -83,7 +86,11 @@ class ToyFlow:
         return [Stage(self.steps[name], configs.get(name, CONFIGS[name])) for name in wanted]
 
     def plan(
-        self, tracks: Sequence[Track], stages: Sequence[Stage] | None = None, workers: int = 1
+        self,
+        tracks: Sequence[Track],
+        stages: Sequence[Stage] | None = None,
+        workers: int = 1,
+        batch_tracks: int = BATCH_TRACKS,
     ) -> Plan:
         self.runs += 1
         return plan(
@@ -93,6 +100,7 @@ class ToyFlow:
             self.tools,
             run_id=f"run {self.runs}",
             workers=workers,
+            batch_tracks=batch_tracks,
         )
 
     def run(self, tracks: Sequence[Track], stages: Sequence[Stage] | None = None) -> Plan:
@@ -149,6 +157,8 @@ def _watched(flow: ToyFlow, name: str, function: Callable[..., Row]) -> Callable
         flow.calls[name, track.track_id] += 1
         if (name, track.track_id) in flow.failing:
             raise TrackError("unlucky", f"{track.path} has no luck.")
+        if (name, track.track_id) in flow.bugs:
+            raise ZeroDivisionError("planted")
         return function(track, upstream, config, tools)
 
     return watched

@@ -26,6 +26,7 @@ from pydantic.fields import FieldInfo
 from blocks.cluster import ClusterError
 from blocks.server import ServerError
 from blocks.storage import StorageError
+from flows.place_params import NO_PLACE
 from tasks.text import printable
 from tasks.weights import ModelError
 
@@ -323,8 +324,9 @@ def _readable(error: ValidationError, flags: Sequence[_Flag]) -> str:
             named = ".".join(location)
             message = detail["msg"].removeprefix("Value error, ")
             problems.append(f"{named}: {message}" if named else message)
-        elif flag.field.is_required():
-            problems.append(f"{flag.name}: {detail['msg']} (got {detail['input']!r})")
         else:
-            problems.append(f"--{flag.name}: {detail['msg']} (got {detail['input']!r})")
+            named = flag.name if flag.field.is_required() else f"--{flag.name}"
+            # What is said of a place names it.
+            got = "" if detail["type"] == NO_PLACE else f" (got {detail['input']!r})"
+            problems.append(f"{named}: {detail['msg']}{got}")
     return "; ".join(problems)

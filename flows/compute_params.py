@@ -8,6 +8,7 @@ from pydantic import Field
 from blocks import cluster
 from blocks.storage import Storage
 from flows.cli import FlowParams
+from flows.place_params import OptionalPlace
 from tasks.engine.stage import Stage
 from tasks.step import Tools
 from tasks.weights import Weights, default_address
@@ -86,7 +87,7 @@ class RunCommand(FlowParams):
 class ModelParams(StepFlowParams):
     """Where the steps of a flow run, some of which use pretrained models."""
 
-    models_dir: str | None = Field(
+    models_dir: OptionalPlace = Field(
         None,
         description="Folder (or s3://bucket/prefix) of the models' weights (default: "
         "$SONGMILL_MODELS_DIR, or the user's cache).",

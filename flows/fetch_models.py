@@ -18,6 +18,7 @@ from blocks.storage import StorageError
 from flows import cli
 from flows.build_dataset_params import BuildDatasetParams
 from flows.cli import FlowParams, UsageError
+from flows.place_params import OptionalPlace
 from models import registry, trust
 from models.registry import CARDS, ModelCard
 from tasks.web import DownloadError, UnreachableError
@@ -69,7 +70,7 @@ class FetchModelsParams(FlowParams):
         description="What the models are for: build-dataset's profile full or offline, later jobs, "
         "or all (default: full to pull, all to list, what is here to verify).",
     )
-    models_dir: str | None = Field(
+    models_dir: OptionalPlace = Field(
         None,
         description="Folder (or s3://bucket/prefix) of the models (default: SONGMILL_MODELS_DIR, "
         "or songmill/models in the user's cache).",

@@ -209,6 +209,8 @@ class BuildDatasetParams(ModelParams):
         """How language models are reached."""
         # SQLite locks files, which buckets and network shares cannot: beside the output.
         cache = self.llm_cache or self.paths.folder / "prompts.sqlite"
+        # Workers of a cluster have working directories of their own.
+        cache = cache.absolute() if self.cluster else cache
         return LlmSettings(cache, self.llm_concurrency, self.llm_budget_usd)
 
     @property

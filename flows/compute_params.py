@@ -1,6 +1,7 @@
 """Parameters that every flow of steps has: where it runs, and what it is called."""
 
 from abc import abstractmethod
+from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import Field
@@ -45,6 +46,10 @@ class ComputeParams(FlowParams):
         """Return the number of workers to keep busy; another cluster is asked how many it has."""
         return cluster.size(self.cluster, self.workers)
 
+    def everywhere(self, place: Storage) -> Storage:
+        """Return a place as all workers are told of it: on a cluster, by its absolute path."""
+        return place.absolute() if self.cluster else place
+
     @property
     def gpus(self) -> int:
         """GPUs that the run uses."""
@@ -67,6 +72,16 @@ class StepFlowParams(ComputeParams):
     @abstractmethod
     def tools(self) -> Tools:
         """Return what the steps may reach for."""
+
+    def shared_tools(self) -> Tools:
+        """Return the same for workers that may not share this process's working directory."""
+        tools = self.tools()
+        return replace(
+            tools,
+            source=self.everywhere(tools.source),
+            outputs=self.everywhere(tools.outputs),
+            weights=tools.weights.absolute() if self.cluster else tools.weights,
+        )
 
     @abstractmethod
     def stages(self) -> list[Stage]:

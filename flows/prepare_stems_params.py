@@ -70,11 +70,8 @@ class PrepareStemsParams(StepFlowParams):
     @property
     def results_place(self) -> Storage:
         """Where finished results are kept."""
-        return (
-            Storage(self.checkpoint_dir)
-            if self.checkpoint_dir
-            else self.prepared.below("checkpoints")
-        )
+        beside = self.prepared.below("checkpoints")
+        return Storage(self.checkpoint_dir) if self.checkpoint_dir else beside
 
     def tools(self) -> Tools:
         """Return what the steps may reach for."""

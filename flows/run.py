@@ -19,11 +19,11 @@ from flows.cli import FailedTracksError, UsageError
 from flows.compute_params import ModelParams, RunCommand, StepFlowParams
 from tasks.engine import run_records, submission
 from tasks.engine.plan import BATCH_TRACKS, Plan, plan
-from tasks.engine.preflight import Preflight, code_digest
+from tasks.engine.preflight import Preflight, code_digest, samples
 from tasks.engine.results import Results
 from tasks.engine.run_records import RunRecords
 from tasks.engine.stage import Stage, fetched_models
-from tasks.step import Row, Tools, Track
+from tasks.step import Row, Track
 from tasks.weights import WeightsError
 
 P = TypeVar("P", bound=StepFlowParams)
@@ -128,7 +128,7 @@ def carry_out(flow: StepFlow[P, C, F], params: P) -> dict[str, Any]:
     print(f"{survey.title}; {pending.total()} results of steps to compute")
     with _recorded(params) as counts:
         with progress.shown(pending) as advance:
-            needs = _needs(planned, params.tools())
+            needs = _needs(planned, params)
             submission.run(planned, params.workers_wanted, needs, progress=advance)
         done = flow.conclude(params, planned.results, survey)
         counts.update(done.counts)
@@ -160,8 +160,8 @@ def prepare(flow: StepFlow[P, C, F], params: P) -> tuple[Plan, Survey[F]]:
     planned = plan(
         params.stages(),
         survey.tracks,
-        params.results_place.below("steps"),
-        params.tools(),
+        params.everywhere(params.results_place).below("steps"),
+        params.shared_tools(),
         run_id=str(flow_run.id),
         workers=params.workers_wanted,
         batch_tracks=flow.batch_tracks,
@@ -287,15 +287,16 @@ def _recorded(params: StepFlowParams) -> Iterator[dict[str, int]]:
     records.finish(run, "completed", counts)
 
 
-def _needs(planned: Plan, tools: Tools) -> Needs:
+def _needs(planned: Plan, params: StepFlowParams) -> Needs:
     """Return what a plan asks of a cluster."""
-    stages = planned.results.stages
+    stages, tools = planned.results.stages, params.shared_tools()
     preflight = Preflight(
         code_digest(),
         readable=[tools.source],
         writable=[tools.outputs, planned.results.tables],
         weights=tools.weights,
         models=fetched_models(stages),
+        samples=samples(tools.source, planned.results.tracks) if params.cluster else (),
     )
     resources = {stage.step.resource(stage.config) for stage in stages}
     return Needs(frozenset(resources), len(planned.batches), preflight)

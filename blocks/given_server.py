@@ -108,6 +108,10 @@ def _check_rights(url: str) -> None:
             f"The Prefect server at {url} does not let this command in: set "
             "PREFECT_API_AUTH_STRING to its user:password, or PREFECT_API_KEY for Prefect Cloud."
         ) from error
+    except OSError as error:
+        raise ServerError(
+            f"Prefect's clients cannot be made: {error}; correct PREFECT_API_SSL_CERT_FILE."
+        ) from error
     except RuntimeError as error:
         # Of another major version.
         raise ServerError(f"The Prefect server at {url} cannot be used: {error}") from error

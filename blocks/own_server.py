@@ -201,7 +201,8 @@ def _of_other_servers() -> list[Any]:
                 yield f"{path}.{name}"
 
     kept = ("server.database.", "server.ui.", "server.analytics", "server.logging_level")
-    return [path for path in below(ServerSettings, "server") if not path.startswith(kept)]
+    restored = [path for path in below(ServerSettings, "server") if not path.startswith(kept)]
+    return [*restored, "server.database.migrate_on_start"]
 
 
 if __name__ == "__main__":

@@ -49,15 +49,17 @@ def running(*, workers_here: bool = False) -> Iterator[str]:
             # A slash at its end is not for every client of Prefect.
             named = {} if url == given else {"PREFECT_API_URL": url}
             with _pointed_at(named | spared), _explained(url, None):
+                _check_result_storage()
                 yield url
             return
         with own_server.running() as own:
-            spared = one_certificate(own.url, Path(folder))
+            spared = one_certificate(own.url, Path(folder), whatever_is_chosen=True)
             with _pointed_at({"PREFECT_API_URL": own.url} | spared), _explained(own.url, own):
+                _check_result_storage()
                 yield own.url
 
 
-def one_certificate(url: str, folder: Path) -> dict[str, str]:
+def one_certificate(url: str, folder: Path, *, whatever_is_chosen: bool = False) -> dict[str, str]:
     """Return variables that spare the clients of a plain-http API to parse all certificates.
 
     Every API client builds an SSL context, even for plain http, and parsing the full
@@ -71,6 +73,8 @@ def one_certificate(url: str, folder: Path) -> dict[str, str]:
         Address of the API.
     folder
         Where the file goes. It has to be there as long as anything uses the variables.
+    whatever_is_chosen
+        Whether it goes before the user's own setting, which is meant for another server.
 
     Returns
     -------
@@ -82,7 +86,7 @@ def one_certificate(url: str, folder: Path) -> dict[str, str]:
 
     # Not its value: without the user's word that is SSL_CERT_FILE, which is for everything.
     chosen = "ssl_cert_file" in get_current_settings().api.model_fields_set
-    if chosen or not url.startswith("http://"):
+    if (chosen and not whatever_is_chosen) or not url.startswith("http://"):
         return {}
     end = "-----END CERTIFICATE-----\n"
     certificate = folder / "one-certificate.pem"
@@ -155,6 +159,27 @@ def _explained(url: str, own: OwnServer | None) -> Iterator[None]:
             f"The Prefect server of this command ended by itself (its log is {own.log}): what is "
             "finished stays, and the same command goes on from here."
         ) from error
+
+
+def _check_result_storage() -> None:
+    """Make sure that the block is there which Prefect's settings name for results.
+
+    Raises
+    ------
+    ServerError
+        If it is not: no task of a run could begin.
+    """
+    from prefect.blocks.core import Block
+    from prefect.settings import get_current_settings
+
+    if block := get_current_settings().results.default_storage_block:
+        try:
+            Block.load(block, _sync=True)  # type: ignore[call-arg]
+        except ValueError as error:
+            raise ServerError(
+                f"PREFECT_RESULTS_DEFAULT_STORAGE_BLOCK names {block}, which the Prefect server "
+                "does not have: save it there, or unset the variable for this command."
+            ) from error
 
 
 def _is_of_a_request(error: BaseException) -> bool:

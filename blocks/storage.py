@@ -197,7 +197,7 @@ class Storage:
         StorageError
             If it is not; a HEAD of an object could not tell a missing bucket from a missing one.
         """
-        next(self._bucket.objects(self._key("")), None)
+        self._bucket.check_listable(self._key(""))
 
     def files(self, path: str = "") -> list[str]:
         """Return every file below `path`, relative to the address, sorted; none if it is not there.

@@ -211,7 +211,7 @@ def _verify(params: FetchModelsParams, names: Sequence[str]) -> None:
     if not names:
         print(f"There are no models in {params.place.address}.")
     if bad:
-        place = f" --models_dir {params.models_dir}" if params.models_dir else ""
+        place = f" {cli.option('models_dir', params.models_dir)}" if params.models_dir else ""
         mend = f"{COMMAND} pull --force --models {' '.join(bad)}{place}"
         raise FetchError({name: [f"what is wrong is mended by: {mend}"] for name in bad})
 
@@ -355,6 +355,8 @@ def main() -> None:
 
 def _command(params: FetchModelsParams) -> None:
     if params.action == "pull" and any(CARDS[name].files for name in wanted(params)):
+        if not params.place.storage.is_local:
+            params.place.storage.check_writable()
         with server.running():
             fetch_models(params)
     else:

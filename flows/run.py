@@ -241,7 +241,7 @@ def check_weights(params: ModelParams, stages: Sequence[Stage], otherwise: str =
     try:
         params.weights.check(fetched_models(stages))
     except WeightsError as error:
-        place = f" --models_dir {params.models_dir}" if params.models_dir else ""
+        place = f" {cli.option('models_dir', params.models_dir)}" if params.models_dir else ""
         raise UsageError(
             f"Models are missing or damaged in {params.weights.address}: {error}. Fetch them with "
             f"`python flows/fetch_models.py pull --models {' '.join(error.models)}{place}`"

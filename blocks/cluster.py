@@ -13,6 +13,8 @@ from typing import Any, Protocol
 from prefect.blocks.core import Block
 from pydantic import Field
 
+from blocks import dask_quiet
+
 HOST = "127.0.0.1"
 RESOURCES = ("CPU", "GPU")
 CONNECT_SECONDS = 10
@@ -230,6 +232,7 @@ def local_cluster(cpu_workers: int, gpu_workers: int) -> Any:
     dask.config.set({"distributed.scheduler.work-stealing-interval": "100ms"})
     # Nobody looks at Dask's own profiles, which are taken a hundred times a second.
     dask.config.set({"distributed.worker.profile.enabled": False})
+    dask_quiet.quieten()
     resources = {"CPU": 1} if gpu_workers else dict.fromkeys(RESOURCES, 1)
     environments = [(f"cpu-{at}", resources, "") for at in range(cpu_workers)]
     environments += [(f"gpu-{at}", {"GPU": 1}, str(at)) for at in range(gpu_workers)]
@@ -248,7 +251,7 @@ def local_cluster(cpu_workers: int, gpu_workers: int) -> Any:
                     "dashboard_address": f"{HOST}:0",
                     "resources": owned,
                     "memory_limit": MEMORY_LIMIT // len(environments),
-                    "preload": ["blocks.dask_preload"],
+                    "preload": ["blocks.dask_preload", "blocks.dask_quiet"],
                     "env": {"CUDA_VISIBLE_DEVICES": visible},
                 },
             }

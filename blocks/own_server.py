@@ -24,6 +24,8 @@ VARIABLES = {
     "PREFECT_UI_ENABLED": "0",
     "PREFECT__SERVER_EPHEMERAL": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "0",
+    # A command keeps its own console quiet; why a server does not start is said in its log.
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR",
 }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import UUID
 
-from blocks import given_server, own_server, proxies
+from blocks import given_server, own_server, proxies, server_faults
 from blocks.own_server import HOST, OwnServer, ServerError
 from blocks.proxies import ProxyError
 
@@ -155,9 +155,11 @@ def _explained(url: str, own: OwnServer | None) -> Iterator[None]:
                 f"The Prefect server at {url} went away: what is finished stays; when it is "
                 "there again, the same command goes on from here."
             ) from error
+        status = own.process.poll()
+        why = "it does not answer." if status is None else server_faults.sentence(own.said, status)
         raise ServerError(
-            f"The Prefect server of this command ended by itself (its log is {own.log}): what is "
-            "finished stays, and the same command goes on from here."
+            f"The Prefect server of this command went away: {why} What is finished stays, and the "
+            f"same command goes on from here; the server's log is {own.log}."
         ) from error
 
 

@@ -3,15 +3,17 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from prefect.blocks.core import Block
 from pydantic import Field
+
+from blocks import dask_quiet
 
 HOST = "127.0.0.1"
 RESOURCES = ("CPU", "GPU")
@@ -45,6 +47,38 @@ class DaskCluster(Block):
 
 
 @dataclass(frozen=True)
+class Reply:
+    """What a worker says before work is sent to it.
+
+    Attributes
+    ----------
+    lacks
+        What it lacks, a phrase each.
+    mark
+        Name of what it wrote into every place that the run writes to.
+    """
+
+    lacks: list[str]
+    mark: str
+
+
+class Question(Protocol):
+    """What every worker is asked before work is sent to it."""
+
+    def marking(self) -> AbstractContextManager[None]:
+        """Leave here what workers look for, within the block."""
+
+    def __call__(self) -> Reply:
+        """Answer; called on the worker."""
+
+    def unseen(self, reply: Reply) -> list[str]:
+        """Return, a phrase each, what is not seen here of what a worker wrote."""
+
+    def clean(self) -> None:
+        """Remove what was written; called on the worker."""
+
+
+@dataclass(frozen=True)
 class Needs:
     """What a run asks of the cluster that it is about to use.
 
@@ -55,7 +89,7 @@ class Needs:
     batches
         Batches of tracks: more workers than that would have nothing to do.
     preflight
-        Called on every worker; says what that one lacks.
+        What every worker is asked.
     allowed_failures
         Workers of this machine that may die of a task before it counts as lost; of a cluster
         that is there, its scheduler decides.
@@ -63,7 +97,7 @@ class Needs:
 
     resources: frozenset[str]
     batches: int
-    preflight: Callable[[], list[str]]
+    preflight: Question
     allowed_failures: int = 3
 
 
@@ -205,6 +239,7 @@ def local_cluster(cpu_workers: int, gpu_workers: int, allowed_failures: int = 3)
     dask.config.set({"distributed.scheduler.work-stealing-interval": "100ms"})
     # Nobody looks at Dask's own profiles, which are taken a hundred times a second.
     dask.config.set({"distributed.worker.profile.enabled": False})
+    dask_quiet.quieten()
     resources = {"CPU": 1} if gpu_workers else dict.fromkeys(RESOURCES, 1)
     environments = [(f"cpu-{at}", resources, "") for at in range(cpu_workers)]
     environments += [(f"gpu-{at}", {"GPU": 1}, str(at)) for at in range(gpu_workers)]
@@ -228,7 +263,7 @@ def local_cluster(cpu_workers: int, gpu_workers: int, allowed_failures: int = 3)
                     "dashboard_address": f"{HOST}:0",
                     "resources": owned,
                     "memory_limit": MEMORY_LIMIT // len(environments),
-                    "preload": ["blocks.dask_preload"],
+                    "preload": ["blocks.dask_preload", "blocks.dask_quiet"],
                     "env": {"CUDA_VISIBLE_DEVICES": visible},
                 },
             }
@@ -272,18 +307,27 @@ def _connected(address: str) -> Iterator[Any]:
 
 
 def _ask_workers(client: Any, address: str, needs: Needs) -> None:
-    answers = client.run(needs.preflight, on_error="return")
     lacking: Counter[str] = Counter()
     example: dict[str, str] = {}
-    for worker, answer in answers.items():
-        # What cannot be asked cannot import the project, or an older one.
-        lacks = answer if isinstance(answer, list) else ["the project: it has to be installed"]
-        for what in lacks:
-            lacking[what] += 1
-            example.setdefault(what, worker)
+    with needs.preflight.marking():
+        answers = client.run(needs.preflight, on_error="return")
+        try:
+            for worker, answer in answers.items():
+                for what in _lacks(answer, needs):
+                    lacking[what] += 1
+                    example.setdefault(what, worker)
+        finally:
+            client.run(needs.preflight.clean, on_error="return")
     if lacking:
         said = "; ".join(
             f"{count} of {len(answers)} ({example[what]}): {what}"
             for what, count in lacking.most_common(5)
         )
         raise ClusterError(f"Workers of the cluster at {address} lack something: {said}.")
+
+
+def _lacks(answer: Any, needs: Needs) -> list[str]:
+    if isinstance(answer, Reply):
+        return answer.lacks or needs.preflight.unseen(answer)
+    # What cannot be asked cannot import the project; an older one has fewer questions.
+    return answer if isinstance(answer, list) else ["the project: it has to be installed"]

@@ -5,8 +5,6 @@ that is closed by an exception stores what had arrived; and what it raises tells
 apart. It takes half a millisecond of CPU more for each GET.
 """
 
-import errno
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,8 +12,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from blocks import s3_client
-from blocks.storage_error import StorageError
+from blocks import s3_client, s3_faults
+from blocks.s3_faults import AccessDeniedError, Attempt, BucketError, NoBucketError
+
+__all__ = ["AccessDeniedError", "Bucket", "BucketError", "NoBucketError"]
 
 PIECE_BYTES = 256 * 2**10
 """How much of an object is in memory while it is read, and lost with a broken connection."""
@@ -26,28 +26,13 @@ MULTIPART_BYTES = 64 * 2**20
 PART_BYTES = 16 * 2**20
 UPLOAD_THREADS = 4
 
-DENIED_CODES = frozenset({"AccessDenied", "AllAccessDisabled", "Forbidden", "403"})
-CREDENTIALS_CODES = frozenset(
-    {
-        "AuthorizationHeaderMalformed",
-        "ExpiredToken",
-        "InvalidAccessKeyId",
-        "InvalidToken",
-        "SignatureDoesNotMatch",
-    }
-)
-
-
-class BucketError(StorageError, OSError):
-    """What a bucket refuses, or fails at; the message is one sentence for people."""
-
-
-class NoBucketError(BucketError, FileNotFoundError):
-    """A bucket that is not there, as is nothing in it."""
-
-
-class AccessDeniedError(BucketError, PermissionError):
-    """What these credentials may not use."""
+SIGNS = {
+    "get_object": "ETag",
+    "head_object": "ETag",
+    "put_object": "ETag",
+    "list_objects_v2": "IsTruncated",
+}
+"""What every store says in its answer to a request, and a web page does not."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +119,11 @@ class Bucket:
             self.put(key, b"")
             self.delete(key)
 
+    def check_listable(self, prefix: str) -> None:
+        """Make sure that objects can be listed; gives up early."""
+        with s3_client.few_attempts():
+            next(self.objects(prefix), None)
+
     def objects(self, prefix: str) -> Iterator[tuple[str, int, str]]:
         """Yield key, size in bytes and entity tag of objects, by one LIST for each thousand."""
         token: dict[str, str] = {}
@@ -162,7 +152,7 @@ class Bucket:
             s3_client.client(self.block).upload_file(str(path), self.name, key, Config=config)
         except (BotoCoreError, S3UploadFailedError) as error:
             cause = error.__context__ if isinstance(error, S3UploadFailedError) else error
-            if isinstance(cause, ClientError) and _code(cause) == "NoSuchUpload":
+            if isinstance(cause, ClientError) and s3_faults.code(cause) == "NoSuchUpload":
                 # The answer to its completion was lost, and so it was completed twice.
                 return False
             assert isinstance(cause, Exception)
@@ -176,88 +166,32 @@ class Bucket:
         if key is not None:
             options["Key"] = key
         try:
-            return getattr(client, method)(Bucket=self.name, **options)
-        except (BotoCoreError, ClientError) as error:
+            answer = getattr(client, method)(Bucket=self.name, **options)
+        except (BotoCoreError, ClientError, RecursionError) as error:
             operation = client.meta.method_to_api_mapping[method]
             raise self._explained(error, operation, key) from error
+        if SIGNS.get(method, "ResponseMetadata") not in answer:
+            raise s3_faults.no_store(self._failed(key))
+        return answer
 
     def _address(self, key: str | None) -> str:
         return f"s3://{self.name}" if key is None else f"s3://{self.name}/{key}"
 
+    def _failed(self, key: str | None, operation: str = "") -> Attempt:
+        client = s3_client.client(self.block)
+        return Attempt(
+            bucket=self.name,
+            where=self._address(key),
+            operation=operation,
+            endpoint=self._endpoint(),
+            region=client.meta.region_name,
+            settings=self._settings(),
+            times=f"{s3_client.max_attempts()} times in a row",
+        )
+
     def _explained(self, error: Exception, operation: str, key: str | None) -> Exception:
         """Turn what boto3 raised into what callers can handle, or people understand."""
-        from botocore.exceptions import ClientError
-
-        where = self._address(key)
-        if not isinstance(error, ClientError):
-            return BucketError(self._explained_locally(error, where))
-        code, status = _code(error), error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
-        times = f"{s3_client.max_attempts()} times in a row"
-        if code in ("NoSuchKey", "404"):
-            return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), where)
-        if code == "NoSuchBucket":
-            return NoBucketError(
-                f"There is no bucket {self.name} at {self._endpoint()}: create it, or correct "
-                "the address."
-            )
-        if code in DENIED_CODES:
-            return AccessDeniedError(
-                f"Access to {where} is denied ({operation}): give these credentials the right to "
-                "it, or use others."
-            )
-        if code in CREDENTIALS_CODES:
-            return BucketError(
-                f"{self._endpoint()} does not accept the credentials for bucket {self.name} "
-                f"({code}): correct {self._settings()}."
-            )
-        if code == "PreconditionFailed":
-            return BucketError(f"{where} was replaced while it was read: run the same again.")
-        if code in s3_client.SLOW_DOWN_CODES or status == 429:
-            return BucketError(
-                f"Bucket {self.name} asks to slow down, {times} ({code}): use fewer workers "
-                "or try later; what is finished stays."
-            )
-        if status >= 500:
-            return BucketError(
-                f"Bucket {self.name} fails at {operation}, {times} ({status} {code}): try later; "
-                "what is finished stays."
-            )
-        message = error.response.get("Error", {}).get("Message", "")
-        return BucketError(
-            f"Bucket {self.name} refuses {operation} of {where} ({code}: {message})."
-        )
-
-    def _explained_locally(self, error: Exception, where: str) -> str:
-        """Return a sentence for what went wrong before an answer arrived, or while one did."""
-        from botocore import exceptions
-
-        times = f"{s3_client.max_attempts()} times in a row"
-        if isinstance(error, (exceptions.ConnectionError, exceptions.HTTPClientError)):
-            return (
-                f"Bucket {self.name} cannot be reached at {self._endpoint()} "
-                f"({type(error).__name__}, {times}): check the network and AWS_ENDPOINT_URL; "
-                "what is finished stays."
-            )
-        if isinstance(error, exceptions.IncompleteReadError):
-            return f"{where} breaks off, {times}: check the network; what is finished stays."
-        if isinstance(error, exceptions.FlexibleChecksumError):
-            return f"{where} arrived damaged (its checksum differs): run the same again."
-        credentials = (
-            exceptions.NoCredentialsError,
-            exceptions.PartialCredentialsError,
-            exceptions.CredentialRetrievalError,
-            exceptions.TokenRetrievalError,
-            exceptions.SSOError,
-            exceptions.LoginError,
-        )
-        if isinstance(error, credentials):
-            return (
-                f"There are no credentials for bucket {self.name} ({type(error).__name__}): "
-                f"give {self._settings()}."
-            )
-        if isinstance(error, exceptions.ParamValidationError):
-            return f"{where} cannot be used: {self.name} is no valid name of a bucket."
-        return f"{where} cannot be used: {error}"
+        return s3_faults.explained(error, self._failed(key, operation))
 
     def _endpoint(self) -> str:
         """Return the address of the store, without a password that may be in it."""
@@ -269,7 +203,3 @@ class Bucket:
         if self.block:
             return f"Prefect's block aws-credentials/{self.block}"
         return "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-
-
-def _code(error: Any) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))

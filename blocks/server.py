@@ -6,30 +6,17 @@ everything is pointed at it, and it goes when the run ends, however it ends.
 """
 
 import os
-import socket
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import UUID
 
-HOST = "127.0.0.1"
-START_TIMEOUT_SECONDS = 120.0
+from blocks import given_server, own_server, proxies, server_faults
+from blocks.own_server import HOST, OwnServer, ServerError
+from blocks.proxies import ProxyError
 
-# Only what a single run needs: no UI, no scheduler, no telemetry.
-SERVER_VARIABLES = {
-    "PREFECT_UI_ENABLED": "0",
-    "PREFECT__SERVER_EPHEMERAL": "1",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "0",
-}
-
-
-class ServerError(Exception):
-    """No Prefect server; the message is one sentence for people."""
+__all__ = ["HOST", "ServerError", "mark_crashed", "one_certificate", "running"]
 
 
 @contextmanager
@@ -38,7 +25,8 @@ def running(*, workers_here: bool = False) -> Iterator[str]:
 
     ``PREFECT_API_URL`` is used when set; otherwise a server is started on the
     loopback interface, and stopped at the end. Prefect's settings and the
-    environment of child processes point at it.
+    environment of child processes point at it, and no proxy is asked for what is on
+    this machine.
 
     Parameters
     ----------
@@ -50,53 +38,28 @@ def running(*, workers_here: bool = False) -> Iterator[str]:
     Raises
     ------
     ServerError
-        If the server does not start, or the given one does not answer.
+        If the server does not start, the given one cannot be used, or it goes away.
     """
     from prefect.settings import PREFECT_API_URL
 
-    if url := PREFECT_API_URL.value():
-        if not _answers(url):
-            raise ServerError(
-                f"No Prefect server answers at {url}: start it, or unset PREFECT_API_URL "
-                "to let this command start one for itself."
-            )
-        with (
-            TemporaryDirectory(prefix="songmill-") as folder,
-            _pointed_at(one_certificate(url, Path(folder)) if workers_here else {}),
-        ):
-            yield url
-        return
-    port = _free_port()
-    url = f"http://{HOST}:{port}/api"
-    # The server ends when its standard input closes, which the kernel sees to
-    # even when this process is killed.
-    process = subprocess.Popen(
-        [sys.executable, "-m", "blocks.server", str(port)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        env=os.environ | SERVER_VARIABLES,
-        # Ctrl-C in a terminal reaches every process of its session; the run still
-        # needs its server to say that it was interrupted.
-        start_new_session=True,
-    )
-    try:
-        _wait_until_ready(process, url)
-        with (
-            TemporaryDirectory(prefix="songmill-") as folder,
-            _pointed_at({"PREFECT_API_URL": url} | one_certificate(url, Path(folder))),
-        ):
-            yield url
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    with _direct_to_this_machine(), TemporaryDirectory(prefix="songmill-") as folder:
+        if given := PREFECT_API_URL.value():
+            url = given_server.usable(given)
+            spared = one_certificate(url, Path(folder)) if workers_here else {}
+            # A slash at its end is not for every client of Prefect.
+            named = {} if url == given else {"PREFECT_API_URL": url}
+            with _pointed_at(named | spared), _explained(url, None):
+                _check_result_storage()
+                yield url
+            return
+        with own_server.running() as own:
+            spared = one_certificate(own.url, Path(folder), whatever_is_chosen=True)
+            with _pointed_at({"PREFECT_API_URL": own.url} | spared), _explained(own.url, own):
+                _check_result_storage()
+                yield own.url
 
 
-def one_certificate(url: str, folder: Path) -> dict[str, str]:
+def one_certificate(url: str, folder: Path, *, whatever_is_chosen: bool = False) -> dict[str, str]:
     """Return variables that spare the clients of a plain-http API to parse all certificates.
 
     Every API client builds an SSL context, even for plain http, and parsing the full
@@ -110,6 +73,8 @@ def one_certificate(url: str, folder: Path) -> dict[str, str]:
         Address of the API.
     folder
         Where the file goes. It has to be there as long as anything uses the variables.
+    whatever_is_chosen
+        Whether it goes before the user's own setting, which is meant for another server.
 
     Returns
     -------
@@ -121,7 +86,7 @@ def one_certificate(url: str, folder: Path) -> dict[str, str]:
 
     # Not its value: without the user's word that is SSL_CERT_FILE, which is for everything.
     chosen = "ssl_cert_file" in get_current_settings().api.model_fields_set
-    if chosen or not url.startswith("http://"):
+    if (chosen and not whatever_is_chosen) or not url.startswith("http://"):
         return {}
     end = "-----END CERTIFICATE-----\n"
     certificate = folder / "one-certificate.pem"
@@ -153,35 +118,85 @@ def mark_crashed(flow_run_id: str) -> None:
             client.set_flow_run_state(UUID(flow_run_id), Crashed(message=message))
 
 
-def _answers(url: str) -> bool:
-    import httpx
-
+@contextmanager
+def _direct_to_this_machine() -> Iterator[None]:
+    """Let no client ask a proxy for what is on this machine, nor trip over one."""
+    before = dict(os.environ)
     try:
-        return httpx.get(f"{url}/health", timeout=5).status_code == 200
-    except httpx.HTTPError:
-        return False
+        for name in proxies.without_unused():
+            del os.environ[name]
+        proxies.check()
+        os.environ.update(proxies.variables())
+        yield
+    except ProxyError as error:
+        raise ServerError(str(error)) from error
+    finally:
+        for name in {*os.environ, *before}:
+            if name.lower().endswith("_proxy"):
+                _set(name, before.get(name))
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+@contextmanager
+def _explained(url: str, own: OwnServer | None) -> Iterator[None]:
+    """Raise what a server that went away makes of a run as one sentence.
 
-
-def _wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_SECONDS
-    while not _answers(url):
-        if process.poll() is not None:
-            assert process.stderr is not None
-            lines = process.stderr.read().decode(errors="replace").strip().splitlines()
-            reason = lines[-1] if lines else f"status {process.returncode}"
-            raise ServerError(f"The Prefect server did not start: {reason}")
-        if time.monotonic() > deadline:
+    Raises
+    ------
+    ServerError
+        If a request failed within the block, and the server does not answer any more.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, ServerError) or not _is_of_a_request(error) or own_server.answers(url):
+            raise
+        if own is None:
             raise ServerError(
-                f"The Prefect server did not answer within {START_TIMEOUT_SECONDS:.0f} s."
-            )
-        time.sleep(0.05)
+                f"The Prefect server at {url} went away: what is finished stays; when it is "
+                "there again, the same command goes on from here."
+            ) from error
+        status = own.process.poll()
+        why = "it does not answer." if status is None else server_faults.sentence(own.said, status)
+        raise ServerError(
+            f"The Prefect server of this command went away: {why} What is finished stays, and the "
+            f"same command goes on from here; the server's log is {own.log}."
+        ) from error
+
+
+def _check_result_storage() -> None:
+    """Make sure that the block is there which Prefect's settings name for results.
+
+    Raises
+    ------
+    ServerError
+        If it is not: no task of a run could begin.
+    """
+    from prefect.blocks.core import Block
+    from prefect.settings import get_current_settings
+
+    if block := get_current_settings().results.default_storage_block:
+        try:
+            Block.load(block, _sync=True)  # type: ignore[call-arg]
+        except ValueError as error:
+            raise ServerError(
+                f"PREFECT_RESULTS_DEFAULT_STORAGE_BLOCK names {block}, which the Prefect server "
+                "does not have: save it there, or unset the variable for this command."
+            ) from error
+
+
+def _is_of_a_request(error: BaseException) -> bool:
+    """Return whether an error comes from a request of Prefect's clients."""
+    import httpx
+    from prefect.exceptions import PrefectException
+
+    seen: list[BaseException] = []
+    at: BaseException | None = error
+    while at is not None and at not in seen:
+        if isinstance(at, httpx.HTTPError | PrefectException | ConnectionError):
+            return True
+        seen.append(at)
+        at = at.__cause__ or at.__context__
+    return False
 
 
 @contextmanager
@@ -200,10 +215,7 @@ def _pointed_at(variables: Mapping[str, str]) -> Iterator[None]:
                 _drain()
     finally:
         for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+            _set(name, value)
 
 
 def _drain() -> None:
@@ -215,22 +227,8 @@ def _drain() -> None:
         worker.drain_all(timeout=10)
 
 
-def _serve(port: int) -> None:
-    import uvicorn
-
-    def leave_with_parent() -> None:
-        sys.stdin.buffer.read()
-        os._exit(0)
-
-    threading.Thread(target=leave_with_parent, daemon=True).start()
-    uvicorn.run(
-        "prefect.server.api.server:create_app",
-        factory=True,
-        host=HOST,
-        port=port,
-        log_level="error",
-    )
-
-
-if __name__ == "__main__":
-    _serve(int(sys.argv[1]))
+def _set(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value

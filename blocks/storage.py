@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from blocks import places
 from blocks.storage_error import StorageError
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ class Storage:
     Parameters
     ----------
     address
-        Path of a folder, or ``s3://bucket/prefix``, for which boto3 finds
+        Path of a folder, or ``s3://bucket/prefix`` (see :func:`blocks.places.place`), for which
+        boto3 finds
         credentials, region and endpoint: in ``AWS_*`` variables, a profile, or the
         machine's role. ``s3://NAME@bucket/prefix`` takes them from the Prefect
         block ``aws-credentials/NAME``.
@@ -37,12 +39,13 @@ class Storage:
     Raises
     ------
     StorageError
-        If the address names no bucket, or holds a secret.
+        If the address is none, names no bucket, or holds a secret.
     """
 
     address: str
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "address", places.place(self.address))
         if self.is_local:
             return
         if ":" in self._host:
@@ -57,7 +60,11 @@ class Storage:
     @property
     def is_local(self) -> bool:
         """Whether the address is a folder of this machine."""
-        return not self.address.startswith("s3://")
+        return places.is_local(self.address)
+
+    def absolute(self) -> "Storage":
+        """Return the same storage by an address that means it in any working directory."""
+        return Storage(os.path.abspath(self.address)) if self.is_local else self
 
     def below(self, path: str) -> "Storage":
         """Return a storage of everything under `path`."""
@@ -116,7 +123,7 @@ class Storage:
             If the disk is too full for a copy of it.
         """
         if self.is_local:
-            yield self._local(path)
+            yield _unmistakable(self._local(path))
             return
         with _temporary_copy(path) as local:
             pieces = self.pieces(path)
@@ -148,7 +155,7 @@ class Storage:
         try:
             with _explained(target):
                 target.parent.mkdir(parents=True, exist_ok=True)
-                yield temporary
+                yield _unmistakable(temporary)
                 os.replace(temporary, target)
         finally:
             with suppress(OSError):
@@ -190,7 +197,7 @@ class Storage:
         StorageError
             If it is not; a HEAD of an object could not tell a missing bucket from a missing one.
         """
-        next(self._bucket.objects(self._key("")), None)
+        self._bucket.check_listable(self._key(""))
 
     def files(self, path: str = "") -> list[str]:
         """Return every file below `path`, relative to the address, sorted; none if it is not there.
@@ -226,7 +233,7 @@ class Storage:
 
     @property
     def _host(self) -> str:
-        return self.address.removeprefix("s3://").partition("/")[0]
+        return self.address.removeprefix(places.S3).partition("/")[0]
 
     @property
     def _bucket(self) -> "Bucket":
@@ -236,7 +243,7 @@ class Storage:
         return Bucket(name, block)
 
     def _key(self, path: str) -> str:
-        prefix = self.address.removeprefix("s3://").partition("/")[2].rstrip("/")
+        prefix = self.address.removeprefix(places.S3).partition("/")[2].rstrip("/")
         return f"{prefix}/{path}" if prefix else path
 
 
@@ -255,6 +262,11 @@ def _walk(root: Path, path: str) -> Iterator[str]:
         for name in names:
             if not name.startswith("."):
                 yield os.path.join(folder, name)[prefix:]
+
+
+def _unmistakable(path: Path) -> Path:
+    """Return a path that no library takes for an address: of ``live: 2024/x`` some do."""
+    return path if path.is_absolute() else Path(os.path.abspath(path))
 
 
 def _is_hidden(path: str) -> bool:

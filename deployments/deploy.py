@@ -121,11 +121,14 @@ def _make_pool(client: SyncPrefectClient, pool: Pool) -> None:
             f"delete it with `prefect work-pool delete {pool.name}`, and register again."
         )
     print(f"work pool {pool.name}: {done} ({found.type}, {_limit(found.concurrency_limit)})")
+    if found.is_paused:
+        print("  paused: none of its runs starts until")
+        print(f"    {_prefect()} work-pool resume {pool.name}")
 
 
 def _make_queue(client: SyncPrefectClient, row: Deployment) -> None:
     try:
-        client.read_work_queue_by_name(row.queue, work_pool_name=row.pool.name)
+        found = client.read_work_queue_by_name(row.queue, work_pool_name=row.pool.name)
     except ObjectNotFound:
         # A queue's limit counts states, as a pool's does. A deployment's own limit is a
         # lease, which a restart of the server loses, and the run is then ended.
@@ -135,6 +138,10 @@ def _make_queue(client: SyncPrefectClient, row: Deployment) -> None:
             concurrency_limit=row.runs_at_once,
             work_pool_name=row.pool.name,
         )
+    else:
+        if found.is_paused:
+            print(f"work queue {row.queue}: paused, none of its runs starts until")
+            print(f"    {_prefect()} work-queue resume {row.queue} --pool {row.pool.name}")
 
 
 def _register(
@@ -219,7 +226,8 @@ def _say_next(chosen: Sequence[tuple[Deployment, dict[str, Any]]]) -> None:
 
 def _prefect() -> str:
     path = Path(sys.executable).with_name("prefect")
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+    inside = path.is_relative_to(Path.cwd())
+    return shlex.quote(str(path.relative_to(Path.cwd()) if inside else path))
 
 
 def _limit(count: int | None) -> str:
@@ -307,7 +315,8 @@ def _nested(assignments: Sequence[str]) -> dict[str, Any]:
 
 def _absolute(place: str) -> str:
     # Runs do not start where this command does, nor as a user with a home of the same name.
-    return str(Path(place).expanduser().resolve()) if Storage(place).is_local else place
+    found = Storage(place)
+    return str(Path(found.address).resolve()) if found.is_local else found.address
 
 
 def main() -> None:

@@ -297,7 +297,7 @@ def _serve(folder: Path) -> None:
         print(f"\nThe cluster runs; logs are in {folder / 'logs'}. In another terminal:")
         for name, value in cluster.variables.items():
             print(f"  export {name}={shlex.quote(value)}")
-        print(f"  {BIN / 'prefect'} deployment run build-dataset/gpu --watch")
+        print(f"  {shlex.quote(str(BIN / 'prefect'))} deployment run build-dataset/gpu --watch")
         print(f"Dask: {cluster.scheduler}. Ctrl-C ends everything, and the bucket with it.")
         with suppress(KeyboardInterrupt):
             # Whoever runs this may die without a word.

@@ -79,4 +79,6 @@ def steps(results: Results, pending: Mapping[str, int], audio_hours: float) -> l
 
 def hours(table: Path, column: str) -> float:
     """Return the sum of a column of a Parquet file that is in seconds, in hours."""
-    return float(pc.sum(pq.read_table(table, columns=[column])[column]).as_py() or 0.0) / 3600
+    # Of a relative path with a colon in it pyarrow would make a URI.
+    found = pq.read_table(table.absolute(), columns=[column])[column]
+    return float(pc.sum(found).as_py() or 0.0) / 3600

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from blocks.storage import Storage
 from flows.compute_params import COMPUTE, FILES, RESULTS, Group, ModelParams, RunCommand
+from flows.place_params import LocalPath, OptionalLocalPath, OptionalPlace
 from models.llm import LlmSettings
 from models.protocols import SEPARATION
 from tasks.embed import clap, clap_text, ecapa, voice
@@ -73,15 +74,15 @@ class BuildDatasetParams(ModelParams):
   python flows/build_dataset.py --merge_shards s0.json s1.json s2.json s3.json --output all.json
 """
 
-    audio_dir: str | None = Field(
+    audio_dir: OptionalPlace = Field(
         None, description="Folder (or s3://bucket/prefix) with the songs.", json_schema_extra=FILES
     )
-    output: Path = Field(
+    output: LocalPath = Field(
         Path("dataset.json"),
         description="JSON file to write; the tables go into the folder of the same name beside it.",
         json_schema_extra=FILES,
     )
-    vocals_output_dir: str | None = Field(
+    vocals_output_dir: OptionalPlace = Field(
         None,
         description="Folder for the separated vocals, FLAC (default: vocals/ in --checkpoint_dir, "
         "or beside the tables).",
@@ -92,15 +93,15 @@ class BuildDatasetParams(ModelParams):
         description="offline needs no download: columns of models that would are left null.",
         json_schema_extra=FILES,
     )
-    tracks_csv: Path | None = Field(
+    tracks_csv: OptionalLocalPath = Field(
         None,
         description="CSV or TSV with artists, titles and genres (FMA's tracks.csv, ...).",
         json_schema_extra=_METADATA,
     )
-    genres_csv: Path | None = Field(
+    genres_csv: OptionalLocalPath = Field(
         None, description="CSV that names the genre ids.", json_schema_extra=_METADATA
     )
-    metadata_mapping: Path | None = Field(
+    metadata_mapping: OptionalLocalPath = Field(
         None,
         description='JSON {"file": {"artist": ..., "genre": ...}}; goes before the CSV.',
         json_schema_extra=_METADATA,
@@ -118,14 +119,14 @@ class BuildDatasetParams(ModelParams):
         description="Minimal extraction: what a file's header and its lyrics file say.",
         json_schema_extra=COMPUTE,
     )
-    separator: str | None = Field(
+    separator: OptionalPlace = Field(
         None,
         description="demucs (htdemucs), htdemucs_ft, htdemucs_6s, mdx_extra, offline (without "
         "weights), the folder of a trained model or the path of a Demucs checkpoint (default: by "
         "the profile).",
         json_schema_extra=COMPUTE,
     )
-    checkpoint_dir: str | None = Field(
+    checkpoint_dir: OptionalPlace = Field(
         None,
         description="Folder of finished results (default: checkpoints/ beside the tables).",
         json_schema_extra=RESULTS,
@@ -147,7 +148,7 @@ class BuildDatasetParams(ModelParams):
         description="Rewrite the prompts with an LLM.",
         json_schema_extra=_LLM,
     )
-    llm_cache: Path | None = Field(
+    llm_cache: OptionalLocalPath = Field(
         None,
         description="SQLite file of answers already paid for (default: beside the tables).",
         json_schema_extra=_LLM,
@@ -187,13 +188,14 @@ class BuildDatasetParams(ModelParams):
     @property
     def results_place(self) -> Storage:
         """Where finished results are kept."""
-        return Storage(self.checkpoint_dir or str(self.paths.folder / "checkpoints"))
+        beside = self.paths.storage.below("checkpoints")
+        return Storage(self.checkpoint_dir) if self.checkpoint_dir else beside
 
     @property
     def vocals(self) -> Storage:
         """Where separated vocals go."""
-        beside = self.checkpoint_dir or str(self.paths.folder)
-        return Storage(self.vocals_output_dir or f"{beside}/vocals")
+        beside = Storage(self.checkpoint_dir) if self.checkpoint_dir else self.paths.storage
+        return Storage(self.vocals_output_dir) if self.vocals_output_dir else beside.below("vocals")
 
     @property
     def shard(self) -> Shard | None:
@@ -207,6 +209,8 @@ class BuildDatasetParams(ModelParams):
         """How language models are reached."""
         # SQLite locks files, which buckets and network shares cannot: beside the output.
         cache = self.llm_cache or self.paths.folder / "prompts.sqlite"
+        # Workers of a cluster have working directories of their own.
+        cache = cache.absolute() if self.cluster else cache
         return LlmSettings(cache, self.llm_concurrency, self.llm_budget_usd)
 
     @property
@@ -323,6 +327,6 @@ class BuildDatasetCommand(RunCommand):
         description="Write the dataset of what is finished, without computing anything.",
         json_schema_extra=RESULTS,
     )
-    merge_shards: list[Path] | None = Field(
+    merge_shards: list[LocalPath] | None = Field(
         None, description="JSON files of shards to merge into --output.", json_schema_extra=_SHARDS
     )

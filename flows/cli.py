@@ -10,6 +10,7 @@ import difflib
 import inspect
 import logging
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -23,9 +24,11 @@ from prefect.logging.configuration import setup_logging
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
+from blocks import proxies
 from blocks.cluster import ClusterError
 from blocks.server import ServerError
 from blocks.storage import StorageError
+from flows.place_params import NO_PLACE
 from tasks.text import printable
 from tasks.weights import ModelError
 
@@ -102,6 +105,14 @@ def _parsed(models: Sequence[type[Any]], argv: Sequence[str] | None) -> list[Any
         parser.error(_readable(error, flags))
 
 
+def option(name: str, value: object) -> str:
+    """Return an option as it can be pasted into a shell, whatever the value is called."""
+    text = str(value)
+    # A value that begins with a dash would be taken for an option.
+    joint = "=" if text.startswith("-") else " "
+    return f"--{name}{joint}{shlex.quote(text)}"
+
+
 def describe(error: ValidationError, params_class: type[FlowParams]) -> str:
     """Describe a validation error in one line, in terms of the command line's flags."""
     return _readable(error, list(_flags(params_class)))
@@ -120,6 +131,8 @@ def run(command: Callable[[], None]) -> NoReturn:
         signal.default_int_handler(number, frame)
 
     before = signal.signal(signal.SIGINT, interrupt)
+    # What is on this machine, such as a store or an LLM, is no business of a proxy's.
+    os.environ.update(proxies.variables())
     try:
         command()
     except UsageError as error:
@@ -323,8 +336,9 @@ def _readable(error: ValidationError, flags: Sequence[_Flag]) -> str:
             named = ".".join(location)
             message = detail["msg"].removeprefix("Value error, ")
             problems.append(f"{named}: {message}" if named else message)
-        elif flag.field.is_required():
-            problems.append(f"{flag.name}: {detail['msg']} (got {detail['input']!r})")
         else:
-            problems.append(f"--{flag.name}: {detail['msg']} (got {detail['input']!r})")
+            named = flag.name if flag.field.is_required() else f"--{flag.name}"
+            # What is said of a place names it.
+            got = "" if detail["type"] == NO_PLACE else f" (got {detail['input']!r})"
+            problems.append(f"{named}: {detail['msg']}{got}")
     return "; ".join(problems)

@@ -1,6 +1,7 @@
 """Parameters that every flow of steps has: where it runs, and what it is called."""
 
 from abc import abstractmethod
+from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import Field
@@ -8,6 +9,7 @@ from pydantic import Field
 from blocks import cluster
 from blocks.storage import Storage
 from flows.cli import FlowParams
+from flows.place_params import OptionalPlace
 from tasks.engine.stage import Stage
 from tasks.step import Tools
 from tasks.weights import Weights, default_address
@@ -44,6 +46,10 @@ class ComputeParams(FlowParams):
         """Return the number of workers to keep busy; another cluster is asked how many it has."""
         return cluster.size(self.cluster, self.workers)
 
+    def everywhere(self, place: Storage) -> Storage:
+        """Return a place as all workers are told of it: on a cluster, by its absolute path."""
+        return place.absolute() if self.cluster else place
+
     @property
     def gpus(self) -> int:
         """GPUs that the run uses."""
@@ -67,6 +73,16 @@ class StepFlowParams(ComputeParams):
     def tools(self) -> Tools:
         """Return what the steps may reach for."""
 
+    def shared_tools(self) -> Tools:
+        """Return the same for workers that may not share this process's working directory."""
+        tools = self.tools()
+        return replace(
+            tools,
+            source=self.everywhere(tools.source),
+            outputs=self.everywhere(tools.outputs),
+            weights=tools.weights.absolute() if self.cluster else tools.weights,
+        )
+
     @abstractmethod
     def stages(self) -> list[Stage]:
         """Return the steps of the run in their order: a new step is one line here."""
@@ -86,7 +102,7 @@ class RunCommand(FlowParams):
 class ModelParams(StepFlowParams):
     """Where the steps of a flow run, some of which use pretrained models."""
 
-    models_dir: str | None = Field(
+    models_dir: OptionalPlace = Field(
         None,
         description="Folder (or s3://bucket/prefix) of the models' weights (default: "
         "$SONGMILL_MODELS_DIR, or the user's cache).",

@@ -11,6 +11,7 @@ from tasks import audio
 from tasks.engine.plan import plan, run_here
 from tasks.engine.stage import Stage
 from tasks.step import Tools, Track, TrackError
+from tasks.text import duration
 
 SAMPLE_TRACKS = 3
 """Tracks that are measured, after one that warms up: spread evenly over the folder."""
@@ -63,7 +64,7 @@ class Estimate:
                 *lines,
                 f"{'all':<{width}}  {total:8.3f} s per track",
                 f"{self.tracks} tracks, {self.hours:.2f} h of audio, {self.workers} workers{gpus}: "
-                f"about {_readable(self.total_seconds)}",
+                f"about {duration(self.total_seconds)}",
             ]
         )
 
@@ -134,11 +135,3 @@ def _durations(tracks: Sequence[Track], source: Storage) -> dict[str, float]:
         except TrackError:
             durations[track.path] = 0.0
     return durations
-
-
-def _readable(seconds: float) -> str:
-    hours, rest = divmod(round(seconds), 3600)
-    minutes, seconds = divmod(rest, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

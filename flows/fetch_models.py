@@ -18,6 +18,7 @@ from blocks.storage import StorageError
 from flows import cli
 from flows.build_dataset_params import BuildDatasetParams
 from flows.cli import FlowParams, UsageError
+from flows.place_params import OptionalPlace
 from models import registry, trust
 from models.registry import CARDS, ModelCard
 from tasks.web import DownloadError, UnreachableError
@@ -69,7 +70,7 @@ class FetchModelsParams(FlowParams):
         description="What the models are for: build-dataset's profile full or offline, later jobs, "
         "or all (default: full to pull, all to list, what is here to verify).",
     )
-    models_dir: str | None = Field(
+    models_dir: OptionalPlace = Field(
         None,
         description="Folder (or s3://bucket/prefix) of the models (default: SONGMILL_MODELS_DIR, "
         "or songmill/models in the user's cache).",
@@ -210,7 +211,7 @@ def _verify(params: FetchModelsParams, names: Sequence[str]) -> None:
     if not names:
         print(f"There are no models in {params.place.address}.")
     if bad:
-        place = f" --models_dir {params.models_dir}" if params.models_dir else ""
+        place = f" {cli.option('models_dir', params.models_dir)}" if params.models_dir else ""
         mend = f"{COMMAND} pull --force --models {' '.join(bad)}{place}"
         raise FetchError({name: [f"what is wrong is mended by: {mend}"] for name in bad})
 
@@ -354,6 +355,8 @@ def main() -> None:
 
 def _command(params: FetchModelsParams) -> None:
     if params.action == "pull" and any(CARDS[name].files for name in wanted(params)):
+        if not params.place.storage.is_local:
+            params.place.storage.check_writable()
         with server.running():
             fetch_models(params)
     else:

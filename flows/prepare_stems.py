@@ -47,6 +47,8 @@ def check(params: PrepareStemsParams) -> None:
     ):
         raise UsageError(f"--output {params.output} is where the songs are: choose another folder.")
     try:
+        if not source.is_local:
+            source.check_listable()
         for place in (params.prepared, params.results_place):
             place.check_writable()
     except StorageError as error:
@@ -112,7 +114,7 @@ def describe(params: PrepareStemsParams, stems: Sequence[Row], failures: Sequenc
     said = ", ".join(f"{number} {name}" for name, number in by_instrument.most_common())
     lines = [
         f"{counts['tracks']} songs with {counts['stems']} stems ({said}): "
-        f"{params.output}/{prepared_stems.MANIFEST}"
+        f"{params.output.rstrip('/')}/{prepared_stems.MANIFEST}"
     ]
     if failures:
         reasons = Counter(row["reason"] for row in failures)
@@ -120,13 +122,13 @@ def describe(params: PrepareStemsParams, stems: Sequence[Row], failures: Sequenc
         lines.append(f"{len(failures)} remarks ({said}): {_failures(params)}")
     if by_instrument:
         most = by_instrument.most_common(1)[0][0]
-        place = "" if params.output == PREPARED else f" --prepared {params.output}"
+        place = "" if params.output == PREPARED else f" {cli.option('prepared', params.output)}"
         lines.append(f"Next: python flows/stems.py {most}{place}")
     return "\n".join(lines)
 
 
 def _failures(params: PrepareStemsParams) -> str:
-    return f"{params.output}/{FAILURES}"
+    return f"{params.output.rstrip('/')}/{FAILURES}"
 
 
 def delete_sources(

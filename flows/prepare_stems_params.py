@@ -6,6 +6,7 @@ from pydantic import Field
 
 from blocks.storage import Storage
 from flows.compute_params import COMPUTE, FILES, RESULTS, StepFlowParams
+from flows.place_params import OptionalPlace, Place
 from tasks.engine.stage import Stage
 from tasks.stems import convert, identify
 from tasks.stems.convert import ConvertConfig
@@ -31,11 +32,11 @@ class PrepareStemsParams(StepFlowParams):
   python flows/prepare_stems.py multitracks --identify.synonyms guitar=tele fx=whoosh
 """
 
-    source: str = Field(
+    source: Place = Field(
         description="Folder (or s3://bucket/prefix) with songs as archives or folders of stems.",
         json_schema_extra=FILES,
     )
-    output: str = Field(
+    output: Place = Field(
         PREPARED,
         description="Folder (or s3://bucket/prefix) for the prepared stems.",
         json_schema_extra=FILES,
@@ -48,7 +49,7 @@ class PrepareStemsParams(StepFlowParams):
     max_songs: int | None = Field(
         None, ge=1, description="Take only the first so many songs.", json_schema_extra=COMPUTE
     )
-    checkpoint_dir: str | None = Field(
+    checkpoint_dir: OptionalPlace = Field(
         None,
         description="Folder of finished results (default: checkpoints/ in --output).",
         json_schema_extra=RESULTS,
@@ -69,7 +70,8 @@ class PrepareStemsParams(StepFlowParams):
     @property
     def results_place(self) -> Storage:
         """Where finished results are kept."""
-        return Storage(self.checkpoint_dir or f"{self.output.rstrip('/')}/checkpoints")
+        beside = self.prepared.below("checkpoints")
+        return Storage(self.checkpoint_dir) if self.checkpoint_dir else beside
 
     def tools(self) -> Tools:
         """Return what the steps may reach for."""

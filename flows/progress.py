@@ -1,15 +1,20 @@
 """Progress of a run: bars on a terminal, a quiet line now and then elsewhere."""
 
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from tasks.engine.submission import Progress
+from tasks.text import duration
 
 QUIET_SECONDS = 15.0
 """Time between two lines when the output is not a terminal."""
+
+LONG_QUIET_SECONDS = 60.0
+"""The same while nothing is finished."""
 
 
 @contextmanager
@@ -32,7 +37,13 @@ def shown(pending: Mapping[str, int]) -> Iterator[Progress]:
 
 def _bars(steps: Mapping[str, int]) -> Iterator[Progress]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
     from rich.progress import Progress as Bars
 
     failed_tracks: Counter[str] = Counter()
@@ -41,6 +52,7 @@ def _bars(steps: Mapping[str, int]) -> Iterator[Progress]:
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
         TimeRemainingColumn(),
         TextColumn("[red]{task.fields[failed]}"),
         console=Console(stderr=True),
@@ -65,28 +77,64 @@ def _bars(steps: Mapping[str, int]) -> Iterator[Progress]:
 
 
 def _lines(steps: Mapping[str, int]) -> Iterator[Progress]:
-    started = said = time.monotonic()
-    done_tracks: Counter[str] = Counter()
-    failed_tracks: Counter[str] = Counter()
-    total = sum(steps.values())
+    lines = _Lines(steps)
+    ended = threading.Event()
 
-    def advance(step: str, done: int, failed: int) -> None:
-        nonlocal said
-        done_tracks[step] += done
-        failed_tracks[step] += failed
+    def tick() -> None:
+        # One long file finishes nothing for an hour, and silence looks like a fault.
+        while not ended.wait(QUIET_SECONDS):
+            lines.say_if_due(LONG_QUIET_SECONDS)
+
+    ticking = threading.Thread(target=tick, daemon=True)
+    ticking.start()
+    try:
+        yield lines.advance
+    finally:
+        ended.set()
+        ticking.join()
+
+
+class _Lines:
+    """Lines that say how far a run is."""
+
+    def __init__(self, steps: Mapping[str, int]) -> None:
+        self._steps = steps
+        self._started = self._said = time.monotonic()
+        self._done: Counter[str] = Counter()
+        self._failed: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def advance(self, step: str, done: int, failed: int) -> None:
+        with self._lock:
+            self._done[step] += done
+            self._failed[step] += failed
+        is_last = self._done.total() >= sum(self._steps.values())
+        self.say_if_due(0.0 if is_last else QUIET_SECONDS)
+
+    def say_if_due(self, quiet_seconds: float) -> None:
+        """Print a line if that many seconds have passed without one."""
         now = time.monotonic()
-        finished = done_tracks.total()
-        if now - said < QUIET_SECONDS and finished < total:
-            return
-        said = now
-        left = (now - started) / finished * (total - finished)
-        slowest = min(steps, key=lambda name: done_tracks[name] / steps[name])
-        print(
+        with self._lock:
+            if now - self._said < quiet_seconds:
+                return
+            self._said = now
+            line = self._line(now - self._started)
+        print(line, file=sys.stderr, flush=True)
+
+    def _line(self, elapsed_seconds: float) -> str:
+        finished, total = self._done.total(), sum(self._steps.values())
+        slowest = min(self._steps, key=lambda name: self._done[name] / self._steps[name])
+        return (
             f"{finished}/{total} track steps done, {slowest} at "
-            f"{done_tracks[slowest]}/{steps[slowest]} tracks, {failed_tracks.total()} failed, "
-            f"{left:.0f} s left",
-            file=sys.stderr,
-            flush=True,
+            f"{self._done[slowest]}/{self._steps[slowest]} tracks, {self._failed.total()} failed, "
+            f"{duration(elapsed_seconds)} so far, {self._left(elapsed_seconds)}"
         )
 
-    yield advance
+    def _left(self, elapsed_seconds: float) -> str:
+        """Return how long it will take yet, once there is something to tell it by."""
+        if waiting := [name for name in self._steps if not self._done[name]]:
+            # Steps take anything between a second and an hour: those that are done say
+            # nothing of the others.
+            return f"time left unknown until {waiting[0]} has finished its first"
+        finished, total = self._done.total(), sum(self._steps.values())
+        return f"{duration(elapsed_seconds / finished * (total - finished))} left"

@@ -22,11 +22,11 @@ from tasks.engine import run_records, submission
 from tasks.engine.batch import KILLED_WORKER
 from tasks.engine.bugs import INTERNAL_ERROR, TRACEBACKS, BrokenStepError
 from tasks.engine.plan import BATCH_TRACKS, Plan, plan
-from tasks.engine.preflight import Preflight, code_digest
+from tasks.engine.preflight import Preflight, code_digest, samples
 from tasks.engine.results import Results
 from tasks.engine.run_records import RunRecords
 from tasks.engine.stage import Stage, fetched_models
-from tasks.step import Row, Tools, Track
+from tasks.step import Row, Track
 from tasks.weights import WeightsError
 
 P = TypeVar("P", bound=StepFlowParams)
@@ -133,7 +133,7 @@ def carry_out(flow: StepFlow[P, C, F], params: P) -> dict[str, Any]:
     print(f"{survey.title}; {pending.total()} results of steps to compute")
     with _recorded(params) as counts:
         with progress.shown(pending) as advance:
-            needs = _needs(planned, params.tools())
+            needs = _needs(planned, params)
             try:
                 submission.run(planned, params.workers_wanted, needs, progress=advance)
             except BrokenStepError as error:
@@ -171,8 +171,8 @@ def prepare(flow: StepFlow[P, C, F], params: P) -> tuple[Plan, Survey[F]]:
     planned = plan(
         params.stages(),
         survey.tracks,
-        params.results_place.below("steps"),
-        params.tools(),
+        params.everywhere(params.results_place).below("steps"),
+        params.shared_tools(),
         run_id=str(flow_run.id),
         workers=params.workers_wanted,
         batch_tracks=flow.batch_tracks,
@@ -252,7 +252,7 @@ def check_weights(params: ModelParams, stages: Sequence[Stage], otherwise: str =
     try:
         params.weights.check(fetched_models(stages))
     except WeightsError as error:
-        place = f" --models_dir {params.models_dir}" if params.models_dir else ""
+        place = f" {cli.option('models_dir', params.models_dir)}" if params.models_dir else ""
         raise UsageError(
             f"Models are missing or damaged in {params.weights.address}: {error}. Fetch them with "
             f"`python flows/fetch_models.py pull --models {' '.join(error.models)}{place}`"
@@ -321,15 +321,16 @@ def _recorded(params: StepFlowParams) -> Iterator[dict[str, int]]:
     records.finish(run, "completed", counts)
 
 
-def _needs(planned: Plan, tools: Tools) -> Needs:
+def _needs(planned: Plan, params: StepFlowParams) -> Needs:
     """Return what a plan asks of a cluster."""
-    stages = planned.results.stages
+    stages, tools = planned.results.stages, params.shared_tools()
     preflight = Preflight(
         code_digest(),
         readable=[tools.source],
         writable=[tools.outputs, planned.results.tables],
         weights=tools.weights,
         models=fetched_models(stages),
+        samples=samples(tools.source, planned.results.tracks) if params.cluster else (),
     )
     resources = {stage.step.resource(stage.config) for stage in stages}
     return Needs(frozenset(resources), len(planned.batches), preflight)

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 
 from blocks.storage import Storage
 from flows.compute_params import COMPUTE, FILES, RESULTS, ModelParams
+from flows.place_params import OptionalLocalPath, OptionalPlace, Place
 from flows.prepare_stems_params import PREPARED
 from tasks.engine.stage import Stage
 from tasks.stems import assort, augment, distort, encode
@@ -40,12 +41,12 @@ class StemsParams(ModelParams):
         "strings or other.",
         json_schema_extra=FILES,
     )
-    prepared: str = Field(
+    prepared: Place = Field(
         PREPARED,
         description="Folder (or s3://bucket/prefix) of prepared stems.",
         json_schema_extra=FILES,
     )
-    output: Path | None = Field(
+    output: OptionalLocalPath = Field(
         None,
         description="Folder for the dataset (default: stems/INSTRUMENT).",
         json_schema_extra=FILES,
@@ -63,7 +64,7 @@ class StemsParams(ModelParams):
         description="Changes which artists are for training, validation and test.",
         json_schema_extra=COMPUTE,
     )
-    checkpoint_dir: str | None = Field(
+    checkpoint_dir: OptionalPlace = Field(
         None,
         description="Folder of finished results, which datasets of several instruments share "
         "(default: datasets/ in --prepared).",
@@ -93,7 +94,8 @@ class StemsParams(ModelParams):
     @property
     def results_place(self) -> Storage:
         """Where finished results are kept."""
-        return Storage(self.checkpoint_dir or f"{self.prepared.rstrip('/')}/datasets")
+        beside = Storage(self.prepared).below("datasets")
+        return Storage(self.checkpoint_dir) if self.checkpoint_dir else beside
 
     def tools(self) -> Tools:
         """Return what the steps may reach for."""

@@ -6,3 +6,12 @@ import os
 def printable(path: str) -> str:
     """Name of a file for people and for JSON: bytes that are not UTF-8 are escaped."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it: ``2 h 5 min``, ``3 min 20 s``, ``8 s``."""
+    hours, rest = divmod(round(seconds), 3600)
+    minutes, left = divmod(rest, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {left} s" if minutes else f"{left} s"

@@ -220,11 +220,12 @@ class _Files:
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        self._paths = list(paths)
-        self.schema = pq.read_schema(paths[0])
+        # Of a relative path with a colon in it pyarrow would make a URI.
+        self._paths = [path.absolute() for path in paths]
+        self.schema = pq.read_schema(self._paths[0])
         self._places: list[tuple[int, int]] = []  # file and row group in it
         starts = [0]
-        for at, path in enumerate(paths):
+        for at, path in enumerate(self._paths):
             metadata = pq.read_metadata(path)
             for group in range(metadata.num_row_groups):
                 self._places.append((at, group))

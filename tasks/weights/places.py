@@ -105,6 +105,11 @@ class Weights:
             raise ModelError(f"{address} cannot be used: {'; '.join(wrong)}.")
         return taken, name
 
+    def absolute(self) -> "Weights":
+        """Return the same weights by addresses that mean them in any working directory."""
+        trained = {name: Storage(each).absolute().address for name, each in self.trained.items()}
+        return replace(self, address=self.storage.absolute().address, trained=trained)
+
     @property
     def storage(self) -> Storage:
         """Where the weights lie."""

@@ -1,6 +1,7 @@
 import os
 from collections.abc import Callable, Iterator
-from functools import partial
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,7 @@ from distributed import Client, LocalCluster
 from prefect.context import FlowRunContext
 
 from blocks import cluster
-from blocks.cluster import ClusterError, Needs
+from blocks.cluster import ClusterError, Needs, Reply
 from tests.support import prefect_server
 
 
@@ -100,14 +101,39 @@ def _shared_server() -> Iterator[None]:
         yield
 
 
-def needs(lacks: list[str], batches: int = 3, resources: tuple[str, ...] = ("CPU",)) -> Needs:
-    return Needs(frozenset(resources), batches, partial(list, lacks))
+@dataclass(frozen=True)
+class Answered:
+    """A question to workers whose answers are known."""
+
+    lacks: list[str]
+    unseen_here: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def marking(self) -> Iterator[None]:
+        yield
+
+    def __call__(self) -> Reply:
+        return Reply(self.lacks, "mark")
+
+    def unseen(self, reply: Reply) -> list[str]:
+        return self.unseen_here if reply.mark == "mark" else []
+
+    def clean(self) -> None: ...
+
+
+class OfElsewhere(Answered):
+    def __call__(self) -> Reply:
+        raise ModuleNotFoundError("No module named 'tasks'")
+
+
+def needs(question: Answered, batches: int = 3, resources: tuple[str, ...] = ("CPU",)) -> Needs:
+    return Needs(frozenset(resources), batches, question)
 
 
 def test_a_worker_that_lacks_something_is_told_of_before_any_work():
     with (
         scheduler_with("CPU") as running,
-        cluster.needing(needs(["no access to /songs"])),
+        cluster.needing(needs(Answered(["no access to /songs"]))),
         pytest.raises(ClusterError) as raised,
     ):
         entered(cluster=running.scheduler_address)
@@ -116,20 +142,26 @@ def test_a_worker_that_lacks_something_is_told_of_before_any_work():
     assert message.endswith("no access to /songs.")
 
 
+def test_a_worker_whose_files_are_not_seen_here_is_told_of():
+    asked = needs(Answered([], ["/out is another place there than here"]))
+    with (
+        scheduler_with("CPU") as running,
+        cluster.needing(asked),
+        pytest.raises(ClusterError, match=r"/out is another place there than here\.$"),
+    ):
+        entered(cluster=running.scheduler_address)
+
+
 def test_only_the_resources_of_the_run_are_asked_for():
-    with scheduler_with("CPU") as running, cluster.needing(needs([])):
+    with scheduler_with("CPU") as running, cluster.needing(needs(Answered([]))):
         address = running.scheduler_address
         assert entered(cluster=address) == address
 
 
 def test_a_worker_without_the_project_is_told_of():
-    def of_elsewhere() -> list[str]:
-        raise ModuleNotFoundError("No module named 'tasks'")
-
-    asked = Needs(frozenset({"CPU"}), 1, of_elsewhere)
     with (
         scheduler_with("CPU") as running,
-        cluster.needing(asked),
+        cluster.needing(needs(OfElsewhere([]))),
         pytest.raises(ClusterError, match="the project"),
     ):
         entered(cluster=running.scheduler_address)
@@ -139,7 +171,7 @@ def test_no_more_workers_start_than_there_are_batches():
     def count(running: Any) -> int:
         return len(running.worker_spec)
 
-    with cluster.needing(needs([], batches=1)):
+    with cluster.needing(needs(Answered([]), batches=1)):
         assert entered(count, workers=4) == 1
     assert entered(count, workers=2) == 2
 

@@ -18,7 +18,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from blocks import server
+from blocks import given_server, server
 
 ROOT = Path(__file__).parents[2]
 NAME = "PREFECT_API_SSL_CERT_FILE"
@@ -90,7 +90,7 @@ def test_a_run_with_a_server_of_its_own_uses_one(read: list[str]):
 def test_a_run_with_a_given_server_uses_one_if_its_tasks_stay_here(
     workers_here: bool, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(server, "_answers", lambda url: True)
+    monkeypatch.setattr(given_server, "usable", lambda url: url)
     with (
         temporary_settings({PREFECT_API_URL: PLAIN}),
         server.running(workers_here=workers_here) as url,

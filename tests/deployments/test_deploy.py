@@ -156,7 +156,10 @@ def test_a_schedule_starts_only_where_there_are_songs(
 
 
 def test_what_an_operator_changed_stays(
-    client: SyncPrefectClient, environment: Environment, tmp_path: Path
+    client: SyncPrefectClient,
+    environment: Environment,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ):
     (tmp_path / "songs").mkdir()
     deploy.register(request_for(tmp_path))
@@ -167,8 +170,16 @@ def test_what_an_operator_changed_stays(
         active=False,
         schedule=CronSchedule(cron="30 4 * * 6", timezone="Europe/Berlin"),
     )
-    client.update_work_pool("songmill-gpu", WorkPoolUpdate(concurrency_limit=2))
+    paused = WorkPoolUpdate(concurrency_limit=2, is_paused=True)
+    client.update_work_pool("songmill-gpu", paused)
+    queue = client.read_work_queue_by_name("build-dataset-gpu", work_pool_name="songmill-gpu")
+    client.update_work_queue(queue.id, is_paused=True)
+    capsys.readouterr()
     deploy.register(request_for(tmp_path))
+    said = capsys.readouterr().out
+    assert "work-pool resume songmill-gpu" in said
+    assert "work-queue resume build-dataset-gpu --pool songmill-gpu" in said
+    assert "resume songmill-cpu" not in said
     (kept,) = found(client).schedules
     assert (kept.active, kept.schedule.cron) == (False, "30 4 * * 6")
     assert client.read_work_pool("songmill-gpu").concurrency_limit == 2

@@ -5,25 +5,21 @@ tests. What a test has to say of a command's own server needs a server of its ow
 """
 
 import functools
-import os
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import httpx
 import pytest
 
-from blocks import server
+from blocks import own_server, server
+from blocks.own_server import OwnServer
 
 START_TIMEOUT_SECONDS = 300.0
 
 
 def shared_api_url() -> str:
     """Address of the server, which is started when it is first asked for."""
-    return _started()[1]
+    return _started().url
 
 
 @contextmanager
@@ -41,36 +37,17 @@ def shared() -> Iterator[str]:
 def stop() -> None:
     """End the server, if there is one."""
     if _started.cache_info().currsize:
-        process, _ = _started()
-        process.terminate()
-        process.wait()
+        _started().stop()
+        _started().log.unlink()
         _started.cache_clear()
 
 
 @functools.cache
-def _started() -> tuple["subprocess.Popen[bytes]", str]:
-    with socket.socket() as probe:
-        probe.bind((server.HOST, 0))
-        port = probe.getsockname()[1]
-    url = f"http://{server.HOST}:{port}/api"
-    # It ends when its standard input closes: with this process, whatever becomes of it.
-    process = subprocess.Popen(
-        [sys.executable, "-m", "blocks.server", str(port)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        env=os.environ | server.SERVER_VARIABLES,
-        start_new_session=True,
-    )
+def _started() -> OwnServer:
+    started = own_server.start()
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
-    while not _answers(url):
-        assert process.poll() is None, "the server ended by itself"
+    while not own_server.answers(started.url):
+        assert started.process.poll() is None, started.said
         assert time.monotonic() < deadline, "the server does not answer"
         time.sleep(0.1)
-    return process, url
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/health", timeout=5).status_code == 200
-    except httpx.HTTPError:
-        return False
+    return started

@@ -1,15 +1,13 @@
 """The only place that opens or writes audio."""
 
+from tasks.audio.containers import EXTENSIONS, SNIFF_BYTES, sniff
 from tasks.audio.decoders import AudioInfo
 from tasks.audio.files import (
     CACHE_BYTES,
-    EXTENSIONS,
     MIN_SECONDS,
-    SNIFF_BYTES,
     load,
     probe,
     resampled,
-    sniff,
     stream,
     to_channels,
 )

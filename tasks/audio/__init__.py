@@ -1,6 +1,12 @@
 """The only place that opens or writes audio."""
 
-from tasks.audio.containers import EXTENSIONS, SNIFF_BYTES, sniff
+from tasks.audio.containers import (
+    EXTENSIONS,
+    SNIFF_BYTES,
+    VIDEO_EXTENSIONS,
+    container_of,
+    sniff,
+)
 from tasks.audio.decoders import AudioInfo
 from tasks.audio.files import (
     CACHE_BYTES,
@@ -11,6 +17,7 @@ from tasks.audio.files import (
     stream,
     to_channels,
 )
+from tasks.audio.videos import Streams, video_streams
 from tasks.audio.writers import mp3, write_flac, write_opus
 
 __all__ = [
@@ -18,7 +25,10 @@ __all__ = [
     "EXTENSIONS",
     "MIN_SECONDS",
     "SNIFF_BYTES",
+    "VIDEO_EXTENSIONS",
     "AudioInfo",
+    "Streams",
+    "container_of",
     "load",
     "mp3",
     "probe",
@@ -26,6 +36,7 @@ __all__ = [
     "sniff",
     "stream",
     "to_channels",
+    "video_streams",
     "write_flac",
     "write_opus",
 ]

@@ -18,7 +18,7 @@ import numpy as np
 from cachetools import LRUCache
 
 from blocks.storage import Storage
-from tasks.audio.containers import SNIFF_BYTES, sniff
+from tasks.audio.containers import container_of
 from tasks.audio.decoders import (
     READERS,
     AudioInfo,
@@ -213,7 +213,7 @@ def _opened(storage: Storage, path: str, audio_stream: int) -> Iterator[Reader]:
     """Reader of a file by the first decoder that gets audio out of it."""
     try:
         with storage.reading(path) as local, open(local, "rb") as file:
-            container = sniff(file.read(SNIFF_BYTES))
+            container = container_of(file, path)
             size = file.seek(0, os.SEEK_END)
             if size == 0:
                 raise TrackError("empty", f"{printable(path)} is an empty file.")

@@ -276,19 +276,15 @@ def _troubles(results: Results) -> list[str]:
         name = stage.step.name
         if number := found[name, INTERNAL_ERROR]:
             lines.append(
-                f"{_tracks(number)} met a bug in step {name} ({INTERNAL_ERROR}); tracebacks: "
+                f"{counted(number, 'track')} met a bug in step {name} ({INTERNAL_ERROR}); tracebacks: "
                 f"{results.tables.address}/{TRACEBACKS}/{name}"
             )
         if number := found[name, KILLED_WORKER]:
             lines.append(
-                f"{_tracks(number)} took down the worker in step {name} ({KILLED_WORKER}), for "
+                f"{counted(number, 'track')} took down the worker in step {name} ({KILLED_WORKER}), for "
                 "want of memory or in native code; fewer --workers leave more memory to each"
             )
     return lines
-
-
-def _tracks(number: int) -> str:
-    return f"{number} track" if number == 1 else f"{number} tracks"
 
 
 @contextmanager

@@ -1,18 +1,23 @@
 """The only place that opens or writes audio."""
 
+from tasks.audio.containers import (
+    EXTENSIONS,
+    SNIFF_BYTES,
+    VIDEO_EXTENSIONS,
+    container_of,
+    sniff,
+)
 from tasks.audio.decoders import AudioInfo
 from tasks.audio.files import (
     CACHE_BYTES,
-    EXTENSIONS,
     MIN_SECONDS,
-    SNIFF_BYTES,
     load,
     probe,
     resampled,
-    sniff,
     stream,
     to_channels,
 )
+from tasks.audio.videos import Streams, video_streams
 from tasks.audio.writers import mp3, write_flac, write_opus
 
 __all__ = [
@@ -20,7 +25,10 @@ __all__ = [
     "EXTENSIONS",
     "MIN_SECONDS",
     "SNIFF_BYTES",
+    "VIDEO_EXTENSIONS",
     "AudioInfo",
+    "Streams",
+    "container_of",
     "load",
     "mp3",
     "probe",
@@ -28,6 +36,7 @@ __all__ = [
     "sniff",
     "stream",
     "to_channels",
+    "video_streams",
     "write_flac",
     "write_opus",
 ]

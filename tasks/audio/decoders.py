@@ -149,12 +149,15 @@ class SndfileReader(Reader):
 class FfmpegReader(Reader):
     """FFmpeg, through PyAV, which carries its own."""
 
+    forced_format: str | None = None
+    """Name of the demuxer; None to let FFmpeg find out."""
+
     def __init__(self, file: BinaryIO, audio_stream: int) -> None:
         import av
 
         av.logging.set_level(av.logging.PANIC)
         try:
-            self._container = av.open(file, "r")
+            self._container = av.open(file, "r", format=self.forced_format)
         except (av.FFmpegError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise DecodeError(f"ffmpeg: {reason}") from error
@@ -218,8 +221,20 @@ class FfmpegReader(Reader):
             return
 
 
+class FfmpegMpegReader(FfmpegReader):
+    """FFmpeg, told that a file is MPEG audio, for one that starts within a frame."""
+
+    forced_format = "mp3"
+
+
 # Containers that libsndfile does not know at all go straight to FFmpeg.
+# fmt: off
+_FFMPEG_ALONE = (
+    "aac", "ac3", "amr", "ape", "asf", "avi", "dff", "dsf", "dts", "flv", "matroska", "mp4",
+    "mpeg", "mpegts", "musepack", "realaudio", "shorten", "tak", "tta", "wavpack",
+)
+# fmt: on
 READERS: dict[str, tuple[type[Reader], ...]] = {
-    "mp4": (FfmpegReader,),
-    "aac": (FfmpegReader,),
+    **dict.fromkeys(_FFMPEG_ALONE, (FfmpegReader,)),
+    "mp3": (SndfileReader, FfmpegReader, FfmpegMpegReader),
 }

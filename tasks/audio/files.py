@@ -18,6 +18,7 @@ import numpy as np
 from cachetools import LRUCache
 
 from blocks.storage import Storage
+from tasks.audio.containers import container_of
 from tasks.audio.decoders import (
     READERS,
     AudioInfo,
@@ -30,50 +31,12 @@ from tasks.audio.decoders import (
 from tasks.text import printable
 from tasks.track import Samples, TrackError
 
-EXTENSIONS = frozenset(
-    {".wav", ".aif", ".aiff", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac", ".mp4"}
-)
-"""Names that promise audio: such a file is reported when its content is not."""
-
-SNIFF_BYTES = 64
-"""As much of a file as :func:`sniff` needs."""
-
 MIN_SECONDS = 0.05
 """Less audio than this is taken for a file that could not be decoded."""
 
 CACHE_BYTES = 192 * 2**20
 """Decoded audio that a worker process keeps, so that steps of one batch share it: that of 32
 clips of 30 s. A batch of whole songs would need gigabytes, and is decoded once per step."""
-
-
-def sniff(head: bytes) -> str | None:
-    """Name of the audio container that starts with `head`, or None.
-
-    Parameters
-    ----------
-    head
-        At least the first ``SNIFF_BYTES`` bytes of the file, or all of it.
-    """
-    if head[:4] in (b"RIFF", b"RF64", b"RIFX") and head[8:12] == b"WAVE":
-        return "wav"
-    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
-        return "aiff"
-    if head[:4] == b"fLaC":
-        return "flac"
-    if head[:4] == b"OggS":
-        return "opus" if b"OpusHead" in head else "ogg"
-    if head[4:8] == b"ftyp":
-        return "mp4"
-    if head[:3] == b"ID3":
-        return "mp3"
-    if len(head) >= 3 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:
-        layer = head[1] >> 1 & 3
-        if layer == 0 and head[1] & 0xF0 == 0xF0:
-            return "aac"
-        # Bitrate 15 and rate 3 are reserved: no MPEG frame carries them.
-        if layer and head[2] >> 4 != 15 and head[2] >> 2 & 3 != 3:
-            return "mp3"
-    return None
 
 
 def probe(storage: Storage, path: str, *, audio_stream: int = 0) -> AudioInfo:
@@ -250,7 +213,7 @@ def _opened(storage: Storage, path: str, audio_stream: int) -> Iterator[Reader]:
     """Reader of a file by the first decoder that gets audio out of it."""
     try:
         with storage.reading(path) as local, open(local, "rb") as file:
-            container = sniff(file.read(SNIFF_BYTES))
+            container = container_of(file, path)
             size = file.seek(0, os.SEEK_END)
             if size == 0:
                 raise TrackError("empty", f"{printable(path)} is an empty file.")

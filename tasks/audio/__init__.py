@@ -2,6 +2,7 @@
 
 from tasks.audio.containers import EXTENSIONS, SNIFF_BYTES, sniff
 from tasks.audio.decoders import AudioInfo
+from tasks.audio.downmix import to_channels
 from tasks.audio.files import (
     CACHE_BYTES,
     MIN_SECONDS,
@@ -9,16 +10,21 @@ from tasks.audio.files import (
     probe,
     resampled,
     stream,
-    to_channels,
 )
+from tasks.audio.inspection import Inspection, inspect
+from tasks.audio.repair import AS_FOUND, Repair
 from tasks.audio.writers import mp3, write_flac, write_opus
 
 __all__ = [
+    "AS_FOUND",
     "CACHE_BYTES",
     "EXTENSIONS",
     "MIN_SECONDS",
     "SNIFF_BYTES",
     "AudioInfo",
+    "Inspection",
+    "Repair",
+    "inspect",
     "load",
     "mp3",
     "probe",

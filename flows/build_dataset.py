@@ -15,13 +15,15 @@ from flows.estimate import estimate
 from flows.run import Conclusion, StepFlow, Survey
 from models.llm import LlmError, check_access
 from tasks.corpora.metadata import MetadataError, MetadataTable, load_metadata
-from tasks.dataset.failures import read_failures
+from tasks.dataset.failures import read_failures, say_failed
+from tasks.dataset.passed_over import say_passed_over
 from tasks.engine.results import Results
 from tasks.song import dataset, discover, enhance
 from tasks.song.assemble import assemble
 from tasks.song.dataset import Paths
 from tasks.song.discover import Discovery
 from tasks.song.merge_shards import ShardError, merge_shards
+from tasks.text import counted
 from tasks.weights import ModelError
 
 VOCALS_PLACE = "vocals-place"
@@ -133,10 +135,19 @@ def survey(
         metadata=metadata.match,
         max_tracks=params.max_tracks,
         shard=params.shard,
+        besides=[
+            params.paths.json,
+            params.paths.folder,
+            *filter(None, (params.tracks_csv, params.genres_csv, params.metadata_mapping)),
+        ],
     )
     if not found.tracks and not found.failures and params.shard is None:
-        raise UsageError(f"{params.audio_dir} holds no audio: nothing to build a dataset of.")
-    return Survey(found.tracks, f"{len(found.tracks)} tracks", found)
+        passed_over = say_passed_over(found.passed_over)
+        raise UsageError(
+            f"{params.audio_dir} holds no audio: nothing to build a dataset of."
+            f"{f' {passed_over}.' if passed_over else ''}"
+        )
+    return Survey(found.tracks, counted(len(found.tracks), "track"), found)
 
 
 def conclude(params: BuildDatasetParams, results: Results, survey: Survey[Discovery]) -> Conclusion:
@@ -153,7 +164,7 @@ def conclude(params: BuildDatasetParams, results: Results, survey: Survey[Discov
         audio_hours=artifacts.hours(params.paths.tables[0], "duration"),
         summary=summary(params.paths, content),
         report=params.paths.report,
-        failed=_said_of_failures(params.paths, content) if content["counts"]["failed"] else None,
+        failed=_said_of_failures(params.paths) if content["counts"]["failed"] else None,
     )
 
 
@@ -167,7 +178,7 @@ def summary(paths: Paths, content: dict[str, Any]) -> str:
         {name.partition(".")[2] for name, made in content["columns"].items() if "absent" in made}
     )
     lines = [
-        f"{counts['tracks']} tracks: {paths.json}",
+        f"{counted(counts['tracks'], 'track')}: {paths.json}",
         f"Tables, manifest and report: {paths.report}",
     ]
     models = {
@@ -179,16 +190,25 @@ def summary(paths: Paths, content: dict[str, Any]) -> str:
         lines.append(f"Tiny models, whose columns mean nothing: {', '.join(tiny)}")
     if absent:
         lines.append(f"Null, since no step of this run fills them: {', '.join(absent)}")
+    if counts["duplicates"]:
+        lines.append(_say_copies(counts["duplicates"]))
+    if videos := counts.get("videos"):
+        lines.append(f"{counted(videos, 'video')}, of which the sound is read")
+    if passed_over := say_passed_over(content.get("passed_over", {})):
+        lines.append(passed_over)
     if counts["failed"]:
-        lines.append(_said_of_failures(paths, content))
+        lines.append(_said_of_failures(paths))
     return "\n".join(lines)
 
 
-def _said_of_failures(paths: Paths, content: dict[str, Any]) -> str:
-    reasons = ", ".join(
-        f"{reason} {count}" for reason, count in content["failures_by_reason"].items()
-    )
-    return f"{content['counts']['failed']} files failed ({reasons}): {paths.failures}"
+def _said_of_failures(paths: Paths) -> str:
+    return f"{say_failed(read_failures(paths.storage))}: {paths.failures}"
+
+
+def _say_copies(count: int) -> str:
+    if count == 1:
+        return "1 file is a copy of another: a track is made once"
+    return f"{count:,} files are copies of others: a track is made once"
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from tasks.engine.results import Results
 from tasks.stems import prepared_stems
 from tasks.stems.discover import Discovery, discover
 from tasks.step import Row
+from tasks.text import counted
 
 BATCH_SONGS = 4
 """Songs of a task run: each is some ten files and minutes of work, beside which the overhead
@@ -81,7 +82,7 @@ def conclude(params: PrepareStemsParams, results: Results, survey: Survey[Discov
     if params.delete_source:
         delete_sources(params, survey.found, stems, failures)
     counts = count(stems, failures)
-    failed = f"{counts['failed']} files failed: {_failures(params)}"
+    failed = f"{counted(counts['failed'], 'file')} failed: {_failures(params)}"
     return Conclusion(
         counts,
         counts=counts,

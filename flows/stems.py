@@ -19,6 +19,7 @@ from tasks.engine.results import Results
 from tasks.stems import assemble, prepared_stems
 from tasks.stems.prepared_song import PreparedSong
 from tasks.stems.prepared_stems import NotPreparedError
+from tasks.text import counted
 from tasks.track import TrackError
 
 Songs = Sequence[PreparedSong]
@@ -106,7 +107,7 @@ def conclude(params: StemsParams, results: Results, survey: Survey[Songs]) -> Co
         audio_hours=sum(stem.seconds for song in survey.found for stem in song.stems) / 3600,
         summary=describe(params, content),
         report=params.folder / assemble.REPORT,
-        failed=f"{failed} songs failed: see {params.folder}" if failed else None,
+        failed=f"{counted(failed, 'song')} failed: see {params.folder}" if failed else None,
         nothing_made=None
         if content["files"]
         else f"None of the {len(survey.found)} songs could be made into pairs: "
@@ -134,7 +135,9 @@ def describe(params: StemsParams, content: Mapping[str, Any]) -> str:
         reasons = ", ".join(
             f"{reason} {number}" for reason, number in content["failures_by_reason"].items()
         )
-        lines.append(f"{counts['failed']} songs failed ({reasons}): {params.folder / FAILURES}")
+        lines.append(
+            f"{counted(counts['failed'], 'song')} failed ({reasons}): {params.folder / FAILURES}"
+        )
     return "\n".join(lines)
 
 

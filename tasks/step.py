@@ -97,9 +97,7 @@ class Tools:
     batch_size: int | None = None
     weights: Weights = field(default_factory=lambda: Weights(default_address()))
 
-    def mix(
-        self, track: Track, rate_hz: int, repair: audio.Repair = audio.AS_FOUND
-    ) -> Samples:
+    def mix(self, track: Track, rate_hz: int, repair: audio.Repair = audio.AS_FOUND) -> Samples:
         """Return the mono mix of a track, shape ``(samples,)``, at `rate_hz`.
 
         Its `repair` is ``audio.Repair.of(row)`` of the track's row of ``probe``.

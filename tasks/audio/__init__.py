@@ -1,7 +1,12 @@
 """The only place that opens or writes audio."""
 
-from tasks.audio.containers import EXTENSIONS, SNIFF_BYTES, sniff
-from tasks.audio.decoders import AudioInfo
+from tasks.audio.containers import (
+    EXTENSIONS,
+    SNIFF_BYTES,
+    VIDEO_EXTENSIONS,
+    container_of,
+    sniff,
+)
 from tasks.audio.downmix import to_channels
 from tasks.audio.files import (
     CACHE_BYTES,
@@ -12,7 +17,9 @@ from tasks.audio.files import (
     stream,
 )
 from tasks.audio.inspection import Inspection, inspect
+from tasks.audio.readers import AudioInfo
 from tasks.audio.repair import AS_FOUND, Repair
+from tasks.audio.videos import Streams, video_streams
 from tasks.audio.writers import mp3, write_flac, write_opus
 
 __all__ = [
@@ -21,9 +28,12 @@ __all__ = [
     "EXTENSIONS",
     "MIN_SECONDS",
     "SNIFF_BYTES",
+    "VIDEO_EXTENSIONS",
     "AudioInfo",
     "Inspection",
     "Repair",
+    "Streams",
+    "container_of",
     "inspect",
     "load",
     "mp3",
@@ -32,6 +42,7 @@ __all__ = [
     "sniff",
     "stream",
     "to_channels",
+    "video_streams",
     "write_flac",
     "write_opus",
 ]

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from tasks.audio.decoders import NAMES_BY_COUNT
+from tasks.audio.readers import NAMES_BY_COUNT
 from tasks.track import Samples
 
 SIDE = float(np.sqrt(0.5))

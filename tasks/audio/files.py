@@ -20,11 +20,10 @@ from cachetools import LRUCache
 
 from blocks.storage import Storage
 from tasks.audio import decoders
-from tasks.audio.containers import SNIFF_BYTES, sniff
-from tasks.audio.decoders import (
-    ANY_READERS,
-    READER_BY_DECODER,
-    READERS,
+from tasks.audio.containers import container_of
+from tasks.audio.decoders import ANY_READERS, READERS
+from tasks.audio.downmix import to_channels
+from tasks.audio.readers import (
     AudioInfo,
     Block,
     DecodeError,
@@ -32,7 +31,6 @@ from tasks.audio.decoders import (
     NoSuchStreamError,
     Reader,
 )
-from tasks.audio.downmix import to_channels
 from tasks.audio.repair import AS_FOUND, Repair
 from tasks.text import printable
 from tasks.track import Samples, TrackError
@@ -307,15 +305,16 @@ def _opened(
     """Reader of a file by a decoder, or else by the first that gets audio out of it."""
     try:
         with storage.reading(path) as local, open(local, "rb") as file:
-            container = sniff(file.read(SNIFF_BYTES))
+            container = container_of(file, path)
             size = file.seek(0, os.SEEK_END)
             if size == 0:
                 raise TrackError("empty", f"{printable(path)} is an empty file.")
             if container is None:
                 raise TrackError("not-audio", f"{printable(path)} does not contain audio.")
             reasons = []
-            readers = READER_BY_DECODER[decoder] if decoder else READERS.get(container, ANY_READERS)
-            for reader_class in readers:
+            for reader_class in READERS.get(container, ANY_READERS):
+                if decoder not in (None, reader_class.decoder):
+                    continue
                 file.seek(0)
                 try:
                     reader = reader_class(file, audio_stream)

@@ -13,9 +13,9 @@ import numpy as np
 
 from blocks.storage import Storage
 from tasks.audio import files
-from tasks.audio.decoders import AudioInfo, Block, Decoder
 from tasks.audio.diagnosis import ABOVE_ANY_MIX, scale, stray_limit, treat
 from tasks.audio.measures import Levels, Measurement
+from tasks.audio.readers import AudioInfo, Block, Decoder
 from tasks.audio.repair import AS_FOUND, Repair
 from tasks.text import printable
 from tasks.track import Samples, TrackError
@@ -231,9 +231,7 @@ def _other(storage: Storage, path: str, audio_stream: int) -> _Pass | None:
         return None
 
 
-def _better(
-    first: _Pass, other: _Pass | None, expected: float | None, tolerance: float
-) -> _Pass:
+def _better(first: _Pass, other: _Pass | None, expected: float | None, tolerance: float) -> _Pass:
     """Return who is nearer to the packets' length, or else who reads more; in doubt the first."""
     if other is None or abs(other.seconds - first.seconds) <= tolerance:
         return first

@@ -200,7 +200,9 @@ class Measurement:
         power = self._power.max(axis=0) / self._windows / (self._window.sum() / 2) ** 2
         width = max(1, round(BANDWIDTH_SMOOTHING_HZ * SPECTRUM_WINDOW / self.rate_hz))
         smooth = np.convolve(power, np.full(width, 1 / width), "same")
-        least = max(10 ** (BANDWIDTH_DBFS / 10), smooth.max() * 10 ** (BANDWIDTH_BELOW_PEAK_DB / 10))
+        least = max(
+            10 ** (BANDWIDTH_DBFS / 10), smooth.max() * 10 ** (BANDWIDTH_BELOW_PEAK_DB / 10)
+        )
         heard = np.flatnonzero(smooth > least)
         if not len(heard):
             return None

@@ -1,12 +1,12 @@
 """What is put right of a file before every step alike."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from tasks.audio.decoders import Decoder
+from tasks.audio.readers import Decoder
 from tasks.track import Samples
 
 ChannelMap = Literal["as-found", "left", "right", "right-inverted"]
@@ -48,6 +48,15 @@ class Repair:
         if row is None or row.get("repair") is None:
             return cls()
         return cls(decoder=row["decoder"], **row["repair"])
+
+    def amplified(self, gain: float) -> "Repair":
+        """Return the same repair, and a gain after it."""
+        return replace(
+            self,
+            gain=self.gain * gain,
+            left_offset=self.left_offset * gain,
+            right_offset=self.right_offset * gain,
+        )
 
     @property
     def is_of_stereo(self) -> bool:

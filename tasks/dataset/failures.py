@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from blocks.storage import Storage
-from tasks.text import printable
+from tasks.text import counted, printable
 
 FAILURES = "failures.jsonl"
 
@@ -82,3 +82,23 @@ def count_failed_files(failures: Iterable[Failure]) -> int:
 def count_by_reason(failures: Sequence[Failure]) -> dict[str, int]:
     """Count the rows with each reason; reasons in alphabetical order."""
     return dict(sorted(Counter(each["reason"] for each in failures).items()))
+
+
+def say_failed(failures: Sequence[Failure]) -> str:
+    """Return how many files the list names, and why: ``2 files failed (too-short 2)``.
+
+    A file that fails in several steps has a row for each. Where the rows are more than the files,
+    the steps are named: ``1 file failed (too-short: features 1, pitch 1)``.
+    """
+    files = count_failed_files(failures)
+    if len(failures) == files:
+        reasons = [f"{reason} {count}" for reason, count in count_by_reason(failures).items()]
+        return f"{counted(files, 'file')} failed ({', '.join(reasons)})"
+    steps: dict[str, Counter[str]] = {}
+    for each in failures:
+        steps.setdefault(each["reason"], Counter())[each["step"]] += 1
+    reasons = [
+        f"{reason}: {', '.join(f'{step} {count}' for step, count in steps[reason].items())}"
+        for reason in sorted(steps)
+    ]
+    return f"{counted(files, 'file')} failed ({'; '.join(reasons)})"

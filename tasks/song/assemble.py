@@ -1,6 +1,7 @@
 """From finished rows to the dataset's files."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -58,7 +59,7 @@ def assemble(
         for track, key, entry in results.final()
         if entry is not None and entry.status != "failed"
     ]
-    fingerprint = _fingerprint(finished, failures, audio_dir, settings)
+    fingerprint = _fingerprint(finished, failures, found, audio_dir, settings)
     files = (paths.json, *paths.tables, paths.failures, paths.report)
     if before := unchanged(paths.storage, fingerprint, lambda _: files):
         return before
@@ -73,8 +74,10 @@ def assemble(
             "tracks": count,
             "failed": count_failed_files(failures),
             "duplicates": len(found.duplicates),
+            "videos": found.videos,
         },
         "failures_by_reason": count_by_reason(failures),
+        "passed_over": found.passed_over,
         "duplicates": {
             _shown(audio_dir, path): _shown(audio_dir, original)
             for path, original in sorted(found.duplicates.items())
@@ -114,9 +117,17 @@ def _failures(results: Results, found: Discovery, audio_dir: str) -> Iterator[Fa
                 _below(audio_dir, path),
                 step,
                 entry.reason,
-                entry.error,
+                _naming(path, track.path, entry.error),
                 in_dataset=track.track_id in present,
             )
+
+
+def _naming(path: str, original: str, message: str | None) -> str | None:
+    """Return what was said of a file, said of a copy of it."""
+    if message is None or path == original:
+        return message
+    name = re.escape(printable(original))
+    return re.sub(rf"(?<![\w/]){name}(?!\w)", lambda _: printable(path), message)
 
 
 def _records(results: Results, audio_dir: str) -> Iterator[Record]:
@@ -145,10 +156,12 @@ def _below(audio_dir: str, path: str) -> str:
 def _fingerprint(
     finished: Sequence[tuple[Track, str]],
     failures: Sequence[Failure],
+    found: Discovery,
     audio_dir: str,
     settings: Mapping[str, Any],
 ) -> str:
     """Digest of everything that the files depend on."""
     rows = [[key, _head(track, audio_dir)] for track, key in finished]
-    parts = [manifest.FORMAT_VERSION, rows, failures, settings]
+    beside = [sorted(map(printable, found.duplicates)), found.passed_over, found.videos]
+    parts = [manifest.FORMAT_VERSION, rows, failures, settings, beside]
     return digest(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS))

@@ -1,16 +1,18 @@
 """Which songs a folder holds: by content, each known by the digest of its bytes."""
 
 import os
+import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from blocks.storage import Storage
 from tasks import audio
 from tasks.dataset.digests import READ_THREADS, Digests, FileFailure, without_own
+from tasks.dataset.passed_over import count_by_suffix
 from tasks.song.track import SongTrack
 from tasks.step import TrackError, digest
 from tasks.text import printable
@@ -32,11 +34,18 @@ class Discovery:
         Path of a further copy -> path of the track that it is a copy of.
     failures
         Files named like audio that hold none, or cannot be read.
+    passed_over
+        How many files are neither songs nor lyrics or tables of songs, by suffix, the most
+        frequent first.
+    videos
+        How many of the songs' files hold moving pictures; in a bucket, how many are named so.
     """
 
     tracks: list[SongTrack]
     duplicates: dict[str, str]
     failures: list[FileFailure]
+    passed_over: dict[str, int] = field(default_factory=dict)
+    videos: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,7 @@ def discover(
     metadata: Callable[[str], dict[str, str]],
     max_tracks: int | None = None,
     shard: Shard | None = None,
+    besides: Collection[Path] = (),
 ) -> Discovery:
     """Find the songs below `source`.
 
@@ -94,6 +104,9 @@ def discover(
         Stop after so many files.
     shard
         Take only this part of the files.
+    besides
+        Files and folders with what is known of the songs, or was made of them: they are not
+        counted among what is passed over.
     """
     # A listing of a bucket tells what each object is like; asking again would be billed.
     versions = {} if source.is_local else source.versions()
@@ -101,9 +114,12 @@ def discover(
     # By what the dataset will call them, so that shards merge in the order of the whole.
     paths = sorted(without_own(names, source, own), key=printable)
     sidecars = _sidecars(paths)
-    candidates = _candidates(source, paths)
+    looks = _looks(source, paths)
+    candidates = [path for path in paths if looks[path].candidate]
+    others = _without_lyrics([path for path in paths if not looks[path].candidate], candidates)
+    others = _not_besides(source, others, besides)
     if shard is not None:
-        candidates = shard.select(candidates)
+        candidates, others = shard.select(candidates), shard.select(others)
     candidates = candidates[:max_tracks]
     digests = Digests(source, memory, versions)
     lyrics = {path: sidecars.get(os.path.splitext(path)[0].lower()) for path in candidates}
@@ -111,7 +127,13 @@ def discover(
     digests.save()
 
     first: dict[str, str] = {}
-    result = Discovery([], {}, [])
+    result = Discovery(
+        [],
+        {},
+        [],
+        passed_over=count_by_suffix(others),
+        videos=sum(looks[path].video for path in candidates),
+    )
     for path in candidates:
         track_id = found[path]
         if isinstance(track_id, TrackError):
@@ -135,26 +157,62 @@ def discover(
     return result
 
 
-def _candidates(source: Storage, paths: Sequence[str]) -> list[str]:
-    """Files named like audio, and files that hold audio under another name."""
+class _Look(NamedTuple):
+    """What a file is found to be before it is read."""
 
-    def is_candidate(path: str) -> bool:
-        if PurePosixPath(path).suffix.lower() in audio.EXTENSIONS:
-            return True
-        # In a bucket every look at a file is a request that is billed.
-        return source.is_local and audio.sniff(_head(source, path)) is not None
+    candidate: bool
+    video: bool
 
+
+def _looks(source: Storage, paths: Sequence[str]) -> dict[str, _Look]:
+    """Tell files named like audio, and files that hold audio under another name, from others."""
+    # In a bucket every look at a file is a request that is billed.
+    look = (lambda path: _look_into(source, path)) if source.is_local else _look_at_name
     with ThreadPoolExecutor(READ_THREADS) as pool:
-        flags = pool.map(is_candidate, paths)
-        return [path for path, flag in zip(paths, flags, strict=True) if flag]
+        return dict(zip(paths, pool.map(look, paths), strict=True))
 
 
-def _head(source: Storage, path: str) -> bytes:
+def _look_at_name(path: str) -> _Look:
+    suffix = PurePosixPath(path).suffix.lower()
+    video = suffix in audio.VIDEO_EXTENSIONS
+    return _Look(video or suffix in audio.EXTENSIONS, video)
+
+
+def _look_into(source: Storage, path: str) -> _Look:
+    local = Path(source.address, path)
     try:
-        with open(Path(source.address, path), "rb") as file:
-            return file.read(audio.SNIFF_BYTES)
+        with open(local, "rb") as file:
+            container = audio.container_of(file, path)
     except OSError:
-        return b""
+        container = None
+    if streams := audio.video_streams(local, container):
+        return _Look(streams.sound, streams.sound and streams.pictures)
+    # What is named like a song but cannot be opened becomes a failure.
+    return _Look(container is not None or _look_at_name(path).candidate, False)
+
+
+def _without_lyrics(paths: Sequence[str], songs: Sequence[str]) -> list[str]:
+    """Return the paths that are no lyrics of one of the songs, which have their names."""
+
+    def name(path: str) -> str:
+        return unicodedata.normalize("NFC", os.path.splitext(path)[0]).casefold()
+
+    names = set(map(name, songs))
+    return [
+        path
+        for path in paths
+        if PurePosixPath(path).suffix.lower() not in LYRICS_SUFFIXES or name(path) not in names
+    ]
+
+
+def _not_besides(source: Storage, paths: Sequence[str], besides: Collection[Path]) -> list[str]:
+    """Return the paths that are none of the files of `besides`, nor below its folders."""
+    if not source.is_local:
+        return list(paths)
+    root = os.path.realpath(source.address)
+    known = [os.path.relpath(os.path.realpath(path), root) for path in besides]
+    below = tuple(f"{path}/" for path in known)
+    return [path for path in paths if path not in known and not path.startswith(below)]
 
 
 def _sidecars(paths: Iterable[str]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Shards that were built apart, merged into the dataset that one build would have made."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from tasks.dataset.failures import (
     write_failures,
 )
 from tasks.dataset.manifest import declare_unfinished, now, read_manifest
+from tasks.dataset.passed_over import in_order
 from tasks.song import assemble, dataset
 from tasks.song.dataset import Paths, Record
 
@@ -65,8 +67,12 @@ def merge_shards(shards: Sequence[Paths], target: Paths) -> Record:
             "tracks": count,
             "failed": count_failed_files(failures),
             "duplicates": len(copies),
+            "videos": sum(each["counts"].get("videos", 0) for each in manifests),
         },
         "failures_by_reason": count_by_reason(failures),
+        "passed_over": in_order(
+            sum((Counter(each.get("passed_over", {})) for each in manifests), Counter())
+        ),
         "duplicates": dict(sorted(copies.items())),
         "seconds_by_step": _summed([each["seconds_by_step"] for each in manifests]),
         "peak_memory_mb_by_step": _largest([each["peak_memory_mb_by_step"] for each in manifests]),

@@ -66,9 +66,7 @@ STEP = Step(
                 "What was found wrong, and what was done: code, colon, sentence",
             ),
             column("clipped_ratio", pa.float64(), "Share of samples clipped at full scale"),
-            column(
-                "bandwidth_hz", pa.float64(), "Highest frequency heard; null for silence", "Hz"
-            ),
+            column("bandwidth_hz", pa.float64(), "Highest frequency heard; null for silence", "Hz"),
             column(
                 "loudness_lufs",
                 pa.float64(),
@@ -87,9 +85,7 @@ STEP = Step(
                 "Correlation of left and right as found, -1 to 1; null for mono",
             ),
             column("dc_offset", pa.float64(), "Mean of the samples as found; 1 is full scale"),
-            column(
-                "silence_ratio", pa.float64(), "Share of tenths of a second below -60 dBFS RMS"
-            ),
+            column("silence_ratio", pa.float64(), "Share of tenths of a second below -60 dBFS RMS"),
         ]
     ),
     run=per_track(probe),

@@ -14,6 +14,7 @@ from statistics import median
 from typing import Any
 
 from tasks.dataset import charts, page
+from tasks.dataset.passed_over import say_passed_over
 
 MAX_TIMELINES = 30
 MAX_CONTOURS = 4
@@ -41,6 +42,7 @@ def render(
         Rows of ``failures.jsonl``: ``file_path``, ``step``, ``reason``, ``message``.
     manifest
         Content of ``manifest.json``; ``profile``, ``created_at``, ``counts``,
+        ``passed_over``,
         ``seconds_by_step`` and ``columns`` are shown where they are there.
     """
     summary = _summarise(tracks)
@@ -52,6 +54,7 @@ def render(
         steps=page.with_costs(
             _steps(manifest), manifest.get("seconds_by_step", {}), summary.tracks
         ),
+        passed_over=say_passed_over(manifest.get("passed_over", {})),
         profile=manifest.get("profile"),
         created_at=manifest.get("created_at"),
         charts=_charts(summary),
@@ -158,10 +161,10 @@ def _facts(
     summary: _Summary, failures: Sequence[Record], manifest: Mapping[str, Any]
 ) -> list[tuple[str, str]]:
     """Return the figures at the top of the page: (value, what it is)."""
-    failed = manifest.get("counts", {}).get(
-        "failed", len({failure.get("file_path") for failure in failures})
-    )
-    return [
+    counts = manifest.get("counts", {})
+    failed = counts.get("failed", len({failure.get("file_path") for failure in failures}))
+    copies = counts.get("duplicates", 0)
+    facts = [
         (f"{summary.tracks:,}", "track" if summary.tracks == 1 else "tracks"),
         page.duration_fact(sum(summary.durations)),
         (
@@ -170,8 +173,11 @@ def _facts(
         ),
         (f"{summary.segments:,}", "segments"),
         (f"{summary.with_lyrics:,}", "with lyrics"),
-        (f"{failed:,}", "files with failures"),
+        (f"{failed:,}", "file with failures" if failed == 1 else "files with failures"),
     ]
+    if copies:
+        facts.append((f"{copies:,}", "copy of another" if copies == 1 else "copies of others"))
+    return facts
 
 
 def _charts(summary: _Summary) -> list[dict[str, str]]:

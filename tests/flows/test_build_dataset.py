@@ -72,7 +72,7 @@ def test_a_build_gives_a_dataset_tables_failures_manifest_and_report(whole: Path
     [failure] = pd.read_json(paths.failures, lines=True).to_dict("records")
     assert (failure["reason"], failure["in_dataset"]) == ("empty", False)
     manifest = read_json(paths.manifest)
-    assert manifest["counts"] == {"tracks": 4, "failed": 1, "duplicates": 0}
+    assert manifest["counts"] == {"tracks": 4, "failed": 1, "duplicates": 0, "videos": 0}
     assert manifest["seconds_by_step"].keys() == set(STEPS)
     assert manifest["columns"]["segments.f0_contour"]["config"]["method"] == "pyin"
     assert "<html" in paths.report.read_text()
@@ -167,12 +167,17 @@ def test_failed_files_are_listed_and_fail_the_run_only_when_asked_to(songs: Path
     shutil.copy(songs / f"{LATIN_1_NAME}.flac", folder / "good.flac")
     (folder / "text.mp3").write_text("lyrics, not music")
     (folder / "broken.flac").write_bytes(b"fLaC" + b"\0" * 500)
+    (folder / "copy.flac").write_bytes((folder / "good.flac").read_bytes())
+    (folder / "cover.jpg").write_bytes(b"\xff\xd8\xff\xe0")
     output = tmp_path / "X.json"
 
     done = build(folder, output, "--no_features", "--workers", "1")
     assert done.status == 0, done.stderr
     assert "Traceback" not in done.stderr
-    assert "2 files failed" in done.stdout
+    assert "1 track: " in done.stdout
+    assert "1 file is a copy of another" in done.stdout
+    assert "Passed over: 1 .jpg\n" in done.stdout
+    assert "2 files failed (not-audio 1, undecodable 1)" in done.stdout
     assert str(Paths(output).failures) in done.stdout
     failures = pd.read_json(Paths(output).failures, lines=True).sort_values("file_path")
     assert list(failures["reason"]) == ["undecodable", "not-audio"]

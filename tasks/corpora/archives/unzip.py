@@ -305,7 +305,7 @@ def _check_head(file: BinaryIO, member: Member) -> None:
         head += block
         if len(head) >= audio.SNIFF_BYTES:
             break
-    if audio.sniff(head) is None:
+    if audio.sniff(head, member.name) is None:
         raise MemberError("not-audio", "does not contain audio")
 
 

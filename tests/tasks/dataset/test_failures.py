@@ -11,6 +11,7 @@ from tasks.dataset.failures import (
     count_failed_files,
     failure,
     read_failures,
+    say_failed,
     write_failures,
 )
 
@@ -50,3 +51,21 @@ def test_counts():
     assert count_failed_files(LIST) == 2
     assert count_by_reason(LIST) == {"empty": 2, "too-short": 1}
     assert list(count_by_reason(LIST)) == ["empty", "too-short"]
+
+
+def failed(*rows: tuple[str, str, str]) -> str:
+    return say_failed(
+        [failure("1", path, step, reason, "m", in_dataset=True) for path, step, reason in rows]
+    )
+
+
+def test_what_failed_is_said_in_files_and_where_they_failed_more_than_once_in_steps():
+    assert failed(("a", "discover", "empty")) == "1 file failed (empty 1)"
+    assert failed(("a", "probe", "undecodable"), ("b", "discover", "empty")) == (
+        "2 files failed (empty 1, undecodable 1)"
+    )
+    short = [(name, step, "too-short") for name in "ab" for step in ("features", "pitch")]
+    assert failed(*short) == "2 files failed (too-short: features 2, pitch 2)"
+    assert failed(("a", "pitch", "silent"), ("a", "voice", "too-short")) == (
+        "1 file failed (silent: pitch 1; too-short: voice 1)"
+    )

@@ -15,6 +15,7 @@ from tasks.song.assemble import assemble
 from tasks.song.dataset import Paths
 from tasks.song.discover import Discovery, Shard, discover
 from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column, per_track
+from tasks.text import printable
 from tasks.weights import Weights, default_address
 from tests.tasks.song.records import make_record
 
@@ -73,7 +74,7 @@ def _merge(
 ) -> Row:
     content = tools.source.read_bytes(track.path)
     if content.startswith(b"!"):
-        raise TrackError("undecodable", f"{track.track_id} cannot be decoded.")
+        raise TrackError("undecodable", f"{printable(track.path)} cannot be decoded.")
     record = make_record(len(content), title=None)
     return {"record": orjson.dumps({k: v for k, v in record.items() if k not in HEAD}).decode()}
 

@@ -43,7 +43,7 @@ def test_tracks_stand_in_the_order_of_their_paths(library: Library):
     assert (first["source_id"], first["artist"], first["genre"]) == ("a", "Ana", "Folk")
     assert first["title"] is first["album"] is None
     assert "year" not in first
-    assert manifest["counts"] == {"tracks": 4, "failed": 0, "duplicates": 0}
+    assert manifest["counts"] == {"tracks": 4, "failed": 0, "duplicates": 0, "videos": 0}
     assert stamps(paths.json.parent).keys() == set(FILES)
 
 
@@ -83,7 +83,12 @@ def test_failures_say_where_why_and_whether_the_track_is_there(library: Library)
     assert len(rows) == 3
     assert by_name["bad.wav"]["step"] == "merge"
     assert by_name["bad.wav"]["reason"] == by_name["copy-of-bad.wav"]["reason"] == "undecodable"
+    assert by_name["bad.wav"]["message"].startswith("bad.wav ")
     assert "cannot be decoded" in by_name["bad.wav"]["message"]
+    # Each row names its own file.
+    assert by_name["copy-of-bad.wav"]["message"] == by_name["bad.wav"]["message"].replace(
+        "bad.wav", "copy-of-bad.wav"
+    )
     assert by_name["empty.mp3"] | {"message": ""} == {
         "track_id": None,
         "file_path": f"{library.audio_dir}/empty.mp3",
@@ -93,7 +98,7 @@ def test_failures_say_where_why_and_whether_the_track_is_there(library: Library)
         "in_dataset": False,
     }
     assert not by_name["bad.wav"]["in_dataset"]
-    assert manifest["counts"] == {"tracks": 1, "failed": 3, "duplicates": 1}
+    assert manifest["counts"] == {"tracks": 1, "failed": 3, "duplicates": 1, "videos": 0}
     assert manifest["failures_by_reason"] == {"empty": 1, "undecodable": 2}
 
 

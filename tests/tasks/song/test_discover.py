@@ -16,6 +16,7 @@ from tasks.song import discover as module
 from tasks.song.discover import Discovery, Shard, ShardBy, discover
 from tasks.step import digest
 from tests.conftest import write_tone
+from tests.support.encoded import encode
 from tests.support.s3_server import S3Server, bucket, store
 
 __all__ = ["bucket", "store"]
@@ -49,6 +50,59 @@ def test_songs_are_found_by_content_in_every_folder(songs: Path, find):
     assert [track.path for track in found.tracks] == ["a/deep.flac", "b.dat"]
     assert found.failures == []
     assert found.duplicates == {}
+
+
+def test_what_is_no_song_is_counted_and_no_failure(songs: Path, find, tmp_path: Path):
+    (songs / "cover.avif").write_bytes(b"\0\0\0\x20ftypavif\0\0\0\0avifmif1" + bytes(99))
+    (songs / "rip.log").write_bytes("Exact Audio Copy V1.6\r\n".encode("utf-16"))
+    (songs / "rip.cue").write_bytes("FILE b.wav WAVE\r\n".encode("utf-16"))
+    (songs / "a" / "more.LOG").write_text("log")
+    (songs / "README").write_text("about")
+    encode(songs / "clip.mp4", None, pictures=True)
+    encode(songs / "clip.mkv", "aac", pictures=True)
+    (songs / "b.txt").write_text("lyrics of b")
+    (songs / "orphan.lrc").write_text("[00:01.00]of no song")
+    (songs / "tracks.csv").write_text("file,artist")
+    (songs / "out" / "songs").mkdir(parents=True)
+    (songs / "out" / "songs" / "report.html").write_text("made of the songs")
+
+    found = find(besides=[songs / "tracks.csv", songs / "out" / "songs"])
+    assert [track.path for track in found.tracks] == ["a/deep.flac", "b.wav", "clip.mkv"]
+    assert found.failures == []
+    assert list(found.passed_over.items()) == [
+        (".log", 2),
+        ("", 1),
+        (".avif", 1),
+        (".cue", 1),
+        (".lrc", 1),
+        (".mp4", 1),
+    ]
+    assert found.videos == 1
+
+
+def test_files_named_like_audio_or_video_without_any_are_failures_when_read(songs: Path, find):
+    for name in ("text.wma", "text.mkv", "picture.m4a"):
+        (songs / name).write_text("no audio")
+    assert {"text.wma", "text.mkv", "picture.m4a"} <= {track.path for track in find().tracks} | set(
+        find().duplicates
+    )
+    assert find().passed_over == {}
+
+
+def test_lyrics_that_are_passed_over_for_better_ones_still_belong_to_the_song(songs: Path, find):
+    (songs / "b.txt").write_text("plain")
+    (songs / "b.lrc").write_text("[00:01.00]timed")
+    (songs / "cafe\u0301.wav").write_bytes((songs / "b.wav").read_bytes() + b"1")
+    (songs / "caf\u00e9.lrc").write_text("[00:01.00]timed")
+    assert find().passed_over == {}
+
+
+def test_shards_count_what_is_passed_over_once(songs: Path, find):
+    for index in range(9):
+        (songs / f"{index}.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    for by in SHARD_BY:
+        parts = [find(shard=Shard(index, 3, by)).passed_over for index in range(3)]
+        assert sum(part.get(".jpg", 0) for part in parts) == 9
 
 
 def test_a_track_is_the_digest_of_its_bytes(songs: Path, find):
@@ -124,14 +178,14 @@ def test_links_to_nowhere_are_failures(songs: Path, find):
 def test_a_file_that_vanishes_while_the_folder_is_read_is_a_failure(
     songs: Path, find, monkeypatch: pytest.MonkeyPatch
 ):
-    look = module._candidates
+    look = module._looks
 
-    def look_and_remove(source: Storage, paths: Any) -> list[str]:
-        candidates = look(source, paths)
+    def look_and_remove(source: Storage, paths: Any) -> Any:
+        looks = look(source, paths)
         (songs / "b.wav").unlink()
-        return candidates
+        return looks
 
-    monkeypatch.setattr(module, "_candidates", look_and_remove)
+    monkeypatch.setattr(module, "_looks", look_and_remove)
     found = find()
     assert [track.path for track in found.tracks] == ["a/deep.flac"]
     assert [(failure.path, failure.reason) for failure in found.failures] == [("b.wav", "missing")]
@@ -261,6 +315,19 @@ def test_a_bucket_is_listed_once_and_each_object_read_once(
     assert store.counts == {"LIST": 1, "GET": 2, "PUT": 1}
     assert changed.tracks[1].track_id == digest((songs / "b.wav").read_bytes())
     assert changed.tracks[0] == found.tracks[0]
+
+
+def test_names_decide_in_a_bucket(bucket: str, store: S3Server):
+    source = Storage(bucket)
+    for name in ("a.wma", "b.WEBM", "c.caf", "d.mkv", "cover.jpg", "rip.cue", "a.lrc", "data"):
+        source.write_bytes(name, name.encode())
+    store.forget()
+    found = discover(source, None, metadata=lambda path: {})
+    assert [track.path for track in found.tracks] == ["a.wma", "b.WEBM", "c.caf", "d.mkv"]
+    assert found.passed_over == {"": 1, ".cue": 1, ".jpg": 1}
+    assert found.videos == 2
+    # The songs and the lyrics alone are read.
+    assert store.counts == {"LIST": 1, "GET": 5}
 
 
 def test_an_object_that_may_not_be_read_is_a_failure(bucket: str, store: S3Server):

@@ -90,7 +90,7 @@ def test_the_page_shows_what_is_there() -> None:
         "median duration": "1:00",
         "segments": "6",
         "with lyrics": "3",
-        "files with failures": "1",
+        "file with failures": "1",
     }
     for name, value in facts.items():
         assert texts[texts.index(name) + 1] == value

@@ -97,17 +97,26 @@ class Tools:
     batch_size: int | None = None
     weights: Weights = field(default_factory=lambda: Weights(default_address()))
 
-    def mix(self, track: Track, rate_hz: int) -> Samples:
-        """Return the mono mix of a track, shape ``(samples,)``, at `rate_hz`."""
-        return audio.load(self.source, track.path, rate_hz=rate_hz, channels=1)[0]
+    def mix(self, track: Track, rate_hz: int, repair: audio.Repair = audio.AS_FOUND) -> Samples:
+        """Return the mono mix of a track, shape ``(samples,)``, at `rate_hz`.
 
-    def mix_stereo_blocks(self, track: Track, rate_hz: int) -> Iterator[Samples]:
+        Its `repair` is ``audio.Repair.of(row)`` of the track's row of ``probe``.
+        """
+        return audio.load(self.source, track.path, rate_hz=rate_hz, channels=1, repair=repair)[0]
+
+    def mix_stereo_blocks(
+        self, track: Track, rate_hz: int, repair: audio.Repair = audio.AS_FOUND
+    ) -> Iterator[Samples]:
         """Return the stereo mix of a track at `rate_hz`, in blocks of shape ``(2, n)``."""
-        return audio.stream(self.source, track.path, rate_hz=rate_hz, channels=2)
+        return audio.stream(self.source, track.path, rate_hz=rate_hz, channels=2, repair=repair)
 
-    def mix_blocks(self, track: Track, rate_hz: int) -> Iterator[Samples]:
+    def mix_blocks(
+        self, track: Track, rate_hz: int, repair: audio.Repair = audio.AS_FOUND
+    ) -> Iterator[Samples]:
         """Yield the mono mix of a track at `rate_hz`, in blocks of shape ``(n,)``."""
-        for block in audio.stream(self.source, track.path, rate_hz=rate_hz, channels=1):
+        for block in audio.stream(
+            self.source, track.path, rate_hz=rate_hz, channels=1, repair=repair
+        ):
             yield block[0]
 
     def output(self, path: str, rate_hz: int) -> Samples:

@@ -7,7 +7,7 @@ from tasks.audio.containers import (
     container_of,
     sniff,
 )
-from tasks.audio.decoders import AudioInfo
+from tasks.audio.downmix import to_channels
 from tasks.audio.files import (
     CACHE_BYTES,
     MIN_SECONDS,
@@ -15,20 +15,26 @@ from tasks.audio.files import (
     probe,
     resampled,
     stream,
-    to_channels,
 )
+from tasks.audio.inspection import Inspection, inspect
+from tasks.audio.readers import AudioInfo
+from tasks.audio.repair import AS_FOUND, Repair
 from tasks.audio.videos import Streams, video_streams
 from tasks.audio.writers import mp3, write_flac, write_opus
 
 __all__ = [
+    "AS_FOUND",
     "CACHE_BYTES",
     "EXTENSIONS",
     "MIN_SECONDS",
     "SNIFF_BYTES",
     "VIDEO_EXTENSIONS",
     "AudioInfo",
+    "Inspection",
+    "Repair",
     "Streams",
     "container_of",
+    "inspect",
     "load",
     "mp3",
     "probe",

@@ -1,33 +1,37 @@
 """Reading of audio: headers, whole signals, and signals block by block.
 
-Files are told apart by content, never by extension. libsndfile reads first: it
-is the fastest decoder measured (50 ms of CPU per minute of MP3, PyAV 84) and
-seeks sample-exactly. PyAV, with its own FFmpeg, reads what libsndfile does not:
-AAC, M4A, MP4 and damaged headers. Each file is always decoded by the same one,
-since MP3 decoders may differ by 20-40 ms of delay; :func:`probe` says by which.
+Files are told apart by content, never by extension. libsndfile reads first, PyAV with its own
+FFmpeg what libsndfile does not: AAC, M4A, MP4, WebM, WMA, damaged headers, and whatever has more
+than two channels, of which only FFmpeg says which they are. A file is always decoded by the same
+one, since MP3 decoders may differ by 20-40 ms of delay: by the first that reads anything, or by
+the one that a :class:`~tasks.audio.repair.Repair` names, which was found to read all of it.
 """
 
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from cachetools import LRUCache
 
 from blocks.storage import Storage
+from tasks.audio import decoders
 from tasks.audio.containers import container_of
-from tasks.audio.decoders import (
-    READERS,
+from tasks.audio.decoders import ANY_READERS, READERS
+from tasks.audio.downmix import to_channels
+from tasks.audio.readers import (
     AudioInfo,
+    Block,
     DecodeError,
-    FfmpegReader,
+    Decoder,
     NoSuchStreamError,
     Reader,
-    SndfileReader,
 )
+from tasks.audio.repair import AS_FOUND, Repair
 from tasks.text import printable
 from tasks.track import Samples, TrackError
 
@@ -36,7 +40,8 @@ MIN_SECONDS = 0.05
 
 CACHE_BYTES = 192 * 2**20
 """Decoded audio that a worker process keeps, so that steps of one batch share it: that of 32
-clips of 30 s. A batch of whole songs would need gigabytes, and is decoded once per step."""
+clips of 30 s. A batch of whole songs would need gigabytes, and is decoded once per step. What an
+inspection decodes is kept as well, where it takes less than half of it."""
 
 
 def probe(storage: Storage, path: str, *, audio_stream: int = 0) -> AudioInfo:
@@ -58,6 +63,32 @@ def probe(storage: Storage, path: str, *, audio_stream: int = 0) -> AudioInfo:
         return reader.info
 
 
+@contextmanager
+def decoded(
+    storage: Storage, path: str, audio_stream: int = 0, decoder: Decoder | None = None
+) -> Iterator[tuple[Reader, Iterator[Block]]]:
+    """Open a file, and decode it as it is: at its own rate, all channels, nothing put right.
+
+    If the blocks are taken to the end and are small, :func:`stream` and :func:`load` find them
+    again when they are told by their `repair` to use the decoder that it was.
+
+    Raises
+    ------
+    TrackError
+        As :func:`probe`.
+    """
+    with _opened(storage, path, audio_stream, decoder) as reader:
+        key = _decoded_key(storage, path, audio_stream, reader.info.decoder)
+        kept = _CACHE.get(key)
+        yield reader, iter(kept.blocks) if kept else _keeping(reader.blocks(), key)
+
+
+def packet_seconds(storage: Storage, path: str) -> float | None:
+    """Length of a file's packets, none of which is decoded; None for what FFmpeg cannot open."""
+    with storage.reading(path) as local, open(local, "rb") as file:
+        return decoders.packet_seconds(file)
+
+
 def stream(
     storage: Storage,
     path: str,
@@ -65,10 +96,24 @@ def stream(
     rate_hz: int,
     channels: Literal[1, 2],
     audio_stream: int = 0,
+    repair: Repair = AS_FOUND,
 ) -> Iterator[Samples]:
     """Decode a file at a rate, as mono or stereo, block by block.
 
-    Of several audio streams, those that were not asked for are not decoded.
+    Of several audio streams, those that were not asked for are not decoded. Where the rate or
+    the channels of a file change midway, each part is resampled and downmixed for itself.
+    Samples that are no finite number are zero.
+
+    Parameters
+    ----------
+    storage, path
+        Which file.
+    rate_hz, channels
+        What is wanted.
+    audio_stream
+        Which of its audio streams, where a container holds several.
+    repair
+        How the file is read, as an inspection found out.
 
     Yields
     ------
@@ -82,11 +127,11 @@ def stream(
         ``MIN_SECONDS`` of audio.
     """
     count = 0
-    with _opened(storage, path, audio_stream) as reader:
-        blocks = (np.ascontiguousarray(to_channels(block, channels)) for block in reader.blocks())
-        for block in _resampled(blocks, reader.info.sample_rate_hz, rate_hz, channels):
-            count += len(block)
-            yield np.nan_to_num(block.T, copy=False)
+    blocks = _blocks(storage, path, audio_stream, repair.decoder)
+    for samples in converted(blocks, rate_hz=rate_hz, channels=channels, repair=repair):
+        count += samples.shape[1]
+        # What is kept is not given away to be written to.
+        yield samples if samples.flags.writeable else samples.copy("A")
     if count < MIN_SECONDS * rate_hz:
         raise TrackError(
             "too-short", f"{printable(path)} holds only {count / rate_hz:.3f} s of audio."
@@ -100,6 +145,7 @@ def load(
     rate_hz: int,
     channels: Literal[1, 2],
     audio_stream: int = 0,
+    repair: Repair = AS_FOUND,
 ) -> Samples:
     """Decode a whole file at a rate, as mono or stereo.
 
@@ -116,17 +162,35 @@ def load(
     TrackError
         As :func:`stream`.
     """
-    key = (storage.address, path, _stamp(storage, path), rate_hz, channels, audio_stream)
-    samples = _CACHE.get(key)
+    key = (
+        *(storage.address, path, _stamp(storage, path), audio_stream),
+        *(rate_hz, channels, repair),
+    )
+    samples: Samples | None = _CACHE.get(key)
     if samples is None:
         blocks = stream(
-            storage, path, rate_hz=rate_hz, channels=channels, audio_stream=audio_stream
+            storage,
+            path,
+            rate_hz=rate_hz,
+            channels=channels,
+            audio_stream=audio_stream,
+            repair=repair,
         )
         samples = _joined(blocks, channels)
         samples.setflags(write=False)
         if samples.nbytes <= _CACHE.maxsize:
             _CACHE[key] = samples
     return samples
+
+
+def converted(
+    blocks: Iterable[Block], *, rate_hz: int, channels: Literal[1, 2], repair: Repair = AS_FOUND
+) -> Iterator[Samples]:
+    """Repaired blocks of shape ``(channels, n)`` at one rate, of such as were decoded."""
+    for rate, alike in groupby(blocks, attrgetter("rate_hz")):
+        frames = (_repaired(block, channels, repair) for block in alike)
+        for samples in _resampled(frames, rate, rate_hz, channels):
+            yield samples.T
 
 
 def resampled(
@@ -138,34 +202,60 @@ def resampled(
         yield block.T
 
 
-def to_channels(block: Samples, channels: Literal[1, 2]) -> Samples:
-    """Downmix interleaved audio, shape ``(frames, n)``, to ``(frames, channels)``.
+class _Decoded(NamedTuple):
+    """What a file holds, as it was decoded."""
 
-    Mono and stereo fold by averaging and doubling; six channels in the order
-    L R C LFE Ls Rs by ITU-R BS.775 (centre and surrounds at -3 dB, no LFE),
-    scaled so that a full-scale signal in all of them does not clip; any other
-    count is averaged.
-    """
-    count = block.shape[1]
-    if count == channels:
-        return block
-    if count == 6:
-        side = np.sqrt(0.5)
-        matrix = np.zeros((6, 2), np.float32)
-        matrix[[0, 2, 4], 0] = 1, side, side
-        matrix[[1, 2, 5], 1] = 1, side, side
-        matrix /= 1 + 2 * side
-    elif count == 2:
-        matrix = np.eye(2, dtype=np.float32)
+    blocks: tuple[Block, ...]
+    nbytes: int
+
+
+_CACHE: LRUCache[Any, Any] = LRUCache(CACHE_BYTES, getsizeof=attrgetter("nbytes"))
+"""Signals that were loaded, and what inspections have decoded."""
+
+
+def _decoded_key(
+    storage: Storage, path: str, audio_stream: int, decoder: Decoder | None
+) -> tuple[Any, ...]:
+    return storage.address, path, _stamp(storage, path), audio_stream, decoder
+
+
+def _keeping(blocks: Iterator[Block], key: tuple[Any, ...]) -> Iterator[Block]:
+    """Pass on the blocks of a file, and keep them if they are few and were all taken."""
+    kept: list[Block] = []
+    nbytes = 0
+    for block in blocks:
+        nbytes += block.samples.nbytes
+        if nbytes <= _CACHE.maxsize / 2:
+            block.samples.setflags(write=False)
+            kept.append(block)
+        else:
+            kept.clear()
+        yield block
+    if nbytes <= _CACHE.maxsize / 2:
+        _CACHE[key] = _Decoded(tuple(kept), nbytes)
+
+
+def _blocks(
+    storage: Storage, path: str, audio_stream: int, decoder: Decoder | None
+) -> Iterator[Block]:
+    """Yield what a file holds, from memory where it was kept."""
+    kept = _CACHE.get(_decoded_key(storage, path, audio_stream, decoder)) if decoder else None
+    if kept is not None:
+        yield from kept.blocks
+        return
+    with _opened(storage, path, audio_stream, decoder) as reader:
+        yield from reader.blocks()
+
+
+def _repaired(block: Block, channels: Literal[1, 2], repair: Repair) -> Samples:
+    """Audio of a block as it should be, shape ``(frames, channels)``."""
+    samples = repair.cleaned(block.samples)
+    if repair.is_of_stereo:
+        samples = repair.applied(to_channels(samples, 2, block.layout))
+        samples = to_channels(samples, channels)
     else:
-        matrix = np.full((count, 2), 1 / count, np.float32)
-    if channels == 1:
-        matrix = matrix.mean(axis=1, keepdims=True)
-    # A product with a small matrix: 1.3 ms per minute where mean(axis=1) takes 31.
-    return block @ matrix
-
-
-_CACHE: LRUCache[Any, Samples] = LRUCache(CACHE_BYTES, getsizeof=attrgetter("nbytes"))
+        samples = repair.applied(to_channels(samples, channels, block.layout))
+    return np.ascontiguousarray(samples)
 
 
 def _stamp(storage: Storage, path: str) -> tuple[int, int] | None:
@@ -209,8 +299,10 @@ def _joined(blocks: Iterable[Samples], channels: int) -> Samples:
 
 
 @contextmanager
-def _opened(storage: Storage, path: str, audio_stream: int) -> Iterator[Reader]:
-    """Reader of a file by the first decoder that gets audio out of it."""
+def _opened(
+    storage: Storage, path: str, audio_stream: int, decoder: Decoder | None = None
+) -> Iterator[Reader]:
+    """Reader of a file by a decoder, or else by the first that gets audio out of it."""
     try:
         with storage.reading(path) as local, open(local, "rb") as file:
             container = container_of(file, path)
@@ -220,7 +312,9 @@ def _opened(storage: Storage, path: str, audio_stream: int) -> Iterator[Reader]:
             if container is None:
                 raise TrackError("not-audio", f"{printable(path)} does not contain audio.")
             reasons = []
-            for reader_class in READERS.get(container, (SndfileReader, FfmpegReader)):
+            for reader_class in READERS.get(container, ANY_READERS):
+                if decoder not in (None, reader_class.decoder):
+                    continue
                 file.seek(0)
                 try:
                     reader = reader_class(file, audio_stream)
@@ -241,7 +335,7 @@ def _opened(storage: Storage, path: str, audio_stream: int) -> Iterator[Reader]:
             raise TrackError(
                 "undecodable",
                 f"{printable(path)} looks like {container} but cannot be decoded "
-                f"({'; '.join(reasons)}).",
+                f"({'; '.join(dict.fromkeys(reasons))}).",
             )
     except FileNotFoundError as error:
         raise _missing(path) from error

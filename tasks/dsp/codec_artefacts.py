@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.audio.decoders import MUTED_STDERR
+from tasks.audio.stderr import MUTED_STDERR
 from tasks.track import Samples
 
 KBPS_PER_CHANNEL = {"mp3": (32, 40, 48, 56, 64), "opus": (16, 24, 32, 48)}

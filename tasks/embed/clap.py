@@ -9,6 +9,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from models.protocols import AUDIO_TEXT_EMBEDDING
+from tasks.audio import Repair
 from tasks.audio.windows import cut, per_window
 from tasks.step import Row, Samples, Step, StepConfig, Tools, Track, TrackError, column, on_gpu
 
@@ -49,10 +50,11 @@ def run(
     Each counts by its length, so that every second of the track counts the same.
     """
     model = tools.model(config.model, AUDIO_TEXT_EMBEDDING)
+    probed = upstream.get("probe", [None] * len(tracks))
     lengths: list[list[int]] = [[] for _ in tracks]
 
     def heard(at: int) -> Iterator[Samples]:
-        blocks = tools.mix_blocks(tracks[at], model.rate_hz)
+        blocks = tools.mix_blocks(tracks[at], model.rate_hz, Repair.of(probed[at]))
         least = round(MIN_LAST_SECONDS * model.rate_hz)
         for number, window in enumerate(cut(blocks, model.window_samples)):
             if (number == 0 or len(window) >= least) and _is_audible(window):
@@ -82,7 +84,7 @@ def _row(embeddings: Sequence[Samples], weights: Sequence[int]) -> Row:
 
 STEP = Step(
     name="clap",
-    version=1,
+    version=2,
     config=ClapConfig,
     columns=pa.schema(
         [

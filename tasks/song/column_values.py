@@ -61,9 +61,20 @@ def segments(rows: Rows) -> list[Segment]:
 
 
 def duration(rows: Rows) -> float:
-    """Duration as decoded, or else as the header states it, in seconds."""
+    """Duration as decoded, in seconds."""
     seconds: float = (rows["features"] or rows["probe"])["duration_seconds"]
     return seconds
+
+
+def audio_notices(rows: Rows) -> list[str]:
+    """Return the notices of the file, and that of the vocals if they were stored with a gain."""
+    notices = list(rows["probe"]["audio_notices"])
+    gain_db = rows["separate"].get("vocals_gain_db")
+    if gain_db:
+        notices.append(
+            f"vocals-gain: The vocals exceed full scale; they are stored with {gain_db:.1f} dB."
+        )
+    return notices
 
 
 def lyrics_lines(rows: Rows) -> list[dict[str, Any]] | None:

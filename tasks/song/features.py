@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
+from tasks.audio import Repair
 from tasks.step import Row, Samples, Step, StepConfig, Tools, Track, TrackError, column, per_track
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def compute_features(signal: Samples, sample_rate_hz: int) -> Row:
 def _features(
     track: Track, upstream: Mapping[str, Row | None], config: FeaturesConfig, tools: Tools
 ) -> Row:
-    signal = tools.mix(track, config.sample_rate_hz)
+    signal = tools.mix(track, config.sample_rate_hz, Repair.of(upstream["probe"]))
     return compute_features(signal, config.sample_rate_hz)
 
 
@@ -168,7 +169,7 @@ def _block_means(values: "Float32", starts: "npt.NDArray[np.intp]") -> "Float32"
 
 STEP = Step(
     name="features",
-    version=1,
+    version=2,
     config=FeaturesConfig,
     columns=COLUMNS,
     run=per_track(_features),

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from models import registry
 from models.protocols import SEPARATION
 from models.weights import NAME_DIGITS
+from tasks.audio import Repair
 from tasks.step import (
     Resource,
     Row,
@@ -28,6 +29,9 @@ from tasks.weights import ModelError
 
 ENVELOPE_HOP_SECONDS = 0.1
 NETWORK_RATE_HZ = 44_100
+
+HEADROOM = 1 - 2.0**-15
+"""The largest sample that 16 bits hold."""
 
 WITHOUT_WEIGHTS = "repet-centre"
 
@@ -88,19 +92,32 @@ def separate(
 
     rate_hz = config.sample_rate_hz
     hop = round(ENVELOPE_HOP_SECONDS * rate_hz)
-    mix_rms, vocal_rms = RmsEnvelope(hop), RmsEnvelope(hop)
-    # Nothing is kept whole: the mix is decoded while its vocals are written.
-    mix = mix_rms.measuring(tools.mix_stereo_blocks(track, rate_hz))
-    if config.separator == WITHOUT_WEIGHTS:
-        from tasks.dsp.separation import separate_blocks
-
-        blocks = separate_blocks(mix, rate_hz)
-    else:
-        blocks = _by_network(track, mix, config, tools)
+    repair = Repair.of(upstream["probe"])
     path = vocals_path(track, config, _revisions(config, tools))
-    write_flac(tools.outputs, path, vocal_rms.measuring(blocks), rate_hz)
+
+    def stored(gain: float) -> tuple[RmsEnvelope, RmsEnvelope, float]:
+        mix_rms, vocal_rms = RmsEnvelope(hop), RmsEnvelope(hop)
+        # Nothing is kept whole: the mix is decoded while its vocals are written.
+        mix = mix_rms.measuring(tools.mix_stereo_blocks(track, rate_hz, repair))
+        if config.separator == WITHOUT_WEIGHTS:
+            from tasks.dsp.separation import separate_blocks
+
+            blocks = separate_blocks(mix, rate_hz)
+        else:
+            blocks = _by_network(track, mix, repair, config, tools)
+        written = Amplified(gain)
+        write_flac(tools.outputs, path, written.passing(vocal_rms.measuring(blocks)), rate_hz)
+        return mix_rms, vocal_rms, written.peak
+
+    gain = 1.0
+    mix_rms, vocal_rms, peak = stored(gain)
+    if peak > 1:
+        # Rare: of mixes beyond full scale. Once more, since vocals are never clipped.
+        gain = HEADROOM / peak
+        mix_rms, vocal_rms, _ = stored(gain)
     return {
         "vocals_path": path,
+        "vocals_gain_db": 20 * float(np.log10(gain)),
         "vocal_rms": vocal_rms.values(),
         "mix_rms": mix_rms.values(),
         "envelope_hop_seconds": hop / rate_hz,
@@ -124,7 +141,7 @@ def vocals_path(track: Track, config: SeparateConfig, revisions: tuple[str, ...]
 
 
 def _by_network(
-    track: Track, mix: Iterable[Samples], config: SeparateConfig, tools: Tools
+    track: Track, mix: Iterable[Samples], repair: Repair, config: SeparateConfig, tools: Tools
 ) -> Iterator[Samples]:
     """Vocals of a track, shape ``(2, n)`` each, by a network.
 
@@ -145,7 +162,7 @@ def _by_network(
             f"The model {place} separates at {adapter.sample_rate_hz} Hz, not at {rate_hz} Hz"
         )
     # The network wants the whole track's level: decoding twice costs less than keeping it.
-    mean, std = level(tools.mix_stereo_blocks(track, rate_hz))
+    mean, std = level(tools.mix_stereo_blocks(track, rate_hz, repair))
     stems = adapter.separate(mix, ["vocals"], mean=mean, std=std, batch_size=tools.batch_size)
     for (vocals,) in stems:
         yield vocals
@@ -162,6 +179,32 @@ def _resource(config: SeparateConfig) -> Resource:
 
 def _revisions(config: SeparateConfig, tools: Tools) -> tuple[str, ...]:
     return tuple(tools.weights.revision(name) for name in _models(config))
+
+
+class Amplified:
+    """A signal that passes with a gain.
+
+    Parameters
+    ----------
+    gain
+        Factor of all samples.
+
+    Attributes
+    ----------
+    peak
+        Largest sample of what has passed.
+    """
+
+    def __init__(self, gain: float) -> None:
+        self._gain = np.float32(gain)
+        self.peak = 0.0
+
+    def passing(self, pieces: Iterable[Samples]) -> Iterator[Samples]:
+        """Pass on the pieces of a signal, of any shape."""
+        for piece in pieces:
+            amplified = piece if self._gain == 1 else piece * self._gain
+            self.peak = max(self.peak, float(np.abs(amplified).max(initial=0.0)))
+            yield amplified
 
 
 class RmsEnvelope:
@@ -200,11 +243,17 @@ def _rms(mono: Samples) -> np.float32:
 
 STEP = Step(
     name="separate",
-    version=1,
+    version=2,
     config=SeparateConfig,
     columns=pa.schema(
         [
             column("vocals_path", pa.string(), "Vocals as stereo FLAC, below the outputs"),
+            column(
+                "vocals_gain_db",
+                pa.float64(),
+                "Gain of the stored vocals; 0 unless they would be clipped",
+                "dB",
+            ),
             column(
                 "vocal_rms",
                 pa.list_(pa.float32()),

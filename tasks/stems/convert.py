@@ -18,7 +18,6 @@ from pydantic import Field
 
 from blocks.storage import Storage
 from tasks import audio
-from tasks.audio.levels import LevelMeter
 from tasks.corpora.archives import unzip
 from tasks.corpora.song import Song, StemFile
 from tasks.dataset.near_duplicates import MixFingerprint
@@ -47,6 +46,8 @@ STEM = pa.struct(
         ("clipped_samples", pa.int64()),
         ("active_fraction", pa.float64()),
         ("loudness_lufs", pa.float64()),
+        ("gain_db", pa.float64()),
+        ("audio_notices", pa.list_(pa.string())),
     ]
 )
 """A stem that was stored; ``instrument`` is what the layout says, null if it says nothing."""
@@ -196,29 +197,26 @@ def _converted(
     """
     stem = found.stem
     try:
-        info = audio.probe(found.storage, found.path, audio_stream=stem.stream)
-        if info.duration_seconds > 60 * config.max_minutes:
-            raise TrackError(
-                "too-long",
-                f"{printable(stem.path)} is {info.duration_seconds / 60:.0f} minutes long: "
-                "--convert.max_minutes allows more.",
-            )
+        _check_length(
+            audio.probe(found.storage, found.path, audio_stream=stem.stream), stem, config
+        )
+        # Before anything is resampled, which rounds the corners of what was clipped.
+        inspected = audio.inspect(found.storage, found.path, audio_stream=stem.stream)
+        info, levels = inspected.info, inspected.levels
+        _check_length(info, stem, config)
+        gain_db = -max(0.0, levels.peak_dbfs or 0.0)
         channels: Literal[1, 2] = 1 if info.channels == 1 else 2
         path = f"audio/{stem_id}-{_made_by(config)}.opus"
-        rate_hz = info.sample_rate_hz
-        # Measured as found: resampling rounds the corners of what was clipped.
-        meter = LevelMeter(rate_hz, channels)
-        blocks = meter.measuring(
-            audio.stream(
-                found.storage,
-                found.path,
-                rate_hz=rate_hz,
-                channels=channels,
-                audio_stream=stem.stream,
-            )
+        blocks = audio.stream(
+            found.storage,
+            found.path,
+            rate_hz=info.sample_rate_hz,
+            channels=channels,
+            audio_stream=stem.stream,
+            repair=inspected.repair.amplified(10 ** (gain_db / 20)),
         )
         with mix.adding() as adding:
-            resampled = audio.resampled(blocks, rate_hz, OPUS_RATE_HZ, channels)
+            resampled = audio.resampled(blocks, info.sample_rate_hz, OPUS_RATE_HZ, channels)
             audio.write_opus(
                 tools.outputs, path, adding(resampled), bitrate_kbps=config.bitrate_kbps
             )
@@ -232,14 +230,32 @@ def _converted(
         "instrument": stem.instrument,
         "source": printable(stem.path),
         "path": path,
-        "duration_seconds": meter.seconds,
+        "duration_seconds": info.duration_seconds,
         "source_rate_hz": info.sample_rate_hz,
         "source_channels": info.channels,
-        "peak_dbfs": meter.peak_dbfs,
-        "clipped_samples": meter.clipped_samples,
-        "active_fraction": meter.active_fraction,
-        "loudness_lufs": meter.loudness_lufs,
+        "peak_dbfs": levels.peak_dbfs,
+        "clipped_samples": levels.clipped_samples,
+        "active_fraction": levels.active_fraction,
+        "loudness_lufs": levels.loudness_lufs,
+        "gain_db": gain_db,
+        "audio_notices": list(inspected.notices),
     }
+
+
+def _check_length(info: audio.AudioInfo, stem: StemFile, config: ConvertConfig) -> None:
+    """Refuse what is too long for the steps that come.
+
+    Raises
+    ------
+    TrackError
+        ``"too-long"``.
+    """
+    if info.duration_seconds > 60 * config.max_minutes:
+        raise TrackError(
+            "too-long",
+            f"{printable(stem.path)} is {info.duration_seconds / 60:.0f} minutes long: "
+            "--convert.max_minutes allows more.",
+        )
 
 
 def _identity(found: _Readable) -> str:
@@ -259,7 +275,7 @@ def _made_by(config: ConvertConfig) -> str:
 
 STEP = Step(
     name="convert",
-    version=1,
+    version=2,
     config=ConvertConfig,
     columns=pa.schema(
         [

@@ -46,6 +46,8 @@ STEMS = pa.schema(
         column("loudness_lufs", pa.float64(), "Integrated loudness; null if silent", "LUFS"),
         column("peak_dbfs", pa.float64(), "Largest sample; null if silent", "dB"),
         column("clipped_samples", pa.int64(), "Samples that were clipped"),
+        column("gain_db", pa.float64(), "Gain it is stored with: below 0 above full scale", "dB"),
+        column("audio_notices", pa.list_(pa.string()), "What was wrong with its audio, and done"),
         column("fingerprint", pa.binary(), "Of the song's mix; on the song's first stem"),
     ]
 )

@@ -1,18 +1,19 @@
 import numpy as np
 import pytest
 
-from tasks.audio.levels import LevelMeter, k_weighting
+from tasks.audio.levels import k_weighting
+from tasks.audio.measures import Levels, Measurement
 
 RATE_HZ = 48_000
 
 
-def measured(signal: np.ndarray, rate_hz: int = RATE_HZ, block: int = 100_003) -> LevelMeter:
-    """Meter that a signal has passed in blocks."""
-    meter = LevelMeter(rate_hz, len(signal))
-    starts = range(0, max(signal.shape[1], 1), block)
-    passed = list(meter.measuring(signal[:, at : at + block] for at in starts))
-    np.testing.assert_array_equal(np.concatenate(passed, axis=1), signal)
-    return meter
+def measured(signal: np.ndarray, rate_hz: int = RATE_HZ, block: int = 100_003) -> Levels:
+    """Levels of a signal that was measured in blocks."""
+    starts = range(0, signal.shape[1], block)
+    measurement = Measurement(rate_hz, len(signal))
+    measurement.take(signal[:, at : at + block] for at in starts)
+    assert measurement.seconds == signal.shape[1] / rate_hz
+    return measurement.levels()
 
 
 def sine(
@@ -64,13 +65,9 @@ def test_what_is_too_quiet_or_too_short_has_no_loudness():
 def test_digital_silence_has_no_level():
     meter = measured(np.zeros((2, RATE_HZ), np.float32))
     assert (meter.peak_dbfs, meter.loudness_lufs) == (None, None)
-    assert (meter.active_fraction, meter.clipped_samples, meter.seconds) == (0.0, 0, 1.0)
-
-
-def test_a_signal_of_no_samples_has_no_level():
-    meter = measured(np.zeros((1, 0), np.float32))
-    assert (meter.seconds, meter.peak_dbfs, meter.loudness_lufs) == (0.0, None, None)
-    assert (meter.active_fraction, meter.clipped_samples) == (0.0, 0)
+    assert (meter.active_fraction, meter.silence_ratio) == (0.0, 1.0)
+    assert (meter.clipped_samples, meter.true_peak_dbtp, meter.bandwidth_hz) == (0, None, None)
+    assert (meter.phase_correlation, meter.dc_offset) == (None, 0.0)
 
 
 def test_peak_and_length_do_not_need_whole_frames():
@@ -78,7 +75,6 @@ def test_peak_and_length_do_not_need_whole_frames():
     signal[1, -1] = -0.5
     meter = measured(signal, block=1000)
     assert meter.peak_dbfs == pytest.approx(-6.0206, abs=1e-3)
-    assert meter.seconds == 12_345 / RATE_HZ
 
 
 @pytest.mark.parametrize(("quiet_dbfs", "fraction"), [(-59.0, 1.0), (-61.0, 0.3)])
@@ -117,6 +113,39 @@ def test_levels_do_not_depend_on_the_blocks():
         assert meter.loudness_lufs == pytest.approx(whole.loudness_lufs, abs=1e-9)
 
 
-def test_blocks_of_other_channels_are_a_bug():
-    with pytest.raises(ValueError, match="channels"):
-        list(LevelMeter(RATE_HZ, 2).measuring([np.zeros((1, 10), np.float32)]))
+@pytest.mark.parametrize("frequency_hz", [997.0, 11_000.0, 12_000.0, 15_000.0])
+def test_the_true_peak_of_a_sine_is_its_amplitude(frequency_hz):
+    # EBU Tech 3341, cases 15 to 19: at a quarter of the rate and 45 degrees, all samples are
+    # 3 dB below the peak. Within +0.2 and -0.4 dB.
+    time = np.arange(RATE_HZ) / RATE_HZ
+    wave = 0.5 * np.sin(2 * np.pi * frequency_hz * time + np.pi / 4)
+    for block in (RATE_HZ, 1001):
+        levels = measured(wave[None].astype(np.float32), block=block)
+        assert -6.42 < levels.true_peak_dbtp < -5.82
+
+
+@pytest.mark.parametrize("cutoff_hz", [4_000.0, 11_000.0, 16_000.0])
+def test_the_bandwidth_is_where_the_spectrum_ends(cutoff_hz):
+    noise = np.random.default_rng(0).standard_normal(4 * RATE_HZ)
+    spectrum = np.fft.rfft(noise)
+    spectrum[np.fft.rfftfreq(len(noise), 1 / RATE_HZ) > cutoff_hz] = 0
+    wave = 0.1 * np.fft.irfft(spectrum)
+    dithered = np.round(wave * 32768) / 32768
+    levels = measured(dithered[None].astype(np.float32))
+    assert levels.bandwidth_hz == pytest.approx(cutoff_hz, abs=200)
+
+
+def test_the_phase_correlation_is_that_of_the_channels():
+    rng = np.random.default_rng(0)
+    common, left, right = 0.1 * rng.standard_normal((3, RATE_HZ))
+    signal = np.stack([common + left, right - common + 0.2]).astype(np.float32)
+    levels = measured(signal)
+    assert levels.phase_correlation == pytest.approx(-0.5, abs=0.02)
+    assert levels.dc_offset == pytest.approx(0.2, abs=0.002)
+
+
+def test_silence_is_counted_by_its_length():
+    signal = np.zeros((2, 3 * RATE_HZ), np.float32)
+    signal[:, RATE_HZ : 2 * RATE_HZ] = sine(440.0, -20.0, 1.0, 2)
+    signal[:, 2 * RATE_HZ :] = sine(440.0, -66.0, 1.0, 2)
+    assert measured(signal).silence_ratio == pytest.approx(2 / 3)

@@ -66,7 +66,7 @@ def test_ffmpeg_decodes_the_same_samples_of_opus(tmp_path: Path):
     audio.write_opus(storage, "x.opus", coloured_noise(2, 100_003))
 
     with open(tmp_path / "x.opus", "rb") as file:
-        blocks = np.concatenate(list(FfmpegReader(file, 0).blocks()))
+        blocks = np.concatenate([block.samples for block in FfmpegReader(file, 0).blocks()])
     ours = audio.load(storage, "x.opus", rate_hz=RATE_HZ, channels=2)
     np.testing.assert_allclose(blocks.T, ours, atol=1e-3)
 
@@ -223,7 +223,7 @@ def test_only_the_stream_that_was_asked_for_is_decoded(tmp_path: Path):
 
     with open(tmp_path / "song.stem.mp4", "rb") as file:
         reader = FfmpegReader(file, 3)
-        assert sum(len(block) for block in reader.blocks()) >= 2 * 44_100
+        assert sum(len(block.samples) for block in reader.blocks()) >= 2 * 44_100
         streams = reader._container.streams.audio
         opened = [stream.codec_context.is_open for stream in streams]
         reader.close()

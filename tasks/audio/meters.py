@@ -1,0 +1,139 @@
+"""What an inspection measures sample by sample: sums and peaks of tenths of a second."""
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.audio.levels import k_weighting
+from tasks.track import Samples
+
+Array = npt.NDArray[np.float64]
+
+FRAME_SECONDS = 0.1
+"""Length of a frame: the gating blocks of ITU-R BS.1770-4 are four of them, 75 % overlapped."""
+
+LEAST_WEIGHTED_HZ = 4_000
+"""The shelf of the K-weighting, at 1682 Hz, has to lie within the band."""
+
+UNWEIGHTED = np.array([[1.0, 0.0, 0.0, 1.0, 0.0, 0.0]] * 2)
+
+PHASES = 4
+TAPS = 12
+"""Oversampling of true peaks, as the example of ITU-R BS.1770-4, annex 2, has it."""
+
+CANDIDATE = 0.5
+"""A peak between samples is looked for where one of them has this share of the peak so far: a
+sine of less than a third of the sample rate rises to no more than double its largest sample."""
+
+SUM, SQUARES, WEIGHTED, PEAK = range(4)
+"""What is kept of each frame and channel: sums of samples, of their squares, and of squares of
+K-weighted ones, and the largest sample."""
+
+
+class Meter:
+    """Sums and peaks per tenth of a second of a signal of one or two channels.
+
+    Parameters
+    ----------
+    rate_hz
+        Sample rate.
+    channels
+        1 or 2.
+
+    Attributes
+    ----------
+    frame
+        Samples of a frame.
+    samples
+        Number of samples so far, of each channel.
+    is_weighted
+        Whether the rate allows the K-weighting.
+    """
+
+    def __init__(self, rate_hz: int, channels: int) -> None:
+        self._channels = channels
+        self.frame = max(1, round(FRAME_SECONDS * rate_hz))
+        self.samples = 0
+        self._frames: list[Array] = []
+        self._products: list[Array] = []
+        self.is_weighted = rate_hz >= LEAST_WEIGHTED_HZ
+        self._coefficients = k_weighting(rate_hz) if self.is_weighted else UNWEIGHTED
+        self._state = np.zeros((channels, 4))
+        self._open = np.zeros((channels, 4))
+        self._open_product = np.zeros(1)
+        self._runs = np.zeros((channels, 3), np.int64)
+        self._peaks = np.zeros(channels)
+        self._before = np.zeros((TAPS, channels), np.float32)
+        self._filters = _interpolators()
+
+    def add(self, block: Samples) -> None:
+        """Measure the next samples, shape ``(n, channels)``."""
+        from tasks.audio.kernels import raise_peaks, sum_frames
+
+        if not len(block):
+            return
+        padded = np.concatenate([self._before, block])
+        begun = self.samples % self.frame
+        ends = (begun + len(block)) // self.frame
+        frames = np.zeros((ends, self._channels, 4))
+        products = np.zeros(ends)
+        sum_frames(
+            np.ascontiguousarray(block),
+            begun,
+            self.frame,
+            self._coefficients,
+            self._state,
+            self._open,
+            self._open_product,
+            self._runs,
+            frames,
+            products,
+        )
+        self._frames.append(frames)
+        self._products.append(products)
+        raise_peaks(padded, self._filters, self._peaks)
+        self._before = padded[-TAPS:].copy()
+        self.samples += len(block)
+
+    @property
+    def clipped(self) -> int:
+        """Samples of all channels in rows of at least three at full scale."""
+        return int(self._runs[:, 2].sum())
+
+    @property
+    def true_peak(self) -> float:
+        """Largest value of the signal, between samples too."""
+        return float(self._peaks.max())
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Samples of every frame; the last one may be shorter."""
+        rest = self.samples % self.frame
+        whole = np.full(self.samples // self.frame, self.frame)
+        return np.append(whole, rest) if rest else whole
+
+    def frames(self, what: int) -> Array:
+        """Return SUM, SQUARES, WEIGHTED or PEAK of every frame, shape ``(frames, channels)``."""
+        parts = [frames[:, :, what] for frames in self._frames]
+        if self.samples % self.frame:
+            parts.append(self._open[None, :, what])
+        return np.concatenate([np.empty((0, self._channels)), *parts])
+
+    def products(self) -> Array:
+        """Sum of left times right of every frame, shape ``(frames,)``."""
+        parts = list(self._products)
+        if self.samples % self.frame:
+            parts.append(self._open_product)
+        return np.concatenate([np.empty(0), *parts])
+
+
+def _interpolators() -> Array:
+    """Windowed sincs of a quarter, a half and three quarters of a sample, shape ``(3, TAPS)``."""
+    half = TAPS // 2
+    filters = []
+    for phase in range(1, PHASES):
+        offsets = np.arange(-half + 1, half + 1) - phase / PHASES
+        # Kaiser's window over the taps and as much beyond as the place between them moves.
+        window = np.i0(5.0 * np.sqrt(1 - (offsets / (half + 0.5)) ** 2)) / np.i0(5.0)
+        taps = np.sinc(offsets) * window
+        filters.append(taps / taps.sum())
+    return np.array(filters)

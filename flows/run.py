@@ -27,6 +27,7 @@ from tasks.engine.results import Results
 from tasks.engine.run_records import RunRecords
 from tasks.engine.stage import Stage, fetched_models
 from tasks.step import Row, Track
+from tasks.text import counted
 from tasks.weights import WeightsError
 
 P = TypeVar("P", bound=StepFlowParams)

@@ -2,22 +2,22 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from blocks.storage import Storage
 from tasks import audio
 from tasks.dataset.digests import READ_THREADS, Digests, FileFailure, without_own
+from tasks.song.sidecars import Sidecars, chosen
 from tasks.song.track import SongTrack
 from tasks.step import TrackError, digest
 from tasks.text import printable
 
 ShardBy = Literal["hash", "alphabetical", "directory"]
-
-LYRICS_SUFFIXES = (".lrc", ".txt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +100,19 @@ def discover(
     names = source.files() if source.is_local else list(versions)
     # By what the dataset will call them, so that shards merge in the order of the whole.
     paths = sorted(without_own(names, source, own), key=printable)
-    sidecars = _sidecars(paths)
+    sidecars = Sidecars(paths)
     candidates = _candidates(source, paths)
     if shard is not None:
         candidates = shard.select(candidates)
     candidates = candidates[:max_tracks]
     digests = Digests(source, memory, versions)
-    lyrics = {path: sidecars.get(os.path.splitext(path)[0].lower()) for path in candidates}
-    found = digests.of([*candidates, *(path for path in lyrics.values() if path)])
+    lyrics = {path: sidecars.of(path) for path in candidates}
+    found = digests.of(dict.fromkeys([*candidates, *chain.from_iterable(lyrics.values())]))
     digests.save()
+    # What lies beside a copy of a song is of the song as well.
+    of_song: dict[str | TrackError, list[str]] = defaultdict(list)
+    for path in candidates:
+        of_song[found[path]] += lyrics[path]
 
     first: dict[str, str] = {}
     result = Discovery([], {}, [])
@@ -120,15 +124,14 @@ def discover(
             result.duplicates[path] = first[track_id]
         else:
             first[track_id] = path
-            sidecar = lyrics[path]
-            lyrics_digest = found[sidecar] if sidecar else None
-            readable = isinstance(lyrics_digest, str)
+            sidecar, lyrics_digest, others = chosen(of_song[track_id], found)
             result.tracks.append(
                 SongTrack(
                     track_id=track_id,
                     path=path,
-                    lyrics_path=sidecar if readable else None,
-                    lyrics_digest=lyrics_digest if isinstance(lyrics_digest, str) else None,
+                    lyrics_path=sidecar,
+                    lyrics_digest=lyrics_digest,
+                    other_lyrics_paths=others,
                     metadata=metadata(path),
                 )
             )
@@ -155,16 +158,3 @@ def _head(source: Storage, path: str) -> bytes:
             return file.read(audio.SNIFF_BYTES)
     except OSError:
         return b""
-
-
-def _sidecars(paths: Iterable[str]) -> dict[str, str]:
-    """Lyrics files by path without suffix in lower case; the richer format wins."""
-    found: dict[str, dict[str, str]] = defaultdict(dict)
-    for path in paths:
-        stem, suffix = os.path.splitext(path)
-        if suffix.lower() in LYRICS_SUFFIXES:
-            found[stem.lower()].setdefault(suffix.lower(), path)
-    return {
-        stem: next(by_suffix[suffix] for suffix in LYRICS_SUFFIXES if suffix in by_suffix)
-        for stem, by_suffix in found.items()
-    }

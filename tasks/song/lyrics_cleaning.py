@@ -10,6 +10,9 @@ from tasks.song.lyrics_lines import Line, Lyrics, is_word, notice
 from tasks.song.lyrics_page import is_page_row
 from tasks.song.section_words import leading_heading
 
+CREDITS, PAGE, INSTRUMENTAL = "credits", "page-furniture", "instrumental"
+"""Codes of notices."""
+
 MIN_UNTIMED = 3
 """So many lines at one and the same time, and none at another, have no times."""
 
@@ -91,15 +94,38 @@ def _with_headings(lyrics: Lyrics) -> None:
 def _without_credits(lyrics: Lyrics) -> None:
     """Leave out credits, headers, and what sites and services add."""
     rows = [row for row in lyrics.rows if row.text and not row.is_heading]
-    codes: dict[int, str] = {}
-    for row in rows:
-        if _INSTRUMENTAL.fullmatch(_letters(row.text)):
-            codes[id(row)] = "instrumental"
-        elif is_page_row(row.text) or _NO_LYRICS.fullmatch(_letters(row.text)):
-            codes[id(row)] = "page-furniture"
-        elif lyrics_credits.is_certain_credit(row.text):
-            codes[id(row)] = "credits"
-    apart = [row for row, below in pairwise(lyrics.rows) if not below.text]
+    codes = {id(row): code for row in rows if (code := _certain_code(row.text))}
+    _add_head_and_tail(rows, codes, lyrics)
+    lyrics.rows = [row for row in lyrics.rows if id(row) not in codes]
+    for code, sentence in (
+        (CREDITS, "left out, since it says who made the song"),
+        (PAGE, "left out, since it is a site's or a service's own"),
+        (INSTRUMENTAL, "left out, since it says that nothing is sung"),
+    ):
+        if left_out := [row.text for row in rows if codes.get(id(row)) == code]:
+            lyrics.notices.append(notice(code, sentence, left_out))
+    if any(_is_sung(row) for row in lyrics.lines):
+        return
+    headings = [row.text for row in lyrics.rows if row.is_heading]
+    says = [text for text in headings if _certain_code(text) == INSTRUMENTAL]
+    lyrics.is_instrumental = bool(says) or INSTRUMENTAL in codes.values()
+    if says:
+        lyrics.notices.append(notice(INSTRUMENTAL, "the file says that nothing is sung", says))
+
+
+def _certain_code(text: str) -> str | None:
+    """Return why a row is no lyrics wherever it stands; None if nothing says so."""
+    letters = _letters(text)
+    if _INSTRUMENTAL.fullmatch(letters):
+        return INSTRUMENTAL
+    if is_page_row(text) or _NO_LYRICS.fullmatch(letters):
+        return PAGE
+    return CREDITS if lyrics_credits.is_certain_credit(text) else None
+
+
+def _add_head_and_tail(rows: list[Line], codes: dict[int, str], lyrics: Lyrics) -> None:
+    """Add the rows before the first sung one, and behind the last, that are no lyrics there."""
+    before_empty = {id(row) for row, below in pairwise(lyrics.rows) if not below.text}
     for at, row in enumerate(rows):
         if id(row) in codes:
             continue
@@ -107,39 +133,22 @@ def _without_credits(lyrics: Lyrics) -> None:
         if lyrics_credits.is_credit(row.text) or (
             at == 0
             and lyrics_credits.is_header(
-                row.text,
-                row.start_seconds,
+                row,
                 lyrics.title,
                 lyrics.artist,
                 before_credit=lyrics_credits.is_credit(following),
+                is_apart=id(row) in before_empty,
             )
         ):
-            codes[id(row)] = "credits"
-        elif at == 0 and row.start_seconds is None and _TITLE_ROW.fullmatch(row.text):
-            codes[id(row)] = "page-furniture"
+            codes[id(row)] = CREDITS
+        elif row.start_seconds is None and _TITLE_ROW.fullmatch(row.text):
+            codes[id(row)] = PAGE
         else:
             break
     for row in reversed(rows):
         if id(row) not in codes and not lyrics_credits.is_credit(row.text):
             break
-        codes.setdefault(id(row), "credits")
-    headings = [row for row in lyrics.rows if row.is_heading]
-    says_instrumental = "instrumental" in codes.values() or any(
-        _INSTRUMENTAL.fullmatch(_letters(row.text)) for row in headings
-    )
-    lyrics.rows = [row for row in lyrics.rows if id(row) not in codes]
-    lyrics.is_instrumental = says_instrumental and not any(_is_sung(row) for row in lyrics.lines)
-    for code, sentence in (
-        ("credits", "left out, since it says who made the song"),
-        ("page-furniture", "left out, since it is a site's or a service's own"),
-        ("instrumental", "left out, since it says that nothing is sung"),
-    ):
-        if left_out := [row.text for row in rows if codes.get(id(row)) == code]:
-            lyrics.notices.append(notice(code, sentence, left_out))
-    if lyrics.is_instrumental and "instrumental" not in codes.values():
-        lyrics.notices.append(
-            notice("instrumental", "the file says that nothing is sung", [headings[0].text])
-        )
+        codes.setdefault(id(row), CREDITS)
 
 
 def _without_marks(lyrics: Lyrics) -> None:

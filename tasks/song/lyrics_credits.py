@@ -44,9 +44,9 @@ _ROLES = _words(
 
 _FILLERS = _words(
     """
-    executive additional lead background backing main assistant vocal by and & of de y e et und i
-    и da do par por von di date engineer electric acoustic studio original recording mixing mastering
-    music song all the string co performed line
+    executive additional lead background backing main assistant vocal by and & of de y e et und
+    i и da do par por von di date engineer electric acoustic studio original recording mixing
+    mastering music song all the string co performed line
     """
 )
 """Words that stand between or beside roles."""

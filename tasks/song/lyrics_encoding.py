@@ -12,18 +12,23 @@ from tasks.step import TrackError
 MAX_FILE_BYTES = 1_000_000
 """Largest lyrics file that is read. Two hours of opera, every word timed, are some 400 kB."""
 
-MAX_CONTROL_FRACTION = 0.01
-"""Share of control characters above which decoded bytes are no text."""
+MAX_CONTROL_FRACTION, MAX_CONTROLS = 0.01, 2
+"""Share and number of control characters above both of which decoded bytes are no text."""
 
 MAX_BAD_FRACTION = 0.4
 """Share of bad bytes among these and the characters of several bytes, up to which a text is UTF-8
 with faults. Of 22 lines of lyrics in 14 older code pages the share, read as UTF-8, was 0.67 (Thai)
 to 1, and in no single word of theirs with four such characters was it below 0.5."""
 
-MIN_MOJIBAKE_FRACTION = 0.5
-"""Share of letters beyond ASCII above which a text of Latin-1 alone is another code page's bytes,
-each taken for a letter. Of lyrics in Latin letters Vietnamese ones have most, 0.33; a Czech
+MIN_MOJIBAKE_FRACTION, MIN_MOJIBAKE_LETTERS = 0.5, 8
+"""Share and number of letters beyond ASCII above which a text of Latin-1 alone is another code
+page's bytes, each taken for a letter. Of lyrics in Latin letters Vietnamese ones have most, 0.33; a Czech
 pangram has 0.46."""
+
+MIN_ALONE_FRACTION, MIN_LETTERS_PER_BYTE = 0.8, 3
+"""Share of the runs of bytes beyond ASCII that are one byte, and letters of ASCII to each such
+byte, from which a text is in Latin letters. Ten of twelve lines of lyrics in such languages had 1,
+and 3.4 to 15; of the others charset-normalizer tells the script."""
 
 _LEGACY = {
     # Code pages that charset-normalizer confuses on texts as short as lyrics (it takes Spanish in
@@ -94,7 +99,7 @@ def decode(data: bytes) -> tuple[str, list[str]]:
     if text is not None:
         text = _restored(text, notices)
         controls = sum(unicodedata.category(char) == "Cc" and not char.isspace() for char in text)
-        if controls <= MAX_CONTROL_FRACTION * len(text):
+        if controls <= max(MAX_CONTROL_FRACTION * len(text), MAX_CONTROLS):
             clean = "".join(
                 char for char in text if char.isspace() or unicodedata.category(char) != "Cc"
             )
@@ -142,13 +147,16 @@ def _unicode_encoding(data: bytes) -> str | None:
         return "utf-32"
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
-    if data.count(0) <= MAX_CONTROL_FRACTION * len(data):
+    zeros = data.count(0)
+    # A short text of UTF-16 in another script has two zeros as well, but is no UTF-8.
+    if zeros <= max(MAX_CONTROL_FRACTION * len(data), min(MAX_CONTROLS, len(data) / 20)):
         text = data.decode("utf-8", "surrogateescape")
         several = sum(char > "\x7f" and not _BAD_BYTE.match(char) for char in text)
         for pattern, mark in _SMART_QUOTES if several else ():
             text = pattern.sub(mark, text)
         bad = len(_BAD_BYTE.findall(text))
-        return "utf-8" if bad == 0 or bad <= MAX_BAD_FRACTION * (bad + several) else None
+        if bad == 0 or bad <= MAX_BAD_FRACTION * (bad + several):
+            return "utf-8"
     # ASCII in UTF-16 has its zeros in every second place; binary data has them anywhere.
     even, odd = data[0::2].count(0), data[1::2].count(0)
     if odd > 10 * even:
@@ -185,9 +193,9 @@ def _restored(text: str, notices: list[str]) -> str:
         letters = [char for char in text if char.isalpha()]
         beyond = sum(char > "\x7f" for char in letters)
         legacy = None
-        if beyond > MIN_MOJIBAKE_FRACTION * len(letters) and beyond > 1:
+        if beyond > MIN_MOJIBAKE_FRACTION * len(letters) and beyond >= MIN_MOJIBAKE_LETTERS:
             legacy = _legacy_encoding(data)
-        if legacy is None or legacy in _LEGACY_BY_SCRIPT["LATIN"]:
+        if legacy not in _LEGACY or legacy in _LEGACY_BY_SCRIPT["LATIN"]:
             return text
         restored = data.decode(legacy, "replace")
     notices.append(
@@ -212,18 +220,33 @@ def _as_cp1252(text: str) -> bytes | None:
 def _legacy_encoding(data: bytes) -> str | None:
     from charset_normalizer import from_bytes
 
-    best = from_bytes(data).best()
-    if best is None:
-        return None
-    scripts = Counter(
-        unicodedata.name(char, "").split(" ")[0]
-        for char in str(best)
-        if char.isalpha() and not char.isascii()
-    )
-    script = scripts.most_common(1)[0][0] if scripts else "LATIN"
-    if script not in _LEGACY_BY_SCRIPT:
-        return best.encoding
+    if _is_latin(data):
+        script = "LATIN"
+    else:
+        best = from_bytes(data).best()
+        if best is None:
+            return None
+        scripts = Counter(
+            unicodedata.name(char, "").split(" ")[0]
+            for char in str(best)
+            if char.isalpha() and not char.isascii()
+        )
+        script = scripts.most_common(1)[0][0] if scripts else "LATIN"
+        if script not in _LEGACY_BY_SCRIPT:
+            return best.encoding
     return max(_LEGACY_BY_SCRIPT[script], key=lambda encoding: _language_fit(data, encoding))
+
+
+def _is_latin(data: bytes) -> bool:
+    """Return whether bytes beyond ASCII stand alone among its letters, as letters with accents do.
+
+    Of a line with one of them, charset-normalizer makes Chinese.
+    """
+    beyond = re.findall(rb"[\x80-\xff]+", data)
+    letters = len(re.findall(rb"[A-Za-z]", data))
+    alone = sum(len(run) == 1 for run in beyond)
+    are_few = letters >= MIN_LETTERS_PER_BYTE * sum(map(len, beyond))
+    return are_few and alone >= MIN_ALONE_FRACTION * len(beyond)
 
 
 def _language_fit(data: bytes, encoding: str) -> float:

@@ -35,15 +35,19 @@ class Line:
     translation: str | None = None
 
     def part(self, start: int, end: int | None = None) -> "Line":
-        """Return what lies between two characters of the line: the text, and its words."""
+        """Return what lies between two characters of the line: the text, and its words.
+
+        A word across a bound is cut there: scripts without spaces have whole lines of one word.
+        """
         end = len(self.text) if end is None else end
         kept: list[Word] = []
         position = 0
         for word in self.words:
             first = self.text.index(word.text, position)
             position = first + len(word.text)
-            if first >= start and position <= end:
-                kept.append(word)
+            text = self.text[max(first, start) : min(position, end)].strip()
+            if first < end and position > start and is_word(text):
+                kept.append(Word(text, word.start_seconds, word.end_seconds))
         start_seconds = self.start_seconds
         if start > 0 and kept and kept[0].start_seconds is not None:
             start_seconds = kept[0].start_seconds

@@ -32,7 +32,12 @@ _TITLE_ROW = re.compile(
     r"[\"“«].{1,100}[\"”»]\s+[Ll]yrics|(?:\S+\s+){1,11}Lyrics(?:\s*[-–|].*)?"
     r"|Lyrics\s*(?:to|for|of)\s.{1,100}"
 )
-_SINGER = re.compile(r"(?:男女|女男|男|女|合唱|合|齐|齊|童声|众|眾|独白|獨白|旁白)\s*[:：]\s*")
+_OF_SONG = re.compile(
+    r"(?:letra|testo|paroles|lyrics|songtext|tekst|текст|şarkı sözleri|liedtext)\b.{0,12}[\"“«„]",
+    re.IGNORECASE,
+)
+"""What Genius writes over lyrics: [Testo di "Winter Road"]."""
+
 _TIMES = r"(?:[x×*]\s*\d{1,2}|\d{1,2}\s*[x×*]|\d{1,2}\s*(?:times|veces|vezes|fois|mal))"
 _REPEAT = re.compile(
     rf"\s*[(（\[【]\s*(?:{_TIMES}|bis|repeat(?:\s+x?\d{{1,2}})?)\s*[)）\]】]|\s+[x×]\d{{1,2}}$",
@@ -96,6 +101,9 @@ def _without_credits(lyrics: Lyrics) -> None:
     rows = [row for row in lyrics.rows if row.text and not row.is_heading]
     codes = {id(row): code for row in rows if (code := _certain_code(row.text))}
     _add_head_and_tail(rows, codes, lyrics)
+    titles = [row for row in lyrics.rows if row.is_heading and _OF_SONG.match(row.text)]
+    codes |= {id(row): PAGE for row in titles}
+    rows += titles
     lyrics.rows = [row for row in lyrics.rows if id(row) not in codes]
     for code, sentence in (
         (CREDITS, "left out, since it says who made the song"),
@@ -129,15 +137,24 @@ def _add_head_and_tail(rows: list[Line], codes: dict[int, str], lyrics: Lyrics) 
     for at, row in enumerate(rows):
         if id(row) in codes:
             continue
-        following = rows[at + 1].text if at + 1 < len(rows) else ""
-        if lyrics_credits.is_credit(row.text) or (
-            at == 0
-            and lyrics_credits.is_header(
-                row,
-                lyrics.title,
-                lyrics.artist,
-                before_credit=lyrics_credits.is_credit(following),
-                is_apart=id(row) in before_empty,
+        before_credit = at + 1 < len(rows) and lyrics_credits.is_credit(rows[at + 1].text)
+        is_first = at == 0 or (before_credit and row.start_seconds is not None)
+        if (
+            lyrics_credits.is_credit(row.text)
+            or (
+                at > 0
+                and codes.get(id(rows[at - 1])) == CREDITS
+                and lyrics_credits.follows_credit(row, rows[at - 1])
+            )
+            or (
+                is_first
+                and lyrics_credits.is_header(
+                    row,
+                    lyrics.title,
+                    lyrics.artist,
+                    before_credit=before_credit,
+                    is_apart=id(row) in before_empty,
+                )
             )
         ):
             codes[id(row)] = CREDITS
@@ -189,7 +206,7 @@ def _before_repeat(row: Line) -> tuple[int, int] | None:
 
 
 def _behind_singer(row: Line) -> tuple[int, int] | None:
-    match = _SINGER.match(row.text)
+    match = lyrics_credits.SINGER.match(row.text)
     return (match.end(), len(row.text)) if match else None
 
 

@@ -53,6 +53,13 @@ _FILLERS = _words(
 
 _KEYED = re.compile(r"\s*[\[(【]?\s*([^:：]{1,60}?)\s*[:：]\s*(.*)")
 _BY = re.compile(r"\s*(?:([A-Za-z ,&/-]{3,50}?)\s+)?by\s+(\S.{0,200})", re.IGNORECASE)
+SINGER = re.compile(
+    r"(?:男女|女男|男|女|合唱|合|齐|齊|童声|众|眾|独白|獨白|旁白|male|female|both|all)\s*[:：]\s*",
+    re.IGNORECASE,
+)
+"""Label of who sings a line."""
+
+_CODE = re.compile(r"\s*(?:ISRC|UPC|ISWC)\s*[A-Z0-9][\w.-]{6,20}\s*")
 _HEADER = re.compile(r".{1,100}(?:\s[-–—|]\s|－).{1,100}")
 _SMALL_WORDS = _words(
     "and the of feat ft with by de la el le les y e et und von van der da do vs a in on to s x"
@@ -60,6 +67,9 @@ _SMALL_WORDS = _words(
 
 MAX_ROLE_SIGNS = 14
 """A longer text before a colon is a sentence, and not 母带后期处理工程师."""
+
+MAX_CREDIT_SECONDS = 1.5
+"""Longest time between the lines of a block of credits."""
 
 MAX_HEADER_SECONDS = 0.5
 """Until when a line is at the very start of a song."""
@@ -79,16 +89,32 @@ def is_credit(text: str) -> bool:
         return True
     if keyed := _KEYED.fullmatch(text):
         return _is_role(keyed[1])
+    if _CODE.fullmatch(text):
+        return True
     by = _BY.fullmatch(text)
     return by is not None and (by[1] is None or _is_role(by[1])) and _is_name(by[2])
+
+
+def follows_credit(row: Line, before: Line) -> bool:
+    """Return whether a row right behind a credit is one as well, of a role that is not known.
+
+    Credits with times come within a second or so of each other, and roles are written like names
+    ("E Bow: Ann"). Singers' labels do not count.
+    """
+    keyed = _KEYED.fullmatch(row.text)
+    if keyed is None or row.start_seconds is None or before.start_seconds is None:
+        return False
+    is_soon = row.start_seconds - before.start_seconds <= MAX_CREDIT_SECONDS
+    is_role = len(keyed[1]) <= 2 * MAX_ROLE_SIGNS and _is_name(keyed[1])
+    return is_soon and is_role and not SINGER.match(row.text)
 
 
 def is_header(row: Line, title: str, artist: str, *, before_credit: bool, is_apart: bool) -> bool:
     """Return whether the first row names the song, by its tags, or by its place and its form.
 
-    Nothing is sung at the very start of a song: a line there that is the title, or stands before
-    a credit, or is of the form "Title - Artist" with every word capitalised or in a script without
-    capitals, is a header. So is one of that form without a time, and names before a credit.
+    Nothing is sung before credits with times, or at the very start of a song: a line there that is
+    the title, or of the form "Title - Artist" with every word capitalised or in a script without
+    capitals, is a header. So is one of that form over an empty row, and names before a credit.
 
     Parameters
     ----------
@@ -105,7 +131,7 @@ def is_header(row: Line, title: str, artist: str, *, before_credit: bool, is_apa
     plain, title, artist = _plain(row.text), _plain(title), _plain(artist)
     if title and title in plain and ((artist and artist in plain) or (at_start and title == plain)):
         return True
-    if before_credit and (at_start or (row.start_seconds is None and _is_name(row.text))):
+    if before_credit and (row.start_seconds is not None or _is_name(row.text)):
         return True
     may_be = at_start or before_credit or (row.start_seconds is None and is_apart)
     return may_be and bool(_HEADER.fullmatch(row.text)) and _is_name(row.text)

@@ -22,8 +22,8 @@ to 1, and in no single word of theirs with four such characters was it below 0.5
 
 MIN_MOJIBAKE_FRACTION, MIN_MOJIBAKE_LETTERS = 0.5, 8
 """Share and number of letters beyond ASCII above which a text of Latin-1 alone is another code
-page's bytes, each taken for a letter. Of lyrics in Latin letters Vietnamese ones have most, 0.33; a Czech
-pangram has 0.46."""
+page's bytes, each taken for a letter. Of lyrics in Latin letters Vietnamese ones have most, 0.33;
+a Czech pangram has 0.46."""
 
 MIN_ALONE_FRACTION, MIN_LETTERS_PER_BYTE = 0.8, 3
 """Share of the runs of bytes beyond ASCII that are one byte, and letters of ASCII to each such

@@ -8,12 +8,16 @@ After https://usdx.eu/format: headers ``#KEY:VALUE``; a note is its type (``:`` 
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tasks.song.lyrics_lines import Line, Lyrics, Word, close, is_word, notice, sort
 from tasks.step import TrackError
 
 MAX_SECONDS = 86_400.0
 """Beats beyond a day are no song's."""
+
+MIN_HYPHENATED = 0.5
+"""Share of the syllables within words that end with a hyphen, where hyphens mark syllables."""
 
 _HEADER = re.compile(r"#\s*([A-Za-z0-9]{1,32})\s*:(.*)")
 _NOTE = re.compile(r"([:*FRG])[ \t]*(-?\d{1,9})[ \t]+(\d{1,9})[ \t]+(-?\d{1,9})(?:[ \t](.*))?")
@@ -68,6 +72,7 @@ def parse(text: str) -> Lyrics:
     reader = _Reader(
         _Beats(_number(headers.get("BPM", "")), _number(headers.get("GAP", "0")) or 0.0),
         is_relative=headers.get("RELATIVE", "").lower() == "yes",
+        has_hyphens=_has_hyphens(lines),
     )
     ignored = []
     for line in lines:
@@ -145,11 +150,12 @@ class _Syllable:
 class _Reader:
     """Reads notes into rows."""
 
-    def __init__(self, beats: _Beats, *, is_relative: bool) -> None:
+    def __init__(self, beats: _Beats, *, is_relative: bool, has_hyphens: bool) -> None:
         self.rows: list[Line] = []
         self.parts = 1
         self._beats = beats
         self._is_relative = is_relative
+        self._has_hyphens = has_hyphens
         self._shift = 0
         self._syllables: list[_Syllable] = []
 
@@ -193,7 +199,8 @@ class _Reader:
                 if index > 0 or parted or text[0].isspace():
                     words.append(Word(piece, syllable.start_seconds, syllable.end_seconds))
                 else:
-                    words[-1].text += piece
+                    before = words[-1].text
+                    words[-1].text = (before.rstrip("-") if self._has_hyphens else before) + piece
                     words[-1].end_seconds = syllable.end_seconds
             parted = text[-1].isspace()
         if words:
@@ -205,6 +212,18 @@ class _Reader:
                     [word for word in words if is_word(word.text)],
                 )
             )
+
+
+def _has_hyphens(lines: list[str]) -> bool:
+    """Return whether a hyphen at the end of a syllable says that its word goes on."""
+    texts = [match[5] or "" if (match := _NOTE.fullmatch(line)) else " " for line in lines]
+    joined = [
+        before
+        for before, after in pairwise(texts)
+        if before.strip() and after.strip("~ ") and not (before[-1].isspace() or after[0].isspace())
+    ]
+    hyphenated = sum(text.endswith("-") for text in joined)
+    return hyphenated > 0 and hyphenated >= MIN_HYPHENATED * len(joined)
 
 
 def _is_markup(line: str) -> bool:

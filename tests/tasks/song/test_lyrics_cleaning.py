@@ -51,6 +51,16 @@ def test_credits_are_no_lyrics(head, tail, timed):
     assert codes(lyrics) == ["credits"]
 
 
+def test_credits_of_unknown_roles_and_a_title_among_known_ones():
+    lyrics = cleaned(
+        "[00:00.00] 作词 : Ann\n[00:00.10]雪 Distance\n[00:00.20] 作曲 : Bo\n[00:00.40]E Bow：Cy\n"
+        "[00:00.50]Double Bass: Di\n[00:00.60]ISRC XX-K23-08-016-11\n[00:05.00]女：我心里说：来吧\n"
+        "[00:09.00]她说：再见"
+    )
+    assert lyrics.text == "我心里说：来吧\n她说：再见"
+    assert codes(lyrics) == ["credits", "singers"]
+
+
 def test_rows_of_json_are_credits():
     rows = '{"t":0,"c":[{"tx":"作词: "},{"tx":"Some One"}]}\n{"t":1000,"c":[{"tx":"作曲"}]}\n'
     lyrics = cleaned(rows + "[00:02.000]I was walking")
@@ -117,6 +127,7 @@ def test_a_page_of_genius():
         ),
         ("Winter Road Lyrics[Verse 1]\n", "1.2KEmbed"),
         ('"Winter Road" lyrics\n\nNobody Lyrics\n\n', "\n\nSubmit Corrections\nAZLyrics.com"),
+        ('2 ContributorsX Lyrics[Testo di "Winter Road"]\n\n[Strofa 1]\n', "You might also like"),
         ("", "\n...\n\n******* This Lyrics is NOT for Commercial use *******\n(1409617829201)"),
         ("by RentAnAdviser.com\n", "\nwww.RentAnAdviser.com"),
         ("Downloaded from https://example.com/x\n", "\nLyrics © Some Music Publishing LLC"),

@@ -48,6 +48,13 @@ def test_a_space_at_either_end_parts_words_and_a_tilde_holds():
     assert words(text) == [("Hello", 0.0, 0.125), ("world", 0.125, 0.375)]
 
 
+def test_hyphens_that_mark_syllables_are_no_part_of_words():
+    text = "#BPM:240\n: 0 1 0 nor-\n: 1 1 0 mal\n: 2 1 0  free-\n: 3 1 0 style\n: 4 1 0  well-\n"
+    assert [word for word, *_ in words(text)] == ["normal", "freestyle", "well-"]
+    text = "#BPM:240\n: 0 1 0 Win\n: 1 1 0 ter\n: 2 1 0  ro\n: 3 1 0 ad\n: 4 1 0  uh-\n: 5 1 0 huh"
+    assert [word for word, *_ in words(text)] == ["Winter", "road", "uh-huh"]
+
+
 def test_relative_beats_count_from_the_line_break():
     text = "#BPM:240\n#RELATIVE:yes\n: 0 4 0 a\n- 6 8\n: 0 4 0 b\n- 4\n: 2 4 0 c\n"
     assert [start for _, start, _ in words(text)] == [0.0, 0.5, 0.875]

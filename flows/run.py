@@ -277,13 +277,13 @@ def _troubles(results: Results) -> list[str]:
         name = stage.step.name
         if number := found[name, INTERNAL_ERROR]:
             lines.append(
-                f"{counted(number, 'track')} met a bug in step {name} ({INTERNAL_ERROR}); tracebacks: "
-                f"{results.tables.address}/{TRACEBACKS}/{name}"
+                f"{counted(number, 'track')} met a bug in step {name} ({INTERNAL_ERROR}); "
+                f"tracebacks: {results.tables.address}/{TRACEBACKS}/{name}"
             )
         if number := found[name, KILLED_WORKER]:
             lines.append(
-                f"{counted(number, 'track')} took down the worker in step {name} ({KILLED_WORKER}), for "
-                "want of memory or in native code; fewer --workers leave more memory to each"
+                f"{counted(number, 'track')} took down the worker in step {name} "
+                f"({KILLED_WORKER}), for want of memory or in native code; fewer --workers leave more memory to each"
             )
     return lines
 

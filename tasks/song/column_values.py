@@ -87,6 +87,19 @@ def lyrics_words(rows: Rows) -> list[dict[str, Any]] | None:
     return _timed(rows["lyrics"], "word", "word")
 
 
+def lyrics_sections(rows: Rows) -> list[dict[str, Any]] | None:
+    """Headings in the lyrics, each with the index of the line that it stands over."""
+    row = rows["lyrics"]
+    if row.get("heading_text") is None:
+        return None
+    return [
+        {"label": label, "start_time": start, "line": line}
+        for label, start, line in zip(
+            row["heading_text"], row["heading_start_seconds"], row["heading_line"], strict=True
+        )
+    ]
+
+
 def _timed(lyrics: Row, unit: str, text: str) -> list[dict[str, Any]] | None:
     texts = lyrics.get(f"{unit}_text")
     if texts is None:

@@ -82,6 +82,7 @@ NUMBERS, TEXTS = pa.list_(NUMBER), pa.list_(TEXT)
 TIMED = [("start_time", NUMBER), ("end_time", NUMBER)]
 LINE = pa.struct([("text", TEXT), *TIMED])
 WORD = pa.struct([("word", TEXT), *TIMED])
+HEADING = pa.struct([("label", TEXT), ("start_time", NUMBER), ("line", WHOLE)])
 DOUBTS = ("average_log_probability", "no_speech_probability", "compression_ratio")
 HEARD = pa.struct(
     [("text", TEXT), *TIMED, *((name, NUMBER) for name in DOUBTS), ("is_hallucination", FLAG)]
@@ -144,6 +145,9 @@ TRACKS = (
     Column("lyrics_source", TEXT, "lyrics.source", "Where the lyrics come from"),
     Column("lyrics_lines", pa.list_(LINE), "lyrics", "Lines with their times", "s", TIMES, values.lyrics_lines),
     Column("lyrics_words", pa.list_(WORD), "lyrics", "Words with their times", "s", TIMES, values.lyrics_words),
+    Column("lyrics_translation", TEXTS, "lyrics.line_translation", "The lyrics file's own translation of each line"),
+    Column("lyrics_sections", pa.list_(HEADING), "lyrics", "Headings in the lyrics, with their times", "s", {"start_time": TIME}, values.lyrics_sections),
+    Column("lyrics_notices", TEXTS, "lyrics.notices", "What of the lyrics file was repaired or left out, and why"),
     Column("transcript", pa.list_(HEARD), "transcribe", "What Whisper heard, whatever the lyrics come from", "s", TIMES | dict.fromkeys(DOUBTS, DIGITS), values.transcript),
     Column("phonemes", PHONEMES, "phonemes", "IPA of the lyrics, whole, per word and per line", value=values.phonemes),
 )

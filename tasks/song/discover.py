@@ -1,11 +1,11 @@
 """Which songs a folder holds: by content, each known by the digest of its bytes."""
 
 import os
-import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
@@ -13,13 +13,12 @@ from blocks.storage import Storage
 from tasks import audio
 from tasks.dataset.digests import READ_THREADS, Digests, FileFailure, without_own
 from tasks.dataset.passed_over import count_by_suffix
+from tasks.song.sidecars import Sidecars, chosen
 from tasks.song.track import SongTrack
 from tasks.step import TrackError, digest
 from tasks.text import printable
 
 ShardBy = Literal["hash", "alphabetical", "directory"]
-
-LYRICS_SUFFIXES = (".lrc", ".txt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,18 +112,23 @@ def discover(
     names = source.files() if source.is_local else list(versions)
     # By what the dataset will call them, so that shards merge in the order of the whole.
     paths = sorted(without_own(names, source, own), key=printable)
-    sidecars = _sidecars(paths)
+    sidecars = Sidecars(paths)
     looks = _looks(source, paths)
     candidates = [path for path in paths if looks[path].candidate]
-    others = _without_lyrics([path for path in paths if not looks[path].candidate], candidates)
+    known = {*candidates, *chain.from_iterable(map(sidecars.of, candidates))}
+    others = [path for path in paths if path not in known]
     others = _not_besides(source, others, besides)
     if shard is not None:
         candidates, others = shard.select(candidates), shard.select(others)
     candidates = candidates[:max_tracks]
     digests = Digests(source, memory, versions)
-    lyrics = {path: sidecars.get(os.path.splitext(path)[0].lower()) for path in candidates}
-    found = digests.of([*candidates, *(path for path in lyrics.values() if path)])
+    lyrics = {path: sidecars.of(path) for path in candidates}
+    found = digests.of(dict.fromkeys([*candidates, *chain.from_iterable(lyrics.values())]))
     digests.save()
+    # What lies beside a copy of a song is of the song as well.
+    of_song: dict[str | TrackError, list[str]] = defaultdict(list)
+    for path in candidates:
+        of_song[found[path]] += lyrics[path]
 
     first: dict[str, str] = {}
     result = Discovery(
@@ -142,15 +146,14 @@ def discover(
             result.duplicates[path] = first[track_id]
         else:
             first[track_id] = path
-            sidecar = lyrics[path]
-            lyrics_digest = found[sidecar] if sidecar else None
-            readable = isinstance(lyrics_digest, str)
+            sidecar, lyrics_digest, others = chosen(of_song[track_id], found)
             result.tracks.append(
                 SongTrack(
                     track_id=track_id,
                     path=path,
-                    lyrics_path=sidecar if readable else None,
-                    lyrics_digest=lyrics_digest if isinstance(lyrics_digest, str) else None,
+                    lyrics_path=sidecar,
+                    lyrics_digest=lyrics_digest,
+                    other_lyrics_paths=others,
                     metadata=metadata(path),
                 )
             )
@@ -191,20 +194,6 @@ def _look_into(source: Storage, path: str) -> _Look:
     return _Look(container is not None or _look_at_name(path).candidate, False)
 
 
-def _without_lyrics(paths: Sequence[str], songs: Sequence[str]) -> list[str]:
-    """Return the paths that are no lyrics of one of the songs, which have their names."""
-
-    def name(path: str) -> str:
-        return unicodedata.normalize("NFC", os.path.splitext(path)[0]).casefold()
-
-    names = set(map(name, songs))
-    return [
-        path
-        for path in paths
-        if PurePosixPath(path).suffix.lower() not in LYRICS_SUFFIXES or name(path) not in names
-    ]
-
-
 def _not_besides(source: Storage, paths: Sequence[str], besides: Collection[Path]) -> list[str]:
     """Return the paths that are none of the files of `besides`, nor below its folders."""
     if not source.is_local:
@@ -213,16 +202,3 @@ def _not_besides(source: Storage, paths: Sequence[str], besides: Collection[Path
     known = [os.path.relpath(os.path.realpath(path), root) for path in besides]
     below = tuple(f"{path}/" for path in known)
     return [path for path in paths if path not in known and not path.startswith(below)]
-
-
-def _sidecars(paths: Iterable[str]) -> dict[str, str]:
-    """Lyrics files by path without suffix in lower case; the richer format wins."""
-    found: dict[str, dict[str, str]] = defaultdict(dict)
-    for path in paths:
-        stem, suffix = os.path.splitext(path)
-        if suffix.lower() in LYRICS_SUFFIXES:
-            found[stem.lower()].setdefault(suffix.lower(), path)
-    return {
-        stem: next(by_suffix[suffix] for suffix in LYRICS_SUFFIXES if suffix in by_suffix)
-        for stem, by_suffix in found.items()
-    }

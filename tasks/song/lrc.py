@@ -7,70 +7,28 @@ The LRC that is read (there is no standard; these are the forms players share):
 - word times of the A2 extension, ``<mm:ss.xx>``, or in square brackets within the line; a time
   without text behind it ends what precedes it;
 - id tags ``[ar:]``, ``[ti:]``, ``[la:]``, ``[offset:]`` and so on; walaoke's ``F:``, ``M:``,
-  ``D:`` are dropped, and so are lines that are one bracket without a time, as ``[Chorus]``.
+  ``D:`` are dropped. Lines that are one bracket, as ``[Chorus]``, are headings.
 """
 
 import re
-import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
+from tasks.song.lyrics_lines import Line, Lyrics, Word, close, is_spaceless, is_word, sort
+from tasks.song.section_words import is_section
 from tasks.step import TrackError
 
 MAX_CHARACTERS = 1_000_000
 """Largest text that repeated lines may amount to; more is no lyrics."""
 
 _TIME = r"\s*(-?\d{1,4}:\d{1,3}(?::\d{1,3})?(?:[.,]\d{1,6})?)\s*"
-_LINE_TIME = re.compile(rf"\s*\[{_TIME}\]")
+LINE_TIME = re.compile(rf"\s*\[{_TIME}\]")
 ANY_TIME = re.compile(rf"\[{_TIME}\]|<{_TIME}>")
 _ID_LINE = re.compile(r"\[\s*[A-Za-z#]{1,16}\s*:.*\]")
 _ID_TAG = re.compile(r"\[\s*([A-Za-z#]{1,16})\s*:([^\]]*)\]")
 _ANNOTATION = re.compile(r"\[[^\]]*\]\s*")
 _WALAOKE = re.compile(r"\s*[FMD]:\s*")
 _LANGUAGE_TAG = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})*")
-_SPACELESS_SCRIPTS = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
-
-
-@dataclass(slots=True)
-class Word:
-    """A word as written, with its times in seconds where the file gives them."""
-
-    text: str
-    start_seconds: float | None = None
-    end_seconds: float | None = None
-
-
-@dataclass(slots=True)
-class Line:
-    """A line as written, with its times in seconds where the file gives them."""
-
-    text: str
-    start_seconds: float | None = None
-    end_seconds: float | None = None
-    words: list[Word] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Lyrics:
-    """What a lyrics file says.
-
-    Attributes
-    ----------
-    text
-        The lines in the order in which they are sung; an empty line parts stanzas.
-    lines
-        Lines that have text, in the same order.
-    language
-        The file's own ``[la:]`` tag, as a BCP 47 tag.
-    timed_lines, timed_words
-        Whether the file has times at all, and times within lines.
-    """
-
-    text: str
-    lines: list[Line]
-    language: str | None
-    timed_lines: bool
-    timed_words: bool
 
 
 def parse(text: str) -> Lyrics:
@@ -91,34 +49,30 @@ def parse(text: str) -> Lyrics:
     raw_lines: list[str] = []
     for raw in text.splitlines():
         content = raw.strip()
-        if _ID_LINE.fullmatch(content):
+        if _ID_LINE.fullmatch(content) and not is_section(content.strip("[] ")):
             for match in _ID_TAG.finditer(content):
                 tags.setdefault(match[1].lower(), match[2].strip())
-        elif content and _ANNOTATION.fullmatch(content) and not _LINE_TIME.match(content):
-            continue
         elif content or (raw_lines and raw_lines[-1]):
             raw_lines.append(content)
     clock = _Clock(text, tags.get("offset", ""))
     entries = [_split(content, clock) for content in raw_lines]
     timed = any(entry.starts for entry in entries)
     tight = _words_without_spaces(entries)
-    lines = _sorted([line for entry in _bounded(entries) for line in _lines(entry, tight)])
+    rows = sort([row for entry in _bounded(entries) for row in _lines(entry, tight)])
     if timed:
-        lines = [line for line in lines if line.text or line.start_seconds is not None]
-    _close(lines)
-    stanzas = "\n".join(line.text for line in lines)
+        rows = [row for row in rows if row.text or row.start_seconds is not None]
+    close(rows)
+    for row in rows:
+        if _ANNOTATION.fullmatch(row.text):
+            row.is_heading = True
+            row.text = row.text.strip("[] ")
+            row.words = []
     return Lyrics(
-        text=re.sub(r"\n{3,}", "\n\n", stanzas).strip("\n"),
-        lines=[line for line in lines if line.text],
+        rows,
         language=_language_tag(tags.get("la", "")),
-        timed_lines=timed,
-        timed_words=any(word.start_seconds is not None for line in lines for word in line.words),
+        title=tags.get("ti", ""),
+        artist=tags.get("ar", ""),
     )
-
-
-def is_word(token: str) -> bool:
-    """Return whether a piece of text between spaces is sung, not mere punctuation or ornament."""
-    return token == "&" or any(char.isalnum() for char in token)
 
 
 class _Clock:
@@ -165,7 +119,7 @@ class _Entry:
 def _split(content: str, clock: _Clock) -> _Entry:
     leading: list[float] = []
     position = 0
-    while match := _LINE_TIME.match(content, position):
+    while match := LINE_TIME.match(content, position):
         leading.append(clock.seconds(match[1]))
         position = match.end()
     if leading and (match := _WALAOKE.match(content, position)):
@@ -212,7 +166,7 @@ def _words_without_spaces(entries: list[_Entry]) -> bool:
         for before, after in pairwise(run.text for run in entry.runs if run.text.strip()):
             if before[-1].isspace() or after[0].isspace():
                 spaced += 1
-            elif not _spaceless(before[-1], after[0]):
+            elif not is_spaceless(before[-1], after[0]):
                 tight += 1
     return tight > 0 and spaced == 0
 
@@ -252,7 +206,7 @@ def _words(entry: _Entry, tight: bool, shift: float) -> list[Word]:
                 or tight
                 or before.isspace()
                 or run.text[0].isspace()
-                or _spaceless(before, token[0])
+                or is_spaceless(before, token[0])
             )
             if joined:
                 texts[-1].append(token)
@@ -267,34 +221,6 @@ def _words(entry: _Entry, tight: bool, shift: float) -> list[Word]:
         if (word.end_seconds or 0.0) < (word.start_seconds or 0.0):
             word.end_seconds = None
     return [word for word in words if is_word(word.text)]
-
-
-def _sorted(lines: list[Line]) -> list[Line]:
-    keys = []
-    last = 0.0
-    for line in lines:
-        last = last if line.start_seconds is None else line.start_seconds
-        keys.append(last)
-    order = sorted(range(len(lines)), key=keys.__getitem__)
-    return [lines[index] for index in order]
-
-
-def _close(lines: list[Line]) -> None:
-    """Set the ends that follow from the next start. Lines that start together end together."""
-    following: float | None = None
-    current: float | None = None
-    for line in reversed(lines):
-        if line.start_seconds is None:
-            continue
-        if line.start_seconds != current:
-            following, current = current, line.start_seconds
-        if line.end_seconds is None or line.end_seconds < line.start_seconds:
-            line.end_seconds = following
-
-
-def _spaceless(*chars: str) -> bool:
-    """Return whether a character belongs to a script that writes no spaces between words."""
-    return any(unicodedata.name(char, "").startswith(_SPACELESS_SCRIPTS) for char in chars)
 
 
 def _language_tag(value: str) -> str | None:

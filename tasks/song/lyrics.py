@@ -1,23 +1,21 @@
 """Lyrics with their times, from the sidecar file beside the song, or else from the transcript."""
 
-import unicodedata
-from collections import Counter
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 
-from models import adapters, registry
-from tasks.song import lrc
+from tasks.song import lyrics_formats
+from tasks.song.lyrics_cleaning import clean
+from tasks.song.lyrics_encoding import decode
+from tasks.song.lyrics_language import detect
+from tasks.song.lyrics_lines import Line, Lyrics, Word, is_word, notice
+from tasks.song.lyrics_page import without_page
+from tasks.song.sidecars import language_of
 from tasks.song.track import SongTrack
 from tasks.step import Row, Step, StepConfig, Tools, TrackError, column, per_track
-
-MIN_LANGUAGE_PROBABILITY = 0.5
-"""Below it the language stays null. Of 45 lyric lines in 27 languages py3langid named 42 rightly,
-at 0.5 to 1, and two of its three errors lay below; "la la la" and "oh yeah" stay below 0.3."""
-
-MIN_LANGUAGE_BYTES = 12
-"""Distinct words shorter than this together ("ooh ah") belong to no language."""
+from tasks.text import printable
 
 LINE_PAUSE_SECONDS = 0.5
 """Pause between two words of a transcript that parts lines. Whisper's words follow each other
@@ -25,39 +23,6 @@ without one, except where its voice activity detector left out silence."""
 
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")  # noqa: RUF001
 _CLOSING_QUOTES = "\"'\u201d\u2019»」』)"
-
-MAX_FILE_BYTES = 1_000_000
-"""Largest lyrics file that is read. Two hours of opera, every word timed, are some 400 kB."""
-
-MAX_CONTROL_FRACTION = 0.01
-"""Share of control characters above which decoded bytes are no text."""
-
-_LEGACY = {
-    # Code pages that charset-normalizer confuses on texts as short as lyrics (it takes Spanish in
-    # cp1252 for cp1250), with languages written in them: where the text makes sense tells which.
-    "cp1252": "en es fr de it pt ca nl sv da no nn fi is id ms sw gl eu",
-    "cp1250": "pl cs sk hu ro hr sl bs sq",
-    "cp1254": "tr az",
-    "cp1257": "lt lv et",
-    "cp1251": "ru uk bg sr mk be",
-    "koi8_r": "ru uk bg sr mk be",
-    "cp866": "ru uk bg sr mk be",
-    "cp932": "ja",
-    "euc_jp": "ja",
-    "gb18030": "zh",
-    "big5": "zh yue",
-    "cp949": "ko",
-}
-_LEGACY_BY_SCRIPT = {
-    # Half-width kana are Cyrillic letters taken for Japanese.
-    **dict.fromkeys(("CYRILLIC", "HALFWIDTH"), ("cp1251", "koi8_r", "cp866")),
-    "LATIN": ("cp1252", "cp1250", "cp1254", "cp1257"),
-    **dict.fromkeys(
-        ("CJK", "HIRAGANA", "KATAKANA", "HANGUL"), ("cp932", "euc_jp", "gb18030", "big5", "cp949")
-    ),
-}
-
-_INVISIBLE = dict.fromkeys((0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), 0x2060, 0xFEFF))
 
 
 class LyricsConfig(StepConfig):
@@ -68,7 +33,11 @@ COLUMNS = pa.schema(
     [
         column("text", pa.string(), "lyrics, a line per line, an empty line between stanzas"),
         column("language", pa.string(), "BCP 47 tag, from the file or detected"),
-        column("source", pa.string(), "lrc, lrc-enhanced, txt, whisper-<model> or none"),
+        column(
+            "source",
+            pa.string(),
+            "lrc, lrc-enhanced, ultrastar, srt, vtt, txt, whisper-<model> or none",
+        ),
         column("line_text", pa.list_(pa.string()), "lines as written"),
         column("line_start_seconds", pa.list_(pa.float64()), "start of each line", "s"),
         column("line_end_seconds", pa.list_(pa.float64()), "end of each line", "s"),
@@ -76,6 +45,17 @@ COLUMNS = pa.schema(
         column("word_start_seconds", pa.list_(pa.float64()), "start of each word", "s"),
         column("word_end_seconds", pa.list_(pa.float64()), "end of each word", "s"),
         column("word_line", pa.list_(pa.int32()), "index of the line that each word is in"),
+        column("line_translation", pa.list_(pa.string()), "the file's translation of each line"),
+        column("heading_text", pa.list_(pa.string()), "labels of sections, as written"),
+        column(
+            "heading_start_seconds",
+            pa.list_(pa.float64()),
+            "time of each label, or else of the line that it stands over",
+            "s",
+        ),
+        column("heading_line", pa.list_(pa.int32()), "index of the line each label stands over"),
+        column("notices", pa.list_(pa.string()), "what was repaired or left out, and why"),
+        column("lines_beyond_end", pa.int32(), "lines that would start after the audio's end"),
     ]
 )
 
@@ -142,7 +122,7 @@ def as_lyrics(transcript: Mapping[str, Any]) -> Row:
     Row
         With nulls, but for its source, if nothing was heard.
     """
-    lines: list[lrc.Line] = []
+    lines: list[Line] = []
     previous: tuple[str, float, int] | None = None
     for text, start, end, segment in zip(
         transcript["word_text"],
@@ -154,18 +134,17 @@ def as_lyrics(transcript: Mapping[str, Any]) -> Row:
         if transcript["segment_is_hallucination"][segment]:
             continue
         if previous is None or _parts_lines(previous, start, segment):
-            lines.append(lrc.Line(""))
+            lines.append(Line(""))
         lines[-1].text += text
-        if lrc.is_word(text.strip()):
-            lines[-1].words.append(lrc.Word(text.strip(), start, end))
+        if is_word(text.strip()):
+            lines[-1].words.append(Word(text.strip(), start, end))
         previous = text, end, segment
     lines = [line for line in lines if line.words]
     for line in lines:
         line.text = line.text.strip()
         line.start_seconds = line.words[0].start_seconds
         line.end_seconds = line.words[-1].end_seconds
-    text = "\n".join(line.text for line in lines)
-    return _row(text, lines, transcript["language"], transcript["model"])
+    return _row(Lyrics(lines, transcript["language"]), transcript["model"], [])
 
 
 def timed_lyrics(
@@ -189,84 +168,141 @@ def timed_lyrics(
     return lyrics if is_timed or transcript["text"] is None else as_lyrics(transcript)
 
 
-def decode(data: bytes) -> str:
-    """Text of a lyrics file.
+def run(
+    track: SongTrack, rows: Mapping[str, Row | None], config: LyricsConfig, tools: Tools
+) -> Row:
+    """Lyrics of one track; one with neither a sidecar file nor a transcript gives nulls.
 
-    UTF-8, UTF-16 and UTF-32 with a byte order mark, UTF-16 without one where zero bytes betray
-    it, UTF-8, then legacy 8-bit and multi-byte code pages.
+    Of several files the first that holds lyrics is taken; the notices say what became of the
+    others. A file that says that nothing is sung is believed, and no transcript is asked.
 
     Raises
     ------
     TrackError
-        ``lyrics-too-large`` above :data:`MAX_FILE_BYTES`; ``lyrics-unreadable`` if it is no text.
+        Why the first of the files cannot be read, if none of them can and nothing was transcribed.
     """
-    if len(data) > MAX_FILE_BYTES:
-        raise TrackError(
-            "lyrics-too-large",
-            f"The lyrics file has {len(data):,} bytes, more than the {MAX_FILE_BYTES:,} that are "
-            "read; is it really lyrics?",
-        )
-    encoding = _encoding(data)
-    try:
-        text = data.decode(encoding) if encoding else None
-    except UnicodeDecodeError:
-        text = None
-    if text is not None:
-        controls = sum(unicodedata.category(char) == "Cc" and not char.isspace() for char in text)
-        if controls <= MAX_CONTROL_FRACTION * len(text):
-            clean = "".join(
-                char for char in text if char.isspace() or unicodedata.category(char) != "Cc"
-            )
-            return unicodedata.normalize("NFC", clean.translate(_INVISIBLE))
-    raise TrackError(
-        "lyrics-unreadable",
-        "The lyrics file is no text in any encoding that is recognised; save it as UTF-8.",
-    )
-
-
-def run(
-    track: SongTrack, rows: Mapping[str, Row | None], config: LyricsConfig, tools: Tools
-) -> Row:
-    """Lyrics of one track; one with neither a sidecar file nor a transcript gives nulls."""
-    if track.lyrics_path is None:
-        transcript = rows.get("transcribe")
-        if transcript is not None:
-            return as_lyrics(transcript)
-        return dict.fromkeys(COLUMNS.names) | {"source": "none"}
-    try:
-        data = tools.source.read_bytes(track.lyrics_path)
-    except (FileNotFoundError, PermissionError) as error:
-        raise TrackError(
-            "lyrics-unreadable",
-            f"The lyrics file {track.lyrics_path!r} cannot be read any more: "
-            f"{error.strerror or error}.",
-        ) from error
-    lyrics = lrc.parse(decode(data))
-    source = "lrc-enhanced" if lyrics.timed_words else "lrc" if lyrics.timed_lines else "txt"
-    return _row(lyrics.text, lyrics.lines, _language(lyrics), source)
+    transcript = rows.get("transcribe")
+    duration_seconds = _duration(rows)
+    notices: list[str] = []
+    errors: list[TrackError] = []
+    nothing: Row | None = None
+    files = _in_order(track, transcript, notices)
+    for at, path in enumerate(files):
+        try:
+            lyrics, source = _read(path, duration_seconds, tools)
+        except TrackError as error:
+            errors.append(error)
+            notices.append(f"{error.reason}: {error.message}")
+            continue
+        if lyrics.lines or lyrics.is_instrumental:
+            notices += lyrics.notices
+            if others := [_name(other) for other in files[at + 1 :]]:
+                sentence = f"{_name(path)} was taken, and of the same song these were not"
+                notices.append(notice("not-taken", sentence, others))
+            return _row(lyrics, source, notices)
+        notices += [*lyrics.notices, notice("empty", f"{_name(path)} holds no lyrics")]
+        nothing = nothing or _row(lyrics, source, notices)
+    if transcript is not None:
+        return as_lyrics(transcript) | {"notices": notices or None}
+    if nothing is not None:
+        return nothing | {"notices": notices}
+    if errors:
+        raise errors[0]
+    return _row(Lyrics([]), "none", notices)
 
 
 STEP = Step(
     name="lyrics",
-    version=1,
+    version=2,
     config=LyricsConfig,
     columns=COLUMNS,
     run=per_track(run),
-    optional_upstream=("transcribe",),
+    optional_upstream=("probe", "features", "transcribe"),
     models=lambda config: ("py3langid",),
     attributes=("track_id", "lyrics_digest"),
 )
 
 
-def _row(text: str, lines: list[lrc.Line], language: str | None, source: str) -> Row:
-    """Row of lyrics, with nulls but for their source if there are no words."""
+def _in_order(
+    track: SongTrack, transcript: Mapping[str, Any] | None, notices: list[str]
+) -> list[str]:
+    """Return the files of a track, the one to take first; without those that cannot be told apart.
+
+    Files of several languages alone ("song.en.lrc", "song.ja.lrc") are one that is sung and its
+    translations: which, only the transcript tells.
+    """
+    if track.lyrics_path is None:
+        return []
+    files = [track.lyrics_path, *track.other_lyrics_paths]
+    languages = {language_of(path) for path in files}
+    if None in languages or len(languages) == 1:
+        return files
+    heard = transcript["language"] if transcript else None
+    sung = [path for path in files if language_of(path) == heard]
+    if not sung:
+        sentence = (
+            "which of these is sung and which translate it cannot be told, and none was taken; "
+            "name the sung one like the song"
+        )
+        notices.append(notice("not-taken", sentence, [_name(path) for path in files]))
+        return []
+    return sung + [path for path in files if path not in sung]
+
+
+def _read(path: str, duration_seconds: float | None, tools: Tools) -> tuple[Lyrics, str]:
+    """Return what of a file is sung, and the file's format."""
+    try:
+        data = tools.source.read_bytes(path)
+    except (FileNotFoundError, PermissionError) as error:
+        raise TrackError(
+            "lyrics-unreadable",
+            f"The lyrics file {printable(path)!r} cannot be read any more: "
+            f"{error.strerror or error}.",
+        ) from error
+    decoded, notices = decode(data)
+    text, furniture = without_page(decoded)
+    lyrics, source = lyrics_formats.read(text)
+    lyrics.notices[:0] = notices + furniture
+    clean(lyrics, duration_seconds)
+    lyrics.language = _language(lyrics, language_of(path))
+    return lyrics, source
+
+
+def _name(path: str) -> str:
+    return printable(os.path.basename(path))
+
+
+def _duration(rows: Mapping[str, Row | None]) -> float | None:
+    """Duration as decoded, or else as the header states it, in seconds."""
+    row = rows.get("features") or rows.get("probe")
+    return row["duration_seconds"] if row else None
+
+
+def _language(lyrics: Lyrics, of_name: str | None) -> str | None:
+    """Return the file's tag if it has two letters, as players write it; else what is detected."""
+    tag = lyrics.language or of_name
+    if tag is not None and len(tag.split("-")[0]) == 2:
+        return tag
+    found = detect(lyrics.text, (word.text for line in lyrics.lines for word in line.words))
+    return found[0] if found else tag
+
+
+def _row(lyrics: Lyrics, source: str, notices: list[str]) -> Row:
+    """Row of lyrics, with nulls but for their source and the notices if there are no words."""
+    lines = lyrics.lines
     words = [(index, word) for index, line in enumerate(lines) for word in line.words]
-    if not words:
-        return dict.fromkeys(COLUMNS.names) | {"source": source}
-    return {
-        "text": text,
-        "language": language,
+    said = {
         "source": source,
+        "notices": notices or None,
+        "lines_beyond_end": lyrics.lines_beyond_end or None,
+    }
+    if not words:
+        return dict.fromkeys(COLUMNS.names) | said
+    headings = lyrics.headings
+    translations = [line.translation for line in lines]
+    return said | {
+        "text": lyrics.text,
+        "language": lyrics.language,
         "line_text": [line.text for line in lines],
         "line_start_seconds": [line.start_seconds for line in lines],
         "line_end_seconds": [line.end_seconds for line in lines],
@@ -274,6 +310,10 @@ def _row(text: str, lines: list[lrc.Line], language: str | None, source: str) ->
         "word_start_seconds": [word.start_seconds for _, word in words],
         "word_end_seconds": [word.end_seconds for _, word in words],
         "word_line": [index for index, _ in words],
+        "line_translation": translations if any(translations) else None,
+        "heading_text": [heading.text for heading in headings] or None,
+        "heading_start_seconds": [heading.start_seconds for heading in headings] or None,
+        "heading_line": [heading.line for heading in headings] or None,
     }
 
 
@@ -287,25 +327,6 @@ def _parts_lines(previous: tuple[str, float, int], start_seconds: float, segment
     )
 
 
-def _language(lyrics: lrc.Lyrics) -> str | None:
-    """Return the file's tag if it has two letters, as players write it; else what is detected."""
-    tag = lyrics.language
-    if tag is not None and len(tag.split("-")[0]) == 2:
-        return tag
-    words = {word.text.lower() for line in lyrics.lines for word in line.words}
-    if sum(len(word.encode()) for word in words) < MIN_LANGUAGE_BYTES:
-        return tag
-    language, probability = _languages(lyrics.text)[0]
-    if probability < MIN_LANGUAGE_PROBABILITY or language == "zxx":
-        return tag
-    return language
-
-
-def _languages(text: str) -> list[tuple[str, float]]:
-    ranked: list[tuple[str, float]] = adapters.load(registry.card("py3langid")).languages(text)
-    return ranked
-
-
 def _excerpt(line: str, skipped: list[str], words: list[str]) -> str:
     """Return the line as written, from the first of `words` to the last."""
     start = 0
@@ -315,54 +336,3 @@ def _excerpt(line: str, skipped: list[str], words: list[str]) -> str:
     for word in words:
         end = line.index(word, end) + len(word)
     return line[start:end]
-
-
-def _encoding(data: bytes) -> str | None:
-    if data.startswith((b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff")):
-        return "utf-32"
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "utf-16"
-    try:
-        data.decode("utf-8")
-        if data.count(0) <= MAX_CONTROL_FRACTION * len(data):
-            return "utf-8-sig"
-    except UnicodeDecodeError:
-        pass
-    if 0 in data:
-        # ASCII in UTF-16 has its zeros in every second place; binary data has them anywhere.
-        even, odd = data[0::2].count(0), data[1::2].count(0)
-        if odd > 10 * even:
-            return "utf-16-le"
-        return "utf-16-be" if even > 10 * odd else None
-    return _legacy_encoding(data)
-
-
-def _legacy_encoding(data: bytes) -> str | None:
-    from charset_normalizer import from_bytes
-
-    best = from_bytes(data).best()
-    if best is None:
-        return None
-    scripts = Counter(
-        unicodedata.name(char, "").split(" ")[0]
-        for char in str(best)
-        if char.isalpha() and not char.isascii()
-    )
-    script = scripts.most_common(1)[0][0] if scripts else "LATIN"
-    if script not in _LEGACY_BY_SCRIPT:
-        return best.encoding
-    return max(_LEGACY_BY_SCRIPT[script], key=lambda encoding: _language_fit(data, encoding))
-
-
-def _language_fit(data: bytes, encoding: str) -> float:
-    """Probability that the data, so decoded, are in a language written in that encoding."""
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError:
-        return -1.0
-    languages = _LEGACY[encoding].split()
-    return sum(
-        probability
-        for language, probability in _languages(lrc.ANY_TIME.sub(" ", text))
-        if language in languages
-    )

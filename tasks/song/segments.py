@@ -107,7 +107,8 @@ def vocals_heard(
 ) -> bool | None:
     """Return whether a segment is sung.
 
-    If lines of the lyrics have times, it is when one of them lies in it. Otherwise
+    If lines of the lyrics have times, it is when one of them lies in it; not so if others would
+    start after the end of the audio, since the times are then another recording's. Otherwise
     sections that are named instrumental are not, and the vocals' share of the mix
     decides.
 
@@ -125,6 +126,8 @@ def vocals_heard(
     """
     starts = (lyrics or {}).get("line_start_seconds")
     ends = (lyrics or {}).get("line_end_seconds")
+    if (lyrics or {}).get("lines_beyond_end"):
+        starts = None
     if starts is not None and ends is not None and any(start is not None for start in starts):
         return any(
             line_start is not None

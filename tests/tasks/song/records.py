@@ -204,6 +204,12 @@ def make_rows(duration_seconds: float = 20.0) -> dict[str, Row]:
             "word_start_seconds": [1.0, 2.0, half + 1],
             "word_end_seconds": [2.0, 3.0, half + 2],
             "word_line": [0, 0, 1],
+            "line_translation": None,
+            "heading_text": ["Verse"],
+            "heading_start_seconds": [0.5],
+            "heading_line": [0],
+            "notices": ["credits: left out"],
+            "lines_beyond_end": None,
         },
         "phonemes": {
             "phonemes_ipa": "wʌn tuː θɹiː",

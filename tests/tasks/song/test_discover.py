@@ -1,6 +1,7 @@
 import os
 import re
 import shutil
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -123,7 +124,7 @@ def test_lyrics_belong_to_the_song_of_the_same_name(songs: Path, find):
 
     by_path = {track.path: track for track in find().tracks}
     assert by_path["a/deep.flac"].lyrics_path == "a/deep.lrc", "timed lyrics say more"
-    assert by_path["a/deep.flac"].lyrics_digest == digest(b"[00:01.00]timed")
+    assert by_path["a/deep.flac"].other_lyrics_paths == ("a/deep.txt",)
     assert by_path["b.wav"].lyrics_path == "B.TXT"
     assert by_path["b.wav"].lyrics_digest == digest(b"plain")
 
@@ -137,10 +138,34 @@ def test_changed_lyrics_change_the_digest_and_not_the_track(songs: Path, find):
     assert second.lyrics_digest == digest(b"second")
 
 
-def test_an_empty_lyrics_file_is_no_lyrics(songs: Path, find):
+def test_an_empty_lyrics_file_is_left_to_the_step_to_speak_of(songs: Path, find):
     (songs / "b.txt").write_bytes(b"")
     track = find().tracks[1]
-    assert (track.lyrics_path, track.lyrics_digest) == (None, None)
+    assert (track.lyrics_path, track.lyrics_digest) == ("b.txt", "empty")
+
+
+def test_names_of_lyrics_match_however_their_accents_are_encoded(songs: Path, find):
+    (songs / "b.wav").rename(songs / unicodedata.normalize("NFD", "Beyoncé déjà vu.wav"))
+    name = unicodedata.normalize("NFC", "beyoncé DÉJÀ vu.lrc")
+    (songs / name).write_text("[00:01.00]la")
+    tracks = find().tracks
+    assert [track.lyrics_path for track in tracks if "vu" in track.path] == [name]
+
+
+def test_a_copy_lends_its_lyrics(songs: Path, find):
+    shutil.copy(songs / "b.wav", songs / "c.wav")
+    (songs / "c.lrc").write_text("[00:01.00]la")
+    found = find()
+    assert found.duplicates == {"c.wav": "b.wav"}
+    assert found.tracks[1].lyrics_path == "c.lrc"
+    assert found.tracks[1].lyrics_digest == digest(b"[00:01.00]la")
+
+    (songs / "b.txt").write_text("lo")
+    track = find().tracks[1]
+    assert (track.lyrics_path, track.other_lyrics_paths) == ("b.txt", ("c.lrc",))
+    shutil.copy(songs / "c.lrc", songs / "b.lrc")
+    track = find().tracks[1]
+    assert (track.lyrics_path, track.other_lyrics_paths) == ("b.lrc", ("b.txt",)), "c.lrc is a copy"
 
 
 def test_metadata_is_asked_for_by_path(find):

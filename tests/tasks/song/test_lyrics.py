@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blocks.storage import Storage
-from tasks.song import lyrics
+from tasks.song import lyrics, lyrics_encoding
+from tasks.song.segments import vocals_heard
 from tasks.song.track import SongTrack
 from tasks.step import Tools, TrackError, digest, item_digest
 
@@ -18,16 +19,36 @@ JAPANESE = "君を愛してる ずっと\nさくら さくら 弥生の空は"
 CHINESE = "月亮代表我的心\n你问我爱你有多深\n我爱你有几分"
 TURKISH = "Üsküdar'a gider iken aldı da bir yağmur\nKâtibimin setresi uzun eteği çamur"
 
+NOTHING_ELSE = dict.fromkeys(
+    [
+        "line_translation",
+        "heading_text",
+        "heading_start_seconds",
+        "heading_line",
+        "notices",
+        "lines_beyond_end",
+    ]
+)
+
 
 @pytest.fixture
 def read(tmp_path):
     tools = Tools(Storage(str(tmp_path / "source")), Storage(str(tmp_path / "artifacts")))
 
-    def read(data, name="song.lrc"):
+    def read(data, name="song.lrc", rows=None, others=None):
         data = data.encode() if isinstance(data, str) else data
         tools.source.write_bytes(name, data)
-        track = SongTrack("a" * 32, "song.mp3", lyrics_path=name, lyrics_digest=digest(data))
-        [row] = lyrics.STEP.run([track], {}, lyrics.LyricsConfig(), tools)
+        for other, content in (others or {}).items():
+            tools.source.write_bytes(other, content)
+        track = SongTrack(
+            "a" * 32,
+            "song.mp3",
+            lyrics_path=name,
+            lyrics_digest=digest(data),
+            other_lyrics_paths=tuple(others or ()),
+        )
+        rows = {step: [row] for step, row in (rows or {}).items()}
+        [row] = lyrics.STEP.run([track], rows, lyrics.LyricsConfig(), tools)
         if isinstance(row, TrackError):
             return row
         return pa.Table.from_pylist([row], schema=lyrics.STEP.columns).to_pylist()[0]
@@ -57,16 +78,16 @@ def read(tmp_path):
 )
 def test_encodings(text, encoding):
     timed = "".join(f"[00:0{i}.50]{line}\r\n" for i, line in enumerate(text.split("\n")))
-    assert lyrics.decode(text.encode(encoding)) == text
-    assert lyrics.decode(timed.encode(encoding)) == timed
+    assert lyrics_encoding.decode(text.encode(encoding))[0] == text
+    assert lyrics_encoding.decode(timed.encode(encoding))[0] == timed
 
 
 def test_big_endian_with_a_byte_order_mark():
-    assert lyrics.decode(codecs.BOM_UTF16_BE + SPANISH.encode("utf-16-be")) == SPANISH
+    assert lyrics_encoding.decode(codecs.BOM_UTF16_BE + SPANISH.encode("utf-16-be"))[0] == SPANISH
 
 
 def test_text_is_composed_and_free_of_invisible_characters():
-    assert lyrics.decode(("cafe\u0301\u200b \ufeffa\x00b" + " la" * 50).encode()) == (
+    assert lyrics_encoding.decode(("cafe\u0301\u200b \ufeffa\x00b" + " la" * 50).encode())[0] == (
         "café ab" + " la" * 50
     )
 
@@ -89,10 +110,10 @@ def test_a_huge_file_is_refused(read):
 def test_any_bytes_are_text_or_unreadable(data):
     reason = "lyrics-unreadable"
     try:
-        lyrics.decode(data).encode()
+        lyrics_encoding.decode(data)[0].encode()
     except TrackError as error:
         reason = error.reason
-    assert reason == "lyrics-unreadable"
+    assert reason in ("lyrics-unreadable", "lyrics-format")
 
 
 def test_a_vanished_file_is_one_tracks_failure(tmp_path):
@@ -110,7 +131,84 @@ def test_a_vanished_file_is_one_tracks_failure(tmp_path):
 
 def test_a_file_without_words_has_no_lyrics(read):
     row = read("[00:01.00]\n[00:02.00]♪\n")
-    assert (row["source"], row["text"], row["word_text"]) == ("lrc", None, None)
+    assert (row["text"], row["word_text"], row["line_start_seconds"]) == (None, None, None)
+    assert [notice.split(":")[0] for notice in row["notices"]] == ["marks", "empty"]
+
+
+def test_where_nothing_is_sung_by_the_file_there_are_no_times_of_singing(read):
+    """Pure music markers and credits once made a section sung, and the rest of the song not."""
+    row = read("[00:00.00] 作曲 : B\n[00:01.00]纯音乐，请欣赏", rows={"transcribe": SUNG})
+    assert row["line_start_seconds"] is None
+    assert (row["text"], row["language"], row["source"]) == (None, None, "lrc")
+    assert [notice.split(":")[0] for notice in row["notices"]] == ["credits", "instrumental"]
+
+
+def test_lines_beyond_the_end_are_left_out_and_the_times_decide_nothing(read):
+    text = "[00:02.00]I was walking\n[01:30.00]counting boats\nall day\n[03:05.00]all that we knew"
+    row = read(text, rows={"probe": {"duration_seconds": 30.0}})
+    assert (row["text"], row["line_end_seconds"]) == ("I was walking", [30.0])
+    assert row["lines_beyond_end"] == 3
+    assert row["notices"][0].startswith("beyond-end: 3 of 4 lines left out")
+    separate = {"vocal_rms": [0.09] * 30, "mix_rms": [0.1] * 30, "envelope_hop_seconds": 1.0}
+    assert vocals_heard(separate, row, 0.0, 1.5, "verse") is True
+
+    row = read(text, rows={"probe": {"duration_seconds": 1.0}})
+    assert (row["text"], row["lines_beyond_end"]) == (None, 4)
+    assert vocals_heard(separate, row, 0.0, 1.0, "verse") is True
+
+
+def test_the_decoded_duration_goes_before_that_of_the_header(read):
+    rows = {"probe": {"duration_seconds": 3.0}, "features": {"duration_seconds": 9.0}}
+    assert read("[00:05.00]I was walking", rows=rows)["text"] == "I was walking"
+
+
+def test_words_beyond_the_end_are_cut_from_their_line(read):
+    text = "[00:01.00]<00:01.00>all <00:01.50>that, <00:02.50>we <00:03.00>knew"
+    row = read(text, rows={"probe": {"duration_seconds": 2.0}})
+    assert (row["text"], row["word_end_seconds"]) == ("all that,", [1.5, 2.0])
+    assert row["lines_beyond_end"] is None
+
+
+def test_headings_and_translations_have_columns_of_their_own(read):
+    row = read("[00:01.00][Chorus]\n[00:02.00]we walk along\n[00:02.00]我们沿着河走")
+    assert row["line_text"] == ["we walk along"]
+    assert row["line_translation"] == ["我们沿着河走"]
+    assert (row["heading_text"], row["heading_start_seconds"]) == (["Chorus"], [1.0])
+    assert row["heading_line"] == [0]
+
+
+def test_of_several_files_the_first_with_lyrics_is_taken(read):
+    others = {"song.srt": b"{}", "song.txt": b"I was walking", "song.en.txt": b"by the harbor"}
+    row = read("[00:00.00] 作曲 : B", others=others)
+    assert (row["text"], row["source"]) == ("I was walking", "txt")
+    assert [notice.split(":")[0] for notice in row["notices"]] == [
+        "credits",
+        "empty",
+        "marks",
+        "empty",
+        "not-taken",
+    ]
+    assert row["notices"][-1].endswith("(1): song.en.txt")
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00" * 100, b"%PDF-1.4"])
+def test_a_bad_file_gives_way_to_another_or_to_the_transcript(read, data):
+    row = read(data, others={"song.txt": b"I was walking"})
+    assert row["text"] == "I was walking"
+    assert len(row["notices"]) == 1
+    row = read(data, rows={"transcribe": SUNG})
+    assert row["source"] == "whisper-large-v3"
+    assert len(row["notices"]) == 1
+
+
+def test_which_of_several_languages_is_sung_only_the_transcript_tells(read):
+    texts = {"song.es.txt": b"yo quiero cantar", "song.de.txt": b"ich will singen"}
+    row = read("I was walking", "song.en.txt", others=texts)
+    assert (row["text"], row["source"]) == (None, "none")
+    assert row["notices"][0].startswith("not-taken: which of these is sung")
+    heard = transcript([(" cantar", 1.0, 2.0)], language="es")
+    row = read("I was walking", "song.en.txt", others=texts, rows={"transcribe": heard})
+    assert (row["text"], row["language"]) == ("yo quiero cantar", "es")
 
 
 def test_rows_are_parallel_and_typed(read):
@@ -126,6 +224,7 @@ def test_rows_are_parallel_and_typed(read):
         "word_start_seconds": [1.0, 1.5, None],
         "word_end_seconds": [1.5, None, None],
         "word_line": [0, 0, 1],
+        **NOTHING_ELSE,
     }
 
 
@@ -242,6 +341,7 @@ def test_a_transcript_becomes_lyrics():
         "word_start_seconds": [1.0, 1.5, 2.0, 2.5, 6.0, 8.0],
         "word_end_seconds": [1.5, 2.0, 2.5, 2.6, 6.5, 9.0],
         "word_line": [0, 0, 0, 1, 2, 3],
+        **NOTHING_ELSE,
     }
 
 

@@ -243,6 +243,10 @@ class Phonemizer(Protocol):
         """Return the phonemes of each spoken word; `language` as :meth:`language` names it."""
         ...
 
+    def spell(self, letters: str, language: str) -> tuple[str, ...]:
+        """Return the phonemes of the names of letters; empty if it does not know all of them."""
+        ...
+
 
 @runtime_checkable
 class LanguageIdentifier(Protocol):

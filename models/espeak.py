@@ -50,6 +50,38 @@ process with a segmentation fault.
 
 _HAN_VOICE = "cmn"
 
+_SCRIPTS: Mapping[str, tuple[str, ...]] = {
+    "CYRILLIC": ("ba", "be", "bg", "cv", "kk", "ky", "mk", "nog", "ru", "sr", "tt", "uk"),
+    "GREEK": ("el", "grc"),
+    "ARABIC": ("ar", "fa", "sd", "ug", "ur"),
+    "DEVANAGARI": ("hi", "kok", "mr", "ne"),
+    "BENGALI": ("as", "bn", "bpy"),
+    "GURMUKHI": ("pa",),
+    "GUJARATI": ("gu",),
+    "ORIYA": ("or",),
+    "TAMIL": ("ta",),
+    "TELUGU": ("te",),
+    "KANNADA": ("kn",),
+    "MALAYALAM": ("ml",),
+    "SINHALA": ("si",),
+    "HANGUL": ("ko",),
+    "HIRAGANA": ("ja",),
+    "KATAKANA": ("ja",),
+    "KATAKANA-HIRAGANA": ("ja",),
+    "CJK": (_HAN_VOICE,),
+    "ETHIOPIC": ("am", "ti"),
+    "ARMENIAN": ("hy", "hyw"),
+    "GEORGIAN": ("ka",),
+    "SHAVIAN": ("en",),
+}
+"""Voices that read a script, named as in the names of its characters; all read Latin letters.
+
+espeak is not asked for others: it names such letters in English and, of Thai in the voices of Danish
+and Hindi, ends the process with a segmentation fault.
+"""
+
+_ANY_SCRIPT = ("LATIN", "COMBINING", "FEMININE", "MASCULINE", "MODIFIER", "MICRO")
+
 TONE_VOICES = ("cmn", "vi")
 """Voices whose phonemes may end in a digit: the first figure of a tone (Mandarin 5 for 55 and 51, 3
 for 35, 2 for 214, 1 for the neutral tone), or the tone's number (Vietnamese)."""
@@ -83,6 +115,9 @@ _LEFTOVERS_OF_VOICES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "or": ((r"^r\.$", "ɽ"),),
     "ml": ((r"^r\.$", "ɻ"),),
 }  # fmt: skip
+
+MAX_MARKS = 4
+"""Most marks on one letter; Devanagari and Tibetan have three."""
 
 _SWITCH = re.compile(r"\([^()]*\)")
 
@@ -146,6 +181,9 @@ class EspeakPhonemizer:
 def _speak(text: str, language: str) -> tuple[tuple[str, ...], ...]:
     from phonemizer.separator import Separator
 
+    text = _without_stray_marks(text)
+    if not text.strip() or not _is_readable(text, language):
+        return ((),)
     with _LOCK:
         [line] = _backend(language).phonemize(
             [text], separator=Separator(phone="_", word=" ", syllable=""), strip=True
@@ -156,6 +194,32 @@ def _speak(text: str, language: str) -> tuple[tuple[str, ...], ...]:
     if _spelt(text, len(words), language, switches=plain != line):
         return ((),)
     return tuple(_in_ipa(word, language) for word in words)
+
+
+def _is_readable(text: str, language: str) -> bool:
+    """Return whether all letters are Latin or of a script that the voice reads."""
+    voice = language.split("-")[0]
+    scripts = {
+        unicodedata.name(char, "").split(" ")[0]
+        for char in text
+        if unicodedata.category(char)[0] in "LM"
+    }
+    return all(script in _ANY_SCRIPT or voice in _SCRIPTS.get(script, ()) for script in scripts)
+
+
+def _without_stray_marks(text: str) -> str:
+    """Text without accents on nothing and heaps of accents, at which espeak 1.52 crashes."""
+    kept: list[str] = []
+    marks = MAX_MARKS
+    for char in unicodedata.normalize("NFC", text):
+        if not unicodedata.category(char).startswith("M"):
+            marks = 0 if char.isalnum() else MAX_MARKS
+        elif marks >= MAX_MARKS:
+            continue
+        else:
+            marks += 1
+        kept.append(char)
+    return "".join(kept)
 
 
 def _in_ipa(phones: list[str], language: str) -> tuple[str, ...]:
@@ -178,15 +242,13 @@ def _in_ipa(phones: list[str], language: str) -> tuple[str, ...]:
 def _spelt(text: str, spoken_words: int, language: str, switches: bool) -> bool:
     """Return whether espeak named the characters of a foreign script instead of reading them.
 
-    It names Chinese characters in every voice but Mandarin ("Chinese letter"), and the letters of
-    other scripts one by one; where it `switches` to English, for a word in Latin letters, it may
-    also read that as an English one, as it should.
+    It names letters that it does not know one by one; where it `switches` to English for a word in
+    Latin letters, it may also read that as an English one, as it should.
     """
     letters = [char for char in text if char.isalpha()]
     names = [unicodedata.name(char, "") for char in letters]
     if any(name.startswith("CJK") for name in names):
-        # Mandarin has a word per character.
-        return language != _HAN_VOICE or switches
+        return switches  # Mandarin has a word per character
     foreign = not any(name.startswith("LATIN") for name in names)
     if switches and foreign:
         return True

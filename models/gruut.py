@@ -62,6 +62,10 @@ class GruutPhonemizer:
                 return name
         return None
 
+    def unread(self, tag: str) -> str | None:
+        """Return None: gruut reads every language that it has a lexicon of."""
+        return None
+
     def speak(self, text: str, language: str) -> tuple[tuple[str, ...], ...]:
         """Phonemes of each spoken word of `text`, without stress marks.
 

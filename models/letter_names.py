@@ -33,8 +33,8 @@ LETTER_NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "d u b l ə v e/i k s/i ɡ ʁ ɛ k/z ɛ d"
     ),
     "es-es": _names(
-        "a/b e/θ e/d e/e/e f e/x e/a t͡ʃ e/i/x o t a/k a/e l e/e m e/e n e/o/p e/k u/e r e/e s e/t e/"
-        "u/u b e/u b e d o b l e/e k i s/ʝ e/θ e t a",
+        "a/b e/θ e/d e/e/e f e/x e/a t͡ʃ e/i/x o t a/k a/e l e/e m e/e n e/o/p e/k u/e r e/e s e/"
+        "t e/u/u b e/u b e d o b l e/e k i s/ʝ e/θ e t a",
         ñ="e ɲ e",
     ),
     "it-it": _names(

@@ -50,8 +50,8 @@ INTERJECTIONS = re.compile(
 
 ENGLISH_BEGINNINGS = _words(
     "bh bl br ch cl cr cz dh dj dr dv dw fj fl fr gh gl gn gr gw hm hy kh kl kn kr kw ll mc mn ng "
-    "ph pf pl pn pr ps pt qu rh sc sf sg sh sk sl sm sn sp sq sr st sv sw th tr ts tw tz vl vr wh wr "
-    "xm zh zw"
+    "ph pf pl pn pr ps pt qu rh sc sf sg sh sk sl sm sn sp sq sr st sv sw th tr ts tw tz vl vr wh "
+    "wr xm zh zw"
 )
 """Two consonants with which words in English lyrics begin, foreign and made-up ones included."""
 

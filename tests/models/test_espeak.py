@@ -92,6 +92,17 @@ def test_what_is_no_ipa_is_no_phoneme(adapter):
             assert espeak.IPA_SYMBOLS.issuperset(symbols), (voice, word)
 
 
+def test_what_crashed_espeak_does_no_harm():
+    script = (
+        "from models import adapters, registry\n"
+        "speak = adapters.load(registry.card('espeak-ng')).speak\n"
+        "print(speak('\u0332\u0349\u030a\u0315', 'da'), speak('\u0efe\u0ea8-\u0e05', 'hi'))\n"
+        "print(speak('a' + 300 * '\u0301', 'da') == speak('a' + 4 * '\u0301', 'da'))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert result.stdout.splitlines() == ["((),) ((),)", "True"]
+
+
 def test_initials_are_spelt(adapter):
     assert "".join(adapter.spell("DJ", "en-gb")) == "diːdʒeɪ"
     assert "".join(adapter.spell("SPD", "de")) == "ɛspeːdeː"

@@ -134,6 +134,10 @@ def survey(
         max_tracks=params.max_tracks,
         shard=params.shard,
     )
+    for notice in metadata.notices:
+        print(notice)
+    if len(metadata) and found.tracks and not any(track.metadata for track in found.tracks):
+        print("No song is named in the metadata tables: paths or names must be those of files.")
     if not found.tracks and not found.failures and params.shard is None:
         raise UsageError(f"{params.audio_dir} holds no audio: nothing to build a dataset of.")
     return Survey(found.tracks, f"{len(found.tracks)} tracks", found)

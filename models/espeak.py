@@ -76,8 +76,8 @@ _SCRIPTS: Mapping[str, tuple[str, ...]] = {
 }
 """Voices that read a script, named as in the names of its characters; all read Latin letters.
 
-espeak is not asked for others: it names such letters in English and, of Thai in the voices of Danish
-and Hindi, ends the process with a segmentation fault.
+espeak is not asked for others: it names such letters in English and, for Thai ones in the voice of
+Hindi, ends the process with a segmentation fault.
 """
 
 _ANY_SCRIPT = ("LATIN", "COMBINING", "FEMININE", "MASCULINE", "MODIFIER", "MICRO")
@@ -208,7 +208,7 @@ def _is_readable(text: str, language: str) -> bool:
 
 
 def _without_stray_marks(text: str) -> str:
-    """Text without accents on nothing and heaps of accents, at which espeak 1.52 crashes."""
+    """Text without accents on nothing and heaps of accents, at which espeak crashes in Danish."""
     kept: list[str] = []
     marks = MAX_MARKS
     for char in unicodedata.normalize("NFC", text):

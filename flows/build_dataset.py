@@ -143,6 +143,10 @@ def survey(
             *filter(None, (params.tracks_csv, params.genres_csv, params.metadata_mapping)),
         ],
     )
+    for notice in metadata.notices:
+        print(notice)
+    if len(metadata) and found.tracks and not any(track.metadata for track in found.tracks):
+        print("No song is named in the metadata tables: paths or names must be those of files.")
     if not found.tracks and not found.failures and params.shard is None:
         passed_over = say_passed_over(found.passed_over)
         raise UsageError(

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from itertools import pairwise
 from typing import Any
 
+from models.letter_names import LETTER_NAMES, LOANS
 from models.registry import ModelCard
 
 PACKAGED_LANGUAGES = ("de-de", "en-us", "es-es", "fr-fr", "it-it")
@@ -61,6 +62,10 @@ class GruutPhonemizer:
                 return name
         return None
 
+    def unread(self, tag: str) -> str | None:
+        """Return None: gruut reads every language that it has a lexicon of."""
+        return None
+
     def speak(self, text: str, language: str) -> tuple[tuple[str, ...], ...]:
         """Phonemes of each spoken word of `text`, without stress marks.
 
@@ -74,6 +79,14 @@ class GruutPhonemizer:
             As :meth:`language` names it.
         """
         return self._speak(text, language)
+
+    def spell(self, letters: str, language: str) -> tuple[str, ...]:
+        """Phonemes of the names of letters, as initials are spelt; empty if they have none."""
+        if (language, letters.lower()) in LOANS:
+            return LOANS[language, letters.lower()]
+        names = LETTER_NAMES.get(language, {})
+        known = [names.get(letter, ()) for letter in letters.lower()]
+        return tuple(phone for name in known for phone in name) if all(known) else ()
 
 
 def _speak(text: str, language: str) -> tuple[tuple[str, ...], ...]:

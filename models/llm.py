@@ -12,12 +12,16 @@ import hashlib
 import json
 import os
 import re
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from models.llm_cache import CacheError, Reply, ReplyCache
+from models.llm_errors import LlmError, failure_of, sentence_of
+from models.llm_replies import read_completion
+from models.llm_servers import dialect_of
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -94,15 +98,6 @@ class ChatRequest:
         return hashlib.blake2b(parts.encode(), digest_size=16).hexdigest()
 
 
-class LlmError(Exception):
-    """A request without a usable reply: a kebab-case reason, and a sentence for people."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
-
-
 def complete(
     requests: Sequence[ChatRequest],
     settings: LlmSettings,
@@ -117,7 +112,8 @@ def complete(
     settings
         Cache, concurrency, budget.
     check
-        Raises ValueError for a reply that is of no use. Such replies are not cached.
+        Raises ValueError for a reply that is of no use. Such replies are not cached; of those
+        that an earlier version has cached, they are asked for anew.
 
     Returns
     -------
@@ -130,13 +126,19 @@ def complete(
             found: dict[str, Reply | LlmError] = {
                 request.key: reply
                 for request in requests
-                if (reply := cache.get(request.key)) is not None
+                if (reply := _cached(request, check, cache)) is not None
             }
             missing = {request.key: request for request in requests if request.key not in found}
             if missing:
                 found |= _ask(list(missing.values()), settings, check, cache)
     except CacheError as error:
         return [LlmError("llm-cache-unusable", str(error))] * len(requests)
+    except sqlite3.Error as error:
+        message = (
+            f"{settings.cache_path} cannot be used as the cache of prompts ({error}); see that its "
+            "disk has space, or give another file by --llm_cache"
+        )
+        return [LlmError("llm-cache-unusable", message)] * len(requests)
     return [found[request.key] for request in requests]
 
 
@@ -164,7 +166,7 @@ def check_access(model: str, settings: LlmSettings) -> None:
     try:
         asyncio.run(list_models())
     except Exception as error:
-        mapped = _mapped(error, key)
+        mapped = failure_of(error, key)
         # A server that does not list its models may still answer.
         if mapped.reason in ("llm-unauthorized", "llm-unreachable", "llm-timeout"):
             raise mapped from None
@@ -188,6 +190,29 @@ def spent_usd(settings: LlmSettings) -> float:
 def price_usd(model: str) -> tuple[float, float] | None:
     """USD per million input and output tokens; dated names cost what the model does."""
     return PRICES_USD.get(re.sub(r"-\d{4}-\d{2}-\d{2}$", "", model))
+
+
+def _cached(
+    request: ChatRequest, check: Callable[[ChatRequest, str], object], cache: ReplyCache
+) -> Reply | None:
+    """Return the stored reply to a request, if it is one that would be stored today."""
+    reply = cache.get(request.key)
+    if reply is not None:
+        try:
+            _check_text(reply.text + reply.model)
+            check(request, reply.text)
+        except ValueError:
+            cache.discard(request.key)
+            return None
+    return reply
+
+
+def _check_text(text: str) -> None:
+    """Raise ValueError for text that no table can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("half a character, which no file can hold") from None
 
 
 def _ask(
@@ -225,7 +250,10 @@ def _ask(
         async with _client(key, settings) as client:
             return await asyncio.gather(*(ask_one(client, slots, request) for request in requests))
 
-    replies = asyncio.run(ask_all())
+    try:
+        replies = asyncio.run(ask_all())
+    except LlmError as error:  # of the client: there is no server to ask
+        return {request.key: error for request in requests}
     return {request.key: reply for request, reply in zip(requests, replies, strict=True)}
 
 
@@ -241,16 +269,9 @@ async def _answer(
     input_usd, output_usd = (price / 1e6 for price in price_usd(request.model) or (0.0, 0.0))
     size = len(request.system.encode()) + len(request.user.encode())
     reserved = input_usd * size / BYTES_PER_TOKEN + output_usd * request.max_tokens
-    options: dict[str, Any] = {
-        "model": request.model,
-        "messages": request.messages,
-        "response_format": {"type": "json_object"},
-        "max_completion_tokens": request.max_tokens,
-    }
-    if request.temperature is not None:
-        options["temperature"] = request.temperature
-    problem = ""
-    for _ in range(MAX_ANSWERS):
+    dialect = dialect_of(str(client.base_url), request.model)
+    problem, answers = "", 0
+    while answers < MAX_ANSWERS:
         entry = cache.reserve(request.model, reserved, settings.budget_usd)
         if entry is None:
             raise LlmError(
@@ -258,38 +279,38 @@ async def _answer(
                 f"the budget of {settings.budget_usd:g} USD leaves no room for another request "
                 f"({cache.spent_usd():.4f} USD are spent); raise the budget to go on",
             )
+        options = dialect.options(request)
         try:
             completion = await client.chat.completions.create(**options)
         except Exception as error:
-            mapped = _mapped(error, key)
+            failure = failure_of(error, key)
             # Without an answer nobody knows whether the server has billed it.
-            if mapped.reason not in ("llm-timeout", "llm-unreachable"):
+            if failure.reason not in ("llm-timeout", "llm-unreachable"):
                 cache.settle(entry, 0.0)
-            raise mapped from None
-        try:
-            usage = completion.usage
-            prompt_tokens = usage.prompt_tokens if usage else size // BYTES_PER_TOKEN
-            completion_tokens = usage.completion_tokens if usage else request.max_tokens
-            cost_usd = input_usd * prompt_tokens + output_usd * completion_tokens
-            cache.settle(entry, cost_usd, prompt_tokens, completion_tokens)
-            choice = completion.choices[0]
-            text, served_by = choice.message.content, completion.model or request.model
-        except (AttributeError, IndexError, TypeError):
-            problem = "it is not a chat completion"
+            is_refusal = failure.reason in ("llm-rejected", "llm-server-error")
+            if is_refusal and dialect.learn(options, sentence_of(error, key)):
+                continue
+            raise failure from None
+        read = read_completion(completion, request, key)
+        prompt_tokens, completion_tokens = read.prompt_tokens, read.completion_tokens
+        if prompt_tokens is None or completion_tokens is None:
+            prompt_tokens, completion_tokens = size // BYTES_PER_TOKEN, request.max_tokens
+        cost_usd = input_usd * prompt_tokens + output_usd * completion_tokens
+        cache.settle(entry, cost_usd, prompt_tokens, completion_tokens)
+        if read.failure is not None:
+            raise read.failure
+        if read.problem and dialect.learn(options, read.problem):
             continue
-        if choice.finish_reason == "length":
-            problem = f"cut off after {request.max_tokens} tokens"
-            continue
-        if not text:
-            raise LlmError(
-                "llm-refused", f"{request.model} declined to answer; the template prompt remains"
-            )
+        answers += 1
         try:
-            check(request, text)
+            if read.problem:
+                raise ValueError(read.problem)
+            _check_text(read.text)
+            check(request, read.text)
         except ValueError as error:
             problem = str(error)
             continue
-        return Reply(text, served_by)
+        return Reply(read.text, read.model)
     raise LlmError(
         "llm-malformed-reply",
         f"{request.model} gave {MAX_ANSWERS} unusable answers ({problem}); "
@@ -300,9 +321,17 @@ async def _answer(
 def _client(key: str, settings: LlmSettings) -> "AsyncOpenAI":
     from openai import AsyncOpenAI
 
-    return AsyncOpenAI(
-        api_key=key, max_retries=settings.max_retries, timeout=settings.timeout_seconds
-    )
+    try:
+        return AsyncOpenAI(
+            api_key=key, max_retries=settings.max_retries, timeout=settings.timeout_seconds
+        )
+    except Exception:
+        # The only thing that can be wrong here is the address; httpx and its fork, which the
+        # client takes if it is there, share no class of errors.
+        raise LlmError(
+            "llm-unreachable",
+            "OPENAI_BASE_URL is no address; write it like http://127.0.0.1:1234/v1",
+        ) from None
 
 
 def _api_key() -> str:
@@ -321,47 +350,3 @@ def _check_budget(model: str, settings: LlmSettings) -> None:
             f"the price of {model} is not known, so a budget cannot be kept; leave the budget "
             f"away, or use one of {', '.join(PRICES_USD)}",
         )
-
-
-def _mapped(error: Exception, key: str) -> LlmError:
-    """Return what went wrong, in one sentence that never holds the key."""
-    import openai
-
-    # Servers echo the key in their refusals.
-    said = re.sub(r"\s+", " ", str(error)).replace(key, "***").strip()[:300]
-    if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
-        return LlmError(
-            "llm-unauthorized",
-            f"the server refuses the key in OPENAI_API_KEY ({said}); set a valid one",
-        )
-    if isinstance(error, openai.NotFoundError):
-        return LlmError(
-            "llm-unknown-model",
-            f"the server does not know the model or address ({said}); check --llm_model",
-        )
-    if isinstance(error, openai.RateLimitError):
-        if error.code == "insufficient_quota":
-            return LlmError("llm-quota", f"the account has no credit left ({said}); top it up")
-        return LlmError(
-            "llm-rate-limited",
-            f"the server still limits the rate after all retries ({said}); run again later",
-        )
-    if isinstance(error, openai.APITimeoutError):
-        return LlmError("llm-timeout", "the server did not answer in time; run again")
-    if isinstance(error, openai.APIResponseValidationError | json.JSONDecodeError):
-        return LlmError(
-            "llm-malformed-reply", "the server's answer is not JSON; check OPENAI_BASE_URL"
-        )
-    if isinstance(error, openai.APIConnectionError):
-        return LlmError(
-            "llm-unreachable", "the server cannot be reached; check the network and OPENAI_BASE_URL"
-        )
-    if isinstance(error, openai.InternalServerError):
-        return LlmError(
-            "llm-server-error", f"the server failed after all retries ({said}); run again later"
-        )
-    if isinstance(error, openai.APIError):
-        return LlmError(
-            "llm-rejected", f"the server rejects the request ({said}); check --llm_model"
-        )
-    raise error

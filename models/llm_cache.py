@@ -55,6 +55,8 @@ class ReplyCache:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+            # What no file should hold comes out as what no reply may hold, and is asked for anew.
+            self._database.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
             try:
                 self._write_ahead()
                 self._database.execute("PRAGMA synchronous=NORMAL")
@@ -110,6 +112,10 @@ class ReplyCache:
             (key, reply.model, reply.text),
         )
         return self.get(key) or reply
+
+    def discard(self, key: str) -> None:
+        """Forget the reply of a request."""
+        self._database.execute("DELETE FROM replies WHERE key = ?", (key,))
 
     def reserve(self, model: str, usd: float, budget_usd: float | None) -> int | None:
         """Put money aside for a request, or return None if that would pass the budget.

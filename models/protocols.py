@@ -239,8 +239,16 @@ class Phonemizer(Protocol):
         """Return its own name of the language of a BCP 47 tag; None if it does not know it."""
         ...
 
+    def unread(self, tag: str) -> str | None:
+        """Return why it does not read a language that it knows by name; None if it does not."""
+        ...
+
     def speak(self, text: str, language: str) -> tuple[tuple[str, ...], ...]:
         """Return the phonemes of each spoken word; `language` as :meth:`language` names it."""
+        ...
+
+    def spell(self, letters: str, language: str) -> tuple[str, ...]:
+        """Return the phonemes of the names of letters; empty if it does not know all of them."""
         ...
 
 

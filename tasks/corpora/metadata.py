@@ -24,6 +24,8 @@ from tasks.corpora.metadata_files import (
 
 __all__ = ["MetadataError", "MetadataTable", "load_metadata"]
 
+MAX_NAMED_FILES = 5
+
 # In an index: the name belongs to several rows (`01.mp3` in every album), so to none.
 _SHARED = -1
 
@@ -37,6 +39,7 @@ class _Index:
     by_suffix: dict[str, int] = field(default_factory=dict)
     by_stem: dict[str, int] = field(default_factory=dict)
     by_id: dict[int, int] = field(default_factory=dict)
+    repeated: dict[str, None] = field(default_factory=dict)
 
     def add(self, names: Iterable[str], fields: Fields, folders_matter: bool = False) -> None:
         """Index a row by all that a table calls its file; the first of equal paths wins.
@@ -49,7 +52,8 @@ class _Index:
 
     def _add_name(self, name: str, row: int, folders_matter: bool) -> None:
         path = _normalised(name)
-        self.by_path.setdefault(path, row)
+        if self.rows[self.by_path.setdefault(path, row)] != self.rows[row]:
+            self.repeated[path] = None
         if folders_matter and "/" in path:
             return
         for suffix in _suffixes(path):
@@ -59,6 +63,17 @@ class _Index:
         number = integer(stem)
         if number is not None:
             self._unless_shared(self.by_id, number, row)
+
+    def notices(self, file: Path) -> list[str]:
+        """Return what people should know of the rows that they wrote into a file."""
+        if not self.repeated:
+            return []
+        shown = ", ".join(list(self.repeated)[:MAX_NAMED_FILES])
+        more = ", …" if len(self.repeated) > MAX_NAMED_FILES else ""
+        return [
+            f"{file}: {len(self.repeated)} files have several rows that differ, of which the first "
+            f"one counts ({shown}{more})."
+        ]
 
     def _unless_shared(self, index: dict[Any, int], name: str | int, row: int) -> None:
         """Let `name` stand for `row`, or for none if it already stands for other fields."""
@@ -84,10 +99,14 @@ class _Index:
 
 @dataclass(frozen=True)
 class MetadataTable:
-    """Metadata of many tracks, looked up by where a track lies."""
+    """Metadata of many tracks, looked up by where a track lies.
+
+    `notices` say what of the files was guessed or left out, one sentence each.
+    """
 
     table: _Index = field(default_factory=_Index)
     overrides: _Index = field(default_factory=_Index)
+    notices: tuple[str, ...] = ()
 
     def match(self, relative_path: str) -> dict[str, str]:
         """Return what is known of a track; an empty dictionary when nothing is.
@@ -140,13 +159,16 @@ def load_metadata(
     """
     names = read_genres(genres_csv) if genres_csv else {}
     table, overrides = _Index(), _Index()
+    notices: list[str] = []
     if tracks_csv:
-        for file_names, fields in read_tracks(tracks_csv, names):
+        for file_names, fields in read_tracks(tracks_csv, names, notices):
             table.add(file_names, fields)
+        notices += table.notices(tracks_csv)
     if mapping_json:
-        for file_name, fields in read_mapping(mapping_json, names):
+        for file_name, fields in read_mapping(mapping_json, names, notices):
             overrides.add([file_name], fields, folders_matter=True)
-    return MetadataTable(table, overrides)
+        notices += overrides.notices(mapping_json)
+    return MetadataTable(table, overrides, tuple(notices))
 
 
 def _normalised(path: str) -> str:

@@ -7,6 +7,7 @@ run tries again, while its template prompts stand.
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import pyarrow as pa
 from pydantic import Field
@@ -20,6 +21,9 @@ MAX_PROMPTS_PER_REQUEST = 24
 TOKENS_PER_WORD = 4
 # A reply may run over the words it was asked for by this factor, not more.
 MAX_WORDS_FACTOR = 3
+MAX_REPLY_CHARACTERS = 200_000
+# Places in a reply at which its JSON may begin.
+MAX_OBJECTS = 100
 
 SYSTEM = (
     "You turn terse descriptions of the sections of one piece of music into natural prompts "
@@ -98,22 +102,43 @@ def parse_reply(reply: str, count: int, max_words: int) -> list[str]:
     ValueError
         If the reply is not a JSON object with `count` prompts of bounded length.
     """
-    text = reply.strip()
-    if text.startswith("```"):  # smaller models fence their JSON
-        text = text.strip("`").removeprefix("json")
-    try:
-        content = json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
-        raise ValueError("not JSON") from None
-    prompts = content.get("prompts") if isinstance(content, dict) else None
+    prompts = _json_object(reply).get("prompts")
     if not isinstance(prompts, list) or not all(isinstance(prompt, str) for prompt in prompts):
         raise ValueError("no list of prompts")
     if len(prompts) != count:
         raise ValueError(f"{len(prompts)} prompts for {count} sections")
     prompts = [" ".join(prompt.split()) for prompt in prompts]
-    if not all(0 < len(prompt.split()) <= MAX_WORDS_FACTOR * max_words for prompt in prompts):
-        raise ValueError("an empty or overlong prompt")
+    for prompt in prompts:
+        if any("\ud800" <= char <= "\udfff" for char in prompt):
+            raise ValueError("half a character in a prompt")
+        says_something = any(char.isalnum() for char in prompt)
+        if not says_something or len(prompt.split()) > MAX_WORDS_FACTOR * max_words:
+            raise ValueError("an empty or overlong prompt")
     return prompts
+
+
+def _json_object(reply: str) -> dict[str, Any]:
+    """Return the JSON object with prompts in a reply, whatever stands around it.
+
+    Models put it between sentences or code fences, or after their thoughts, which may hold others.
+    """
+    text = reply.rpartition("</think>")[2]
+    if len(text) > MAX_REPLY_CHARACTERS:
+        raise ValueError("an overlong reply, and so not JSON")
+    decoder = json.JSONDecoder(strict=False)  # models break lines within strings
+    found = None
+    starts = [place for place, char in enumerate(text) if char == "{"][:MAX_OBJECTS]
+    for start in starts:
+        try:
+            content, _ = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            continue
+        if "prompts" in content:
+            return cast("dict[str, Any]", content)
+        found = content if found is None else found
+    if found is None:
+        raise ValueError("not JSON")
+    raise ValueError("no list of prompts")
 
 
 def _chunks(prompts: Sequence[str]) -> list[list[str]]:

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from models.gruut import PACKAGED_LANGUAGES
 from models.protocols import PHONEMES
+from tasks.song.initials import PLURALS, Reading, plural_ending, readings
 from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column, per_track
 
 
@@ -49,6 +50,10 @@ MAX_WORD_CHARACTERS = 500
 """A longer word is none; gruut would take a minute for a million letters. Lines of languages that
 write no spaces stay below it."""
 
+MIN_READ_FRACTION = 0.5
+"""Lyrics of which a smaller part of the words has phonemes have none. A line of Japanese is one
+word: with a single kanji in it, it is not read."""
+
 _MODELS = {
     "auto": ("gruut", "espeak-ng"),
     "gruut": ("gruut",),
@@ -71,7 +76,7 @@ def run(track: Track, rows: Mapping[str, Row | None], config: PhonemesConfig, to
     ------
     TrackError
         ``language-unknown`` if the lyrics' language is not known, ``language-unsupported`` if
-        no backend speaks it or reads any of its words.
+        no backend speaks it or reads at least half of its words.
     """
     lyrics = rows["lyrics"]
     assert lyrics is not None
@@ -85,12 +90,7 @@ def run(track: Track, rows: Mapping[str, Row | None], config: PhonemesConfig, to
         pronounced = pronounce_line([word for _, word in group], adapter, language)
         phonemes.extend(pronounced)
         line_ipa[line] = _ipa(pronounced)
-    if not any(phonemes):
-        raise TrackError(
-            "language-unsupported",
-            f"{adapter.name} cannot read the script of these lyrics as language {language!r}; "
-            "set the language with --phonemes.language.",
-        )
+    _check_read(words, phonemes, adapter.name, language)
     return {
         "phonemes_ipa": _ipa(phonemes),
         "word": words,
@@ -103,7 +103,7 @@ def run(track: Track, rows: Mapping[str, Row | None], config: PhonemesConfig, to
 
 STEP = Step(
     name="phonemes",
-    version=1,
+    version=2,
     config=PhonemesConfig,
     columns=COLUMNS,
     run=per_track(run),
@@ -131,26 +131,36 @@ def strip_punctuation(token: str) -> str:
 
 def pronounce_line(words: list[str], adapter: Any, language: str) -> list[list[str] | None]:
     """Phonemes of each word of a line; None for a word that the adapter cannot read."""
-    if len(words) > 1 and " ".join(words).isupper():
-        # Capitals would be spelt out as initials.
-        words = [word.lower() for word in words]
+    read = readings(words, language)
     phonemes: list[list[str] | None] = []
-    numbered = enumerate(words)
     for (plain, _), group in groupby(
-        numbered, key=lambda item: (_is_plain(item[1]), item[0] // MAX_RUN_WORDS)
+        enumerate(read), key=lambda item: (_is_plain(item[1]), item[0] // MAX_RUN_WORDS)
     ):
-        run_words = [word for _, word in group]
-        spoken = adapter.speak(" ".join(run_words), language) if plain else ()
-        if len(spoken) != len(run_words):
-            spoken = tuple(_pronounce_word(word, adapter, language) for word in run_words)
+        run = [word for _, word in group]
+        spoken: tuple[tuple[str, ...], ...] = ()
+        if plain:
+            spoken = adapter.speak(" ".join(part.text for word in run for part in word), language)
+        if len(spoken) != len(run):
+            spoken = tuple(_pronounce_word(word, adapter, language) for word in run)
         phonemes.extend(list(word) or None for word in spoken)
     return phonemes
 
 
-def _pronounce_word(word: str, adapter: Any, language: str) -> tuple[str, ...]:
-    if len(word) > MAX_WORD_CHARACTERS:
-        return ()
-    return tuple(phone for spoken in adapter.speak(word, language) for phone in spoken)
+def _pronounce_word(parts: list[Reading], adapter: Any, language: str) -> tuple[str, ...]:
+    phonemes: list[str] = []
+    for part in parts:
+        if len(part.text) > MAX_WORD_CHARACTERS:
+            return ()
+        spelt = adapter.spell(part.text, language) if part.is_spelt else ()
+        if not spelt and part.text in PLURALS and phonemes:
+            spelt = plural_ending(phonemes[-1])
+        said = spelt or tuple(
+            phone for spoken in adapter.speak(part.text, language) for phone in spoken
+        )
+        if not said:
+            return ()
+        phonemes.extend(said)
+    return tuple(phonemes)
 
 
 def _speaker(tag: str | None, backend: str, tools: Tools) -> tuple[Any, str]:
@@ -173,22 +183,53 @@ def _speaker(tag: str | None, backend: str, tools: Tools) -> tuple[Any, str]:
         language = adapter.language(tag)
         if language is not None:
             return adapter, language
-    remedy = "the auto backend knows more" if backend == "gruut" else "no backend knows it"
+        unread = adapter.unread(tag)
+        cause = f"espeak-ng does not read it: {unread}" if unread else "no backend knows it"
+    else:
+        cause = "gruut has no lexicon of it, and --phonemes.backend auto may know it"
     raise TrackError(
         "language-unsupported",
-        f"There are no phonemes for language {tag!r}: {remedy}; if it is not the language of the "
+        f"There are no phonemes for language {tag!r}: {cause}; if it is not the language of the "
         "lyrics, set the right one with --phonemes.language.",
     )
+
+
+def _check_read(
+    words: list[str], phonemes: list[list[str] | None], backend: str, language: str
+) -> None:
+    """Refuse lyrics of which less than half was read: what is left is no pronunciation of them."""
+    written = [phones for word, phones in zip(words, phonemes, strict=True) if _has_letters(word)]
+    read = sum(phones is not None for phones in written)
+    if any(phonemes) and read >= MIN_READ_FRACTION * len(written):
+        return
+    remedy = (
+        "it knows the kana of Japanese but not its kanji, so give the lyrics in kana"
+        if language == "ja"
+        else "if it is not their language, set the right one with --phonemes.language"
+    )
+    raise TrackError(
+        "language-unsupported",
+        f"{backend} reads {read} of {len(written)} words of these lyrics as language "
+        f"{language!r}; {remedy}.",
+    )
+
+
+def _has_letters(word: str) -> bool:
+    return any(char.isalpha() for char in word)
 
 
 def _ipa(phonemes: list[list[str] | None]) -> str:
     return " ".join("".join(word) for word in phonemes if word)
 
 
-def _is_plain(word: str) -> bool:
+def _is_plain(word: list[Reading]) -> bool:
     """Return whether the word is letters and apostrophes only, thus one word when spoken."""
-    return len(word) <= MAX_WORD_CHARACTERS and all(
-        char == "'" or unicodedata.category(char)[0] in "LM" for char in word
+    [first, *others] = word
+    return (
+        not others
+        and not first.is_spelt
+        and len(first.text) <= MAX_WORD_CHARACTERS
+        and all(char == "'" or unicodedata.category(char)[0] in "LM" for char in first.text)
     )
 
 

@@ -9,6 +9,7 @@ living person. Titles and lyrics, which identify the song as well, stay out too.
 import hashlib
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -267,13 +268,50 @@ def _tag(value: str, artist: str) -> str:
     """Return a word or two from the user's tables, in lower case unless an abbreviation.
 
     The tables come from anywhere: what is not a letter, a digit or common punctuation
-    is dropped, and so is a tag that holds the artist's name.
+    is dropped, and so is a tag that names the artist.
     """
+    if any(_is_named(name, value) for name in _ARTISTS.split(artist)):
+        return ""
     text = re.sub(r"[^\w\s&'/+.-]", " ", value).replace("_", " ")
     text = re.sub(r"\s+", " ", text).strip()[:MAX_TAG_CHARACTERS].strip()
-    if artist and artist.casefold() in text.casefold():
-        return ""
     return re.sub(r"\b[A-Z][a-z]+\b", lambda word: word[0].lower(), text)
+
+
+_ARTISTS = re.compile(r";|\s(?:feat\.?|ft\.?|featuring|vs\.?)\s", re.IGNORECASE)
+"""Between the names of several artists. "&" and "and" stand within names as well."""
+
+COMMON_WORDS = frozenset(
+    {"the", "a", "an", "and", "of", "in", "on", "to", "for", "with", "de", "la"}
+)
+
+
+def _is_named(artist: str, text: str) -> bool:
+    """Return whether a text holds an artist's name as words, whatever the case and accents.
+
+    "American folk" does not name Can. A name of one letter or common word ("M", "The The") names
+    nobody within a longer text.
+    """
+    name, words = _name_words(artist), _name_words(text)
+    if not name or name == words:
+        return bool(name)
+    if COMMON_WORDS.issuperset(name) or re.fullmatch("[a-z0-9]", "".join(name)):
+        return False
+    if _WITHOUT_SPACES.search(artist):
+        return "".join(name) in "".join(words)
+    return any(
+        words[start : start + len(name)] == name for start in range(len(words) - len(name) + 1)
+    )
+
+
+_WITHOUT_SPACES = re.compile("[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+"""Scripts that write no spaces between words: Thai, Lao, Tibetan, Burmese, Khmer, kana, Han."""
+
+
+def _name_words(text: str) -> list[str]:
+    """Words of a text without case, accents and width."""
+    letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
+    plain = "".join(char for char in letters if unicodedata.category(char) != "Mn")
+    return re.findall(r"[^\W_]+", plain)
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -294,7 +332,7 @@ def _chooser(seed: str) -> Chooser:
 
 STEP = Step(
     name="prompts",
-    version=1,
+    version=2,
     config=PromptsConfig,
     columns=pa.schema([column("prompt", pa.list_(pa.string()), "template prompt of each segment")]),
     run=per_track(run),

@@ -70,6 +70,20 @@ def test_words_that_gruut_alone_gets_wrong(adapter, text, language, expected):
     assert ipa(adapter, text, language) == expected
 
 
+@pytest.mark.parametrize(
+    ("letters", "language", "expected"),
+    [("ABC", "en-us", "eɪbisi"), ("BMW", "de-de", "beːʔɛmveː"), ("dj", "fr-fr", "didʒe"),
+     ("Ñ", "es-es", "eɲe"), ("TV", "it-it", "tivu"), ("СССР", "en-us", "")],
+)  # fmt: skip
+def test_initials_are_spelt(adapter, letters, language, expected):
+    assert "".join(adapter.spell(letters, language)) == expected
+
+
+def test_every_letter_has_a_name_in_every_packaged_language(adapter):
+    for language in PACKAGED_LANGUAGES:
+        assert adapter.spell("ABCDEFGHIJKLMNOPQRSTUVWXYZ", language)
+
+
 def test_what_was_said_before_changes_nothing(adapter):
     # gruut 2.4.0 keeps the liaison of "les amis" in its lexicon.
     assert ipa(adapter, "les amis", "fr-fr") == ["lez", "ami"]

@@ -1,13 +1,17 @@
+import dataclasses
+import json
 import logging
 import socket
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from examples.chat_server import Answer, ChatServer, chat_server, completion, failure
 from models.llm import ChatRequest, LlmError, LlmSettings, check_access, complete, spent_usd
-from models.llm_cache import Reply
+from models.llm_cache import Reply, ReplyCache
 
 KEY = "sk-test-0123456789abcdef"
 
@@ -170,6 +174,162 @@ def test_a_useless_reply_is_asked_for_again_and_never_cached(
     assert error.reason == "llm-malformed-reply"
     assert "it is useless" in error.message
     assert isinstance(complete([ask("b")], settings, check)[0], Reply)
+
+
+REFUSALS = [
+    ("response_format", "'response_format.type' must be 'json_schema' or 'text'"),
+    ("temperature", "Unsupported value: 'temperature' does not support 0.7 with this model. Only "
+     "the default (1) value is supported."),
+    ("max_completion_tokens", "Unrecognized request argument supplied: max_completion_tokens"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("option", "said"), REFUSALS)
+@pytest.mark.parametrize("form", ["openai", "bare", "detail", "with status 200"])
+def test_what_a_server_refuses_is_left_out_from_then_on(
+    server: ChatServer, settings: LlmSettings, option: str, said: str, form: str
+) -> None:
+    bodies = {"openai": {"error": {"message": said}}, "detail": {"detail": [{"msg": said}]}}
+    body = json.dumps(bodies.get(form, {"error": said})).encode()
+    status = 200 if form == "with status 200" else 422 if form == "detail" else 400
+
+    def reply(request: dict[str, object]) -> Answer:
+        return Answer(status, body) if option in request else completion("fine")
+
+    server.reply = reply
+    requests = [ask(str(i)) for i in range(3)]
+    one_by_one = dataclasses.replace(settings, concurrency=1)
+    replies = complete(requests, one_by_one, anything)
+    assert [reply.text for reply in replies if isinstance(reply, Reply)] == ["fine"] * 3
+    assert [option in request for request in server.requests] == [True, False, False, False]
+    others = {"response_format", "temperature", "max_completion_tokens"} - {option}
+    assert others <= server.requests[-1].keys()
+    assert ("max_tokens" in server.requests[-1]) == (option == "max_completion_tokens")
+
+
+def test_a_server_that_refuses_everything_is_asked_with_nothing(
+    server: ChatServer, settings: LlmSettings
+) -> None:
+    def reply(request: dict[str, Any]) -> Answer:
+        for option, said in REFUSALS:
+            if option in request:
+                return failure(400, said)
+        if request["messages"][0]["role"] == "system":
+            return failure(400, "System role not supported")
+        return completion(request["messages"][0]["content"])
+
+    server.reply = reply
+    assert complete([ask("a")], settings, anything) == [
+        Reply("system\n\na", "gpt-4o-mini-2024-07-18")
+    ]
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["temperature must be between 0 and 0.5", "max_completion_tokens is too large: 100", "no"],
+)
+def test_a_value_that_is_out_of_range_is_a_failure_that_quotes_the_server(
+    server: ChatServer, settings: LlmSettings, said: str
+) -> None:
+    server.reply = lambda request: failure(400, said)
+    error = only_error(complete([ask("a")], settings, anything))
+    assert (error.reason, len(server.requests)) == ("llm-rejected", 1)
+    assert f"({said})" in error.message
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "said"),
+    [
+        (Answer(500, b"<html><head><style>x{}</style></head><body><h1>502 Bad Gateway</h1>\n"
+                b"nginx &amp; co</body></html>"), "llm-server-error", "502 Bad Gateway nginx & co"),
+        (Answer(429, b'{"error": "slow\\ndown"}'), "llm-rate-limited", "slow down"),
+        (Answer(200, b'{"error": {"message": "Provider returned error", "code": 502}}'),
+         "llm-malformed-reply", "Provider returned error"),
+        (Answer(200, b'{"choices": []}'), "llm-malformed-reply", "no choices"),
+        (Answer(200, b"\xff\xfe{"), "llm-malformed-reply", "not JSON"),
+        (Answer(200, b"[" * 100_000), "llm-malformed-reply", "not JSON"),
+        (completion(None, finish_reason="content_filter"), "llm-refused", "content filter"),
+        (completion("  "), "llm-malformed-reply", "empty answer"),
+        (completion("\ud83d"), "llm-malformed-reply", "half a character"),
+        (failure(400, "bad \ud83d value"), "llm-rejected", "bad ? value"),
+    ],
+)  # fmt: skip
+def test_the_failure_holds_what_the_server_said(
+    server: ChatServer, tmp_path: Path, answer: Answer, reason: str, said: str
+) -> None:
+    server.reply = lambda request: answer
+    settings = LlmSettings(tmp_path / "cache", max_retries=0)
+    error = only_error(complete([ask("a")], settings, anything))
+    assert error.reason == reason
+    assert said in error.message
+    error.message.encode()
+    assert "<" not in error.message
+    assert "\n" not in error.message
+    server.reply = lambda request: completion("good")
+    assert isinstance(complete([ask("a")], settings, anything)[0], Reply)
+
+
+def test_secrets_that_a_server_echoes_are_hidden(server: ChatServer, settings: LlmSettings) -> None:
+    echo = f"key {KEY}, header Bearer abc.def-123, url https://me:pa55@host/v1?api_key=s3cret&x=1"
+    for answer in (failure(400, echo), Answer(400, f"<html><body>{echo}</body></html>".encode())):
+        server.script = [answer]
+        message = only_error(complete([ask("a")], settings, anything)).message
+        for secret in (KEY, "abc.def-123", "pa55", "s3cret"):
+            assert secret not in message
+
+
+def test_a_short_key_of_a_local_server_garbles_no_sentence(
+    server: ChatServer, settings: LlmSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "x")
+    server.script = [failure(400, "context exceeded")]
+    assert "(context exceeded)" in only_error(complete([ask("a")], settings, anything)).message
+
+
+def test_a_bad_reply_in_the_cache_is_asked_for_anew(
+    server: ChatServer, settings: LlmSettings
+) -> None:
+    def check(request: ChatRequest, text: str) -> None:
+        if text == "poison":
+            raise ValueError("poison")
+
+    with ReplyCache(settings.cache_path) as cache:
+        cache.put(ask("a").key, Reply("poison", "m"))
+        cache.put(ask("b").key, Reply("good", "m"))
+    database = sqlite3.connect(settings.cache_path)
+    with database:
+        database.execute(
+            "INSERT INTO replies VALUES (?, 'm', CAST(x'edA0bd' AS TEXT))", (ask("c").key,)
+        )
+    database.close()
+    replies = complete([ask("a"), ask("b"), ask("c")], settings, check)
+    assert [reply.text for reply in replies if isinstance(reply, Reply)] == ["A", "good", "C"]
+    assert len(server.requests) == 2
+    assert complete([ask("a"), ask("c")], settings, check) == [replies[0], replies[2]]
+    assert len(server.requests) == 2
+
+
+def test_content_in_parts_and_a_strange_model_name(
+    server: ChatServer, settings: LlmSettings
+) -> None:
+    body = {
+        "model": "m\ud83d",
+        "choices": [{"message": {"content": [{"type": "text", "text": "A"}, {"text": "B"}]}}],
+        "usage": {"prompt_tokens": "many"},
+    }
+    server.script = [Answer(body=json.dumps(body).encode())]
+    assert complete([ask("a")], settings, anything) == [Reply("AB", "gpt-4o-mini")]
+
+
+@pytest.mark.parametrize("address", ["http://[::1", "http://host:port/v1", "host/v1", "ftp://a/v1"])
+def test_an_address_that_is_none(
+    settings: LlmSettings, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("OPENAI_BASE_URL", address)
+    error = only_error(complete([ask("a")], dataclasses.replace(settings, max_retries=0), anything))
+    assert error.reason == "llm-unreachable"
+    assert "OPENAI_BASE_URL" in error.message
 
 
 def test_silence_and_cut_replies(server: ChatServer, settings: LlmSettings) -> None:

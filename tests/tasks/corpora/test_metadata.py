@@ -1,13 +1,16 @@
 import csv
 import io
 import json
+import tempfile
 import time
 import unicodedata
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tasks.corpora.metadata import MetadataError, load_metadata
+from tasks.corpora.metadata import MetadataError, MetadataTable, load_metadata
 
 FMA_TOP = ["", "album", "album", "artist", "set", "track", "track", "track", "track", "track"]
 FMA_SUB = ["", "id", "title", "name", "subset", "genre_top", "genres", "license", "tags", "title"]
@@ -203,8 +206,7 @@ def test_no_files_match_nothing() -> None:
         (b"artist,title\nA,B\n", "names a file"),
         (b"path,title\n", "no rows"),
         (b"path,title\na.mp3,One,extra\n", "line 2 has 3 cells where the header has 2"),
-        (b"path,title\na.mp3,One\nb.mp3\n", "line 3 has 1 cells"),
-        (b'path,title\na.mp3,"One\nb.mp3,Two\n', "line 3"),
+        (b"path,title\na.mp3,One,1\nb.mp3,Two,2\n", "line 2 has 3 cells"),
         (b"ID3\x04\x00\x00\x00\x01binary", "not a text file"),
     ],
 )
@@ -241,6 +243,161 @@ def test_malformed_mappings_name_the_place(tmp_path: Path, content: str, cause: 
         load_metadata(mapping_json=path)
     assert str(error.value).startswith(str(path))
     assert cause in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["nan", "NaN", "NULL", "null", "None", "N/A", "n/a", "NA", "<NA>", "#N/A", "-", "\\N", " "],
+)
+def test_what_programs_write_for_nothing_is_nothing(tmp_path: Path, text: str) -> None:
+    path = write_csv(
+        tmp_path / "t.csv",
+        [["filename", "title", "artist", "artist_name", "genre", "genres", "tags"],
+         ["a.mp3", text, text, "Ann", text, repr([text, "rock"]), text]],
+    )  # fmt: skip
+    mapping = tmp_path / "m.json"
+    mapping.write_text(json.dumps({"b.mp3": {"artist": "Bob", "genre": text, "album": text}}))
+    table = load_metadata(path, mapping_json=mapping)
+    assert table.match("a.mp3") == {"artist": "Ann", "genre": "rock", "genres": "rock"}
+    assert table.match("b.mp3") == {"artist": "Bob"}
+
+
+def test_words_that_people_write_are_names_but_no_genres(tmp_path: Path) -> None:
+    header = ["filename", "title", "artist", "genre"]
+    path = write_csv(tmp_path / "t.csv", [header, ["a.mp3", "Null", "NONE", "none"]])
+    assert load_metadata(path).match("a.mp3") == {"artist": "NONE", "title": "Null"}
+
+
+def test_not_a_number_in_json_is_nothing(tmp_path: Path) -> None:
+    mapping = tmp_path / "m.json"
+    mapping.write_text('{"a.mp3": {"artist": "A", "genre": NaN, "tags": [null, "x"]}}')
+    assert load_metadata(mapping_json=mapping).match("a.mp3") == {"artist": "A", "tags": "x"}
+
+
+def titles(path: Path, *names: str) -> list[str]:
+    table = load_metadata(path)
+    return [table.match(name).get("title", "") for name in names]
+
+
+def test_quotation_marks_in_titles_are_read_as_they_stand(tmp_path: Path) -> None:
+    path = tmp_path / "t.tsv"
+    path.write_text(
+        'TRACK_ID\tTRACK_NAME\tARTIST_NAME\n1\t"Untitled" (live)\tOne\n2\t12" mix\tTwo\n'
+        '3\t"Heroes\tThree\n4\t"Low"\tFour\n'
+    )
+    assert titles(path, "1.mp3", "2.mp3", "3.mp3", "4.mp3") == [
+        '"Untitled" (live)', '12" mix', '"Heroes', '"Low"',
+    ]  # fmt: skip
+    [notice] = load_metadata(path).notices
+    assert "quotation marks" in notice
+    path = tmp_path / "t.csv"
+    path.write_text(
+        'path,title,artist\n1.mp3,"Untitled" (live),"A, B"\n2.mp3,"Heroes,C\n3.mp3,x,D\n'
+    )
+    assert titles(path, "1.mp3", "2.mp3", "3.mp3") == ['"Untitled" (live)', '"Heroes', "x"]
+    assert load_metadata(path).match("1.mp3")["artist"] == "A, B"
+
+
+def test_a_lone_quotation_mark_swallows_no_rows(tmp_path: Path) -> None:
+    path = tmp_path / "t.tsv"
+    path.write_text('path\ttitle\n1.mp3\t"Heroes\n2.mp3\tLow"\n3.mp3\tLodger\n')
+    assert titles(path, "1.mp3", "2.mp3", "3.mp3") == ['"Heroes', 'Low"', "Lodger"]
+
+
+def test_quotes_that_match_are_quotes_in_a_tsv_too(tmp_path: Path) -> None:
+    path = tmp_path / "t.tsv"
+    path.write_text('path\ttitle\n1.mp3\t"Say ""Hi"""\n2.mp3\t"Low"\n')
+    assert titles(path, "1.mp3", "2.mp3") == ['Say "Hi"', "Low"]
+    assert load_metadata(path).notices == ()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "title"),
+    [("cp1252", "Ça “va” Œuvre"), ("utf-16", "Été №5 夜"), ("utf-16-le", "Été"),
+     ("utf-16-be", "Été"), ("cp1251", "Подмосковные вечера и другие песни"), ("utf-8-sig", "夜")],
+)  # fmt: skip
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_code_pages_of_spreadsheets(
+    tmp_path: Path, encoding: str, title: str, separator: str
+) -> None:
+    path = tmp_path / "t.txt"
+    rows = [["Artist, all", "File Name", "Title"], ["Ann, Bob", "a.mp3", title]]
+    path.write_bytes("\r\n".join(separator.join(row) for row in rows).encode(encoding))
+    assert titles(path, "a.mp3") == [title]
+    assert len(load_metadata(path).notices) == (encoding in ("cp1252", "cp1251"))
+
+
+def test_one_wrong_byte_does_not_change_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    rows = "sep=;\r\npath;title\r\n1.mp3;Canción número única\r\n2.mp3;m"
+    path.write_bytes(rows.encode() + b"\xe1s\r\n")
+    assert titles(path, "1.mp3", "2.mp3") == ["Canción número única", "m\ufffds"]
+    assert "1 bytes are wrong" in load_metadata(path).notices[0]
+
+
+def test_what_is_left_out_is_said(tmp_path: Path) -> None:
+    path = write_csv(
+        tmp_path / "t.csv",
+        [["path", "artist", "title", "Artist"], ["a.mp3", "", "One", "Ann"], ["b.mp3", "Bob"],
+         ["c.mp3", "C", "x", "y", "surplus"], ["a.mp3", "Other", "One", ""], ["", "", "lost", ""],
+         ["d.mp3", "Dan", "Four", "", "", ""]],
+    )  # fmt: skip
+    table = load_metadata(path)
+    assert table.match("a.mp3") == {"artist": "Ann", "title": "One"}
+    assert table.match("b.mp3") == {"artist": "Bob"}
+    assert table.match("c.mp3") == {}
+    assert table.match("d.mp3") == {"artist": "Dan", "title": "Four"}
+    said = "\n".join(table.notices)
+    for part in ("called artist", "1 rows are left out", "line 4", "1 rows have fewer", "line 3",
+                 "1 files have several rows", "a.mp3", "1 of its rows name no file"):  # fmt: skip
+        assert part in said
+
+
+def test_half_a_character_never_leaves_a_mapping(tmp_path: Path) -> None:
+    mapping = tmp_path / "m.json"
+    half = '{"artist": "\\ud83d x", "genre": "[\'\\\\ud83d\']"}'
+    mapping.write_text(f'{{"a.mp3": {half}, "a.mp3": {{"title": "T"}}}}')
+    table = load_metadata(mapping_json=mapping)
+    assert table.match("a.mp3") == {"title": "T"}
+    assert "'a.mp3' stands there several times" in table.notices[0]
+    mapping.write_text(f'{{"a.mp3": {half}}}')
+    " ".join(load_metadata(mapping_json=mapping).match("a.mp3").values()).encode()
+
+
+PIECES = [
+    b"path", b"title", b"genre", b"tags", b"track_id", b"artist", b"a.mp3", b"nan", b'"', b'""',
+    b",", b"\t", b";", b"|", b"\n", b"\r\n", b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\xe9", b"\x81",
+    "é".encode(), b"[1, 2]", b"{[1]: 2}", b"['\\ud83d']", b"sep=;", b"12", b"/" * 5000, b"{", b"}",
+    b":", b'"a": {', b"9" * 5000, b"\\", b"mood/theme---calm",
+]  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.one_of(
+        st.binary(max_size=200),
+        st.lists(st.sampled_from(PIECES), max_size=40).map(b"".join),
+        st.lists(st.sampled_from(PIECES), max_size=30).map(
+            lambda pieces: b"path,title,genre\n" + b"".join(pieces)
+        ),
+    )
+)
+def test_any_bytes_give_a_table_or_one_sentence(content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "table")
+        path.write_bytes(content)
+        for given_as in ("tracks_csv", "genres_csv", "mapping_json"):
+            table, message = MetadataTable(), None
+            try:
+                table = load_metadata(**{given_as: path})
+            except MetadataError as error:
+                message = str(error)
+            if message is not None:
+                assert message.startswith(f"{path}: ")
+                assert "\n" not in message
+            for value in table.match("a.mp3").values():
+                value.encode()
+            "".join(table.notices).encode()
 
 
 def test_missing_files_and_wrong_genre_tables(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from examples.chat_server import ChatServer, chat_server, completion, failure
 from models.llm import LlmSettings
@@ -142,9 +144,61 @@ def test_replies_are_tidied() -> None:
 
 
 @pytest.mark.parametrize(
+    "around",
+    [
+        "{}", "Sure! Here is the JSON you asked for:\n\n{}\n\nLet me know!", "```json\n{}\n```",
+        "Here:\n```\n{}\n```", '<think>Maybe {{"prompts": ["x"]}}? No.</think>\n{}',
+        'I think {{a}} of "{{b}}".</think>{}', '\ufeff{}', '{{"note": 1}} {}',
+    ],
+)  # fmt: skip
+def test_text_around_the_json_is_passed_over(around: str) -> None:
+    assert parse_reply(around.format('{"prompts": ["a", "b\nc"]}'), 2, 40) == ["a", "b c"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.one_of(
+        st.text(st.characters(), max_size=100),
+        st.lists(
+            st.sampled_from(
+                ["{", "}", '"prompts"', ":", "[", "]", '"a"', ",", r'"\ud83d"', "\ud83d", "```",
+                 "1e999", "</think>", "NaN", "9" * 5000, "\u200b", "null", '{"prompts": ["a"', "]}"]
+            ),
+            max_size=30,
+        ).map("".join),
+    )
+)  # fmt: skip
+def test_any_reply_gives_prompts_or_a_reason(reply: str) -> None:
+    try:
+        prompts = parse_reply(reply, 1, 40)
+    except ValueError:
+        return
+    [prompt] = prompts
+    prompt.encode()
+    assert any(char.isalnum() for char in prompt)
+
+
+def test_half_an_emoji_fails_its_track_alone_and_is_not_cached(
+    server: ChatServer, tools: LlmOnly
+) -> None:
+    server.script = [completion(r'{"prompts": ["nice \ud83d"]}')] * 2
+    first, second = run([["a"], ["b"]], tools)
+    assert isinstance(first, TrackError)
+    assert first.reason == "llm-malformed-reply"
+    assert "half a character" in first.message
+    assert isinstance(second, dict)
+    assert isinstance(run([["a"]], tools)[0], dict)
+
+
+@pytest.mark.parametrize(
     "reply",
     [
         "no JSON",
+        r'{"prompts": ["a", "\ud83d"]}',
+        '{"prompts": ["a", "\u200b"]}',
+        "{" * 100_000,
+        '{"a":' * 30_000,
+        "x" * 300_000,
         "[" * 10_000,
         '["a", "b"]',
         '{"prompts": "a"}',

@@ -132,6 +132,45 @@ def test_other_scripts(speak, text, language, initials):
     assert row["word"] == text.split()
 
 
+def test_initials_are_spelt_and_shouts_are_words(speak):
+    words = by_word(speak("[la:en]\nYMCA, USA, DJ, OK\nWE ARE THE BMW BOYS\nI really LOVE the DJs"))
+    assert words["YMCA"] == "waɪɛmsieɪ"
+    assert words["USA"] == "juɛseɪ"
+    assert words["DJ"] == "did͡ʒeɪ"
+    assert words["BMW"] == "biɛmdʌbəlju"
+    assert words["DJs"] == "did͡ʒeɪz"
+    assert (words["ARE"], words["LOVE"], words["BOYS"]) == ("ɑɹ", "lʌv", "bɔɪz")
+
+
+def test_initials_of_other_languages_are_spelt_in_them(speak):
+    assert by_word(speak("[la:de]\nmein BMW"))["BMW"] == "beːʔɛmveː"
+    assert by_word(speak("в СССР", language="ru"))["СССР"] == "ɛsɛsɛsɛr"
+    assert by_word(speak("[la:tr]\nIŞIK IŞIK"))["IŞIK"] == "ɯʃɯk"
+
+
+@pytest.mark.parametrize("backend", ["auto", "espeak"])
+def test_thai_is_null_with_a_reason(speak, backend):
+    error = speak("ฉันรักเธอทุกวันคืน\nอยากจะบอกให้เธอรู้", language="th", backend=backend)
+    assert error.reason == "language-unsupported"
+    assert "code of its own" in error.message
+
+
+def test_kanji_are_null_with_advice_that_helps(speak):
+    error = speak("夜に駆ける君の声\n沈む夕日を見ていた", language="ja")
+    assert error.reason == "language-unsupported"
+    assert "0 of 2" in error.message
+    assert "kana" in error.message
+    assert "--phonemes.language" not in error.message
+
+
+def test_lyrics_of_which_less_than_half_is_read_fail(speak):
+    assert speak("[la:en]\nhello привет мир\nлюблю").reason == "language-unsupported"
+
+
+def test_gruut_alone_names_the_other_backend(speak):
+    assert "--phonemes.backend auto" in speak("[la:pl]\nkot", backend="gruut").message
+
+
 def test_no_lyrics_give_nulls(speak):
     assert set(speak("").values()) == {None}
 

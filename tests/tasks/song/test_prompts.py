@@ -80,6 +80,31 @@ def test_artist_title_and_lyrics_stay_out() -> None:
     assert "nina" not in " ".join(run(Track("t", "a.mp3", metadata=tagged))).lower()
 
 
+def genre_in_prompt(artist: str, genre: str) -> bool:
+    track = Track("t", "a.mp3", metadata={"artist": artist, "genre": genre})
+    return genre.lower() in run(track)[0].lower()
+
+
+@pytest.mark.parametrize(
+    ("artist", "genre"),
+    [("Can", "American folk"), ("The", "synthesizer"), ("The The", "music of the Andes"),
+     ("A", "a cappella"), ("Air", "fairground"), ("Yes", "yesteryear"), ("M", "metal"),
+     ("Ash", "trash rock"), ("Nina Voss", "folk"), ("", "folk")],
+)  # fmt: skip
+def test_a_genre_that_holds_the_letters_of_an_artist_stays(artist: str, genre: str) -> None:
+    assert genre_in_prompt(artist, genre)
+
+
+@pytest.mark.parametrize(
+    ("artist", "genre"),
+    [("Can", "like CAN"), ("Beyoncé", "beyonce style"), ("Beyonce\u0301", "BEYONCÉ style"),
+     ("AC/DC", "AC-DC rock"), ("Nina Voss feat. Tom Ax", "like Tom Ax"), ("嵐", "嵐系"),
+     ("R.E.M.", "r.e.m. rock")],
+)  # fmt: skip
+def test_a_tag_that_names_the_artist_is_dropped(artist: str, genre: str) -> None:
+    assert not genre_in_prompt(artist, genre)
+
+
 def test_vocals_are_named_as_heard() -> None:
     separate = {
         "vocal_rms": [0.0] * 200 + [0.08] * 500,

@@ -9,12 +9,17 @@ from tasks.corpora.layout import ROOT
 from tasks.corpora.layouts import LAYOUTS
 from tasks.corpora.song import Song
 from tasks.dataset.digests import Digests, FileFailure, without_own
+from tasks.stems.loose_songs import regrouped
 from tasks.step import digest
 from tasks.text import printable
 from tasks.track import TrackError
 
 MIN_STEMS = 2
 """A target and something to play along with."""
+
+
+FOLDERS = "folders"
+"""The layout that knows nothing of stems but that they are audio: names tell the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,8 @@ def _candidates(source: Storage, paths: Sequence[str]) -> tuple[list[Song], list
     failures: list[FileFailure] = []
     for name, find in LAYOUTS.items():
         claim = find(source, paths)
-        songs += [replace(song, layout=name) for song in claim.songs]
+        found = regrouped(source, claim.songs) if name == FOLDERS else claim.songs
+        songs += [replace(song, layout=name) for song in found]
         failures += claim.failures
         paths = [path for path in paths if path not in claim.paths]
     return sorted(songs, key=lambda song: printable(song.path)), failures

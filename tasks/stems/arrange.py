@@ -100,6 +100,17 @@ def as_one_song(paths: Iterable[str]) -> Group:
     return Group(folder, "", _named(every, folder), doubt)
 
 
+def titles_in_doubt(names: Sequence[str]) -> tuple[str, ...]:
+    """Return titles that the names of one song's stems may stand for, if there are several.
+
+    Parameters
+    ----------
+    names
+        As :func:`arranged` gives them.
+    """
+    return next((group.doubt for group in arranged(f"{name}.wav" for name in names)), ())
+
+
 class SeveralSongsError(ValueError):
     """Files that are stems of several songs; `titles` are some of them."""
 

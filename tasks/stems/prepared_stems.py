@@ -17,6 +17,7 @@ from tasks.engine.results import Results
 from tasks.stems.convert import STEP as CONVERT
 from tasks.stems.discover import Discovery
 from tasks.stems.identify import STEP as IDENTIFY
+from tasks.stems.identify import THE_SONG
 from tasks.stems.prepared_song import PreparedSong, PreparedStem
 from tasks.step import Row, column, digest
 from tasks.text import printable
@@ -210,12 +211,19 @@ def _failures(results: Results, found: Discovery) -> Iterator[Failure]:
             inside = problem["path"]
             yield failure(
                 song.track_id,
-                f"{song.path}: {inside}" if song.archive else inside,
+                _path_in(song, inside),
                 "convert",
                 problem["reason"],
                 problem["message"],
                 in_dataset=any(
-                    stem["source"] == inside and is_of_use(stem)
+                    inside in (stem["source"], THE_SONG) and is_of_use(stem)
                     for stem in rows["identify"]["stems"]
                 ),
             )
+
+
+def _path_in(song: Song, inside: str) -> str:
+    """Return where a file of a song lies, for people; that of the song for the whole of it."""
+    if inside == THE_SONG:
+        return song.path
+    return f"{song.path}: {inside}" if song.archive else inside

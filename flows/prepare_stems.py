@@ -16,7 +16,7 @@ from flows.prepare_stems_params import PREPARED, PrepareStemsParams
 from flows.run import Conclusion, StepFlow, Survey
 from tasks.dataset.failures import FAILURES
 from tasks.engine.results import Results
-from tasks.stems import prepared_stems
+from tasks.stems import delete, prepared_stems, source_report
 from tasks.stems.discover import Discovery, discover
 from tasks.step import Row
 
@@ -46,6 +46,8 @@ def check(params: PrepareStemsParams) -> None:
         source.is_local and Path(params.source).resolve() == Path(params.output).resolve()
     ):
         raise UsageError(f"--output {params.output} is where the songs are: choose another folder.")
+    if params.dry_run and not params.delete_source:
+        raise UsageError("--dry_run lists what --delete_source would delete: give both.")
     try:
         for place in (params.prepared, params.results_place):
             place.check_writable()
@@ -68,9 +70,10 @@ def survey(params: PrepareStemsParams, checked: None = None) -> Survey[Discovery
         max_songs=params.max_songs,
     )
     if not found.songs and not found.failures:
+        passed_over = "".join(f" {line}." for line in source_report.passed_over(found, ()))
         raise UsageError(
             f"{params.source} holds no stems: <artist>/<song>.zip and folders with an audio file "
-            "per stem are what is looked for."
+            f"per stem are what is looked for.{passed_over}"
         )
     return Survey(found.songs, f"{len(found.songs)} songs", found)
 
@@ -78,8 +81,10 @@ def survey(params: PrepareStemsParams, checked: None = None) -> Survey[Discovery
 def conclude(params: PrepareStemsParams, results: Results, survey: Survey[Discovery]) -> Conclusion:
     """Write the table of stems, and say what became of the run."""
     stems, failures = prepared_stems.write(results, survey.found, params.prepared)
+    left_out = prepared_stems.left_out(results)
+    notes = source_report.passed_over(survey.found, left_out)
     if params.delete_source:
-        delete_sources(params, survey.found, stems, failures)
+        notes += delete_sources(params, survey.found, stems, failures, left_out)
     counts = count(stems, failures)
     failed = f"{counts['failed']} files failed: {_failures(params)}"
     return Conclusion(
@@ -87,7 +92,7 @@ def conclude(params: PrepareStemsParams, results: Results, survey: Survey[Discov
         counts=counts,
         failures=failures,
         audio_hours=sum(row["duration_seconds"] for row in stems) / 3600,
-        summary=describe(params, stems, failures),
+        summary=describe(params, stems, failures, notes),
         failed=failed if counts["failed"] else None,
     )
 
@@ -105,19 +110,25 @@ def count(stems: Sequence[Row], failures: Sequence[Row]) -> dict[str, int]:
     }
 
 
-def describe(params: PrepareStemsParams, stems: Sequence[Row], failures: Sequence[Row]) -> str:
+def describe(
+    params: PrepareStemsParams,
+    stems: Sequence[Row],
+    failures: Sequence[Row],
+    notes: Sequence[str] = (),
+) -> str:
     """Return what became of a run, for the terminal and for Prefect's UI."""
     counts = count(stems, failures)
     by_instrument = Counter(row["instrument"] for row in stems if prepared_stems.is_of_use(row))
     said = ", ".join(f"{number} {name}" for name, number in by_instrument.most_common())
     lines = [
         f"{counts['tracks']} songs with {counts['stems']} stems ({said}): "
-        f"{params.output}/{prepared_stems.MANIFEST}"
+        f"{params.output.rstrip('/')}/{prepared_stems.MANIFEST}"
     ]
     if failures:
         reasons = Counter(row["reason"] for row in failures)
         said = ", ".join(f"{reason} {number}" for reason, number in sorted(reasons.items()))
         lines.append(f"{len(failures)} remarks ({said}): {_failures(params)}")
+    lines += notes
     if by_instrument:
         most = by_instrument.most_common(1)[0][0]
         place = "" if params.output == PREPARED else f" --prepared {params.output}"
@@ -126,22 +137,38 @@ def describe(params: PrepareStemsParams, stems: Sequence[Row], failures: Sequenc
 
 
 def _failures(params: PrepareStemsParams) -> str:
-    return f"{params.output}/{FAILURES}"
+    return f"{params.output.rstrip('/')}/{FAILURES}"
 
 
 def delete_sources(
-    params: PrepareStemsParams, found: Discovery, stems: Sequence[Row], failures: Sequence[Row]
-) -> None:
-    """Delete the sources of songs of which nothing failed, and note it."""
-    troubled = {row["track_id"] for row in failures if not row["in_dataset"]}
-    prepared = {row["source_id"] for row in stems}
-    whole = [song for song in found.songs if song.track_id in prepared - troubled]
+    params: PrepareStemsParams,
+    found: Discovery,
+    stems: Sequence[Row],
+    failures: Sequence[Row],
+    left_out: Sequence[tuple[str, str, str]] = (),
+) -> list[str]:
+    """Delete files of which all audio was prepared, and return lines on what went and what stays.
+
+    With `dry_run` nothing goes.
+    """
     source = Storage(params.source)
-    # Noted first: if the deletion is interrupted, the table still knows all songs.
-    prepared_stems.mark_deleted(params.prepared, {song.track_id for song in whole})
-    for song in whole:
-        for path in [song.path] if song.archive else {stem.path for stem in song.stems}:
-            source.delete(path)
+    judged = delete.verdicts(
+        source,
+        found,
+        params.prepared,
+        stems,
+        failures,
+        {(song, path) for song, path, reason in left_out if reason == "mixture"},
+        own=[params.prepared, params.results_place],
+        limits=params.convert.limits,
+    )
+    failed: list[tuple[delete.Verdict, str]] = []
+    if not params.dry_run:
+        # Noted first: if the deletion is interrupted, the table still knows all songs.
+        songs = {verdict.song for verdict in judged if not verdict.stays}
+        prepared_stems.mark_deleted(params.prepared, songs)
+        failed = delete.delete(source, judged)
+    return source_report.deleted(judged, failed, is_dry=params.dry_run)
 
 
 def main() -> None:

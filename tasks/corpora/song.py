@@ -62,6 +62,13 @@ class Song(Track):
     group: str = ""
 
     @property
+    def files(self) -> list[str]:
+        """The files that the song is made of: an archive or its parts, or the stems."""
+        if self.archive:
+            return [self.path, *self.parts]
+        return list({stem.path: None for stem in self.stems})
+
+    @property
     def labels(self) -> list[tuple[str, str | None, int]]:
         """Name, instrument and stream of each stem: what its digest does not tell."""
         return [(stem.name, stem.instrument, stem.stream) for stem in self.stems]

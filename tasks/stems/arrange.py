@@ -6,6 +6,7 @@ A folder that is named after an instrument, or a mixture, is a part of a song, a
 of each of several titles, each title is a song as well: ``Alpha_(Vocals).wav``.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,10 @@ NUMBERED_SONGS = 8
 all instruments alike are rarely more."""
 
 MIXTURE = "mixture"
+
+UNITS = frozenset(("bpm", "hz", "khz"))
+MUSICAL_KEY = re.compile(r"[a-h](?:is|es|s)?(?:maj|min|major|minor|dur|moll)")
+"""Which tell something of a song, but not its title."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,12 +277,15 @@ def _titled(name: Marks) -> list[_Title]:
     kinds: list[tuple[Span, str]] = [((h.start, h.end), h.instrument) for h in name.longest_hits]
     for span, kind in (*((span, MIXTURE) for span in name.mixtures), *kinds):
         title: list[Word] = []
+        units = {word.start for word in name.words.words if word.text in UNITS}
         for word in name.words.words:
             is_kind = word.start < span[1] and span[0] < word.end
+            is_measure = word.end in units or MUSICAL_KEY.fullmatch(word.text)
             # "Song 2", "songA": what follows a title's word at once is of it, "Lead" is not.
             follows = bool(title) and title[-1].end == word.start
             is_of_title = word.is_number or len(word.text) == 1
-            if not is_kind and (follows if is_of_title else word.text not in NEUTRAL):
+            may_be = follows if is_of_title else word.text not in NEUTRAL
+            if may_be and not is_kind and not is_measure:
                 title.append(word)
         if any(not is_plain_word(name, word) for word in title):
             key, text = " ".join(word.text for word in title), name.words.as_written(title)

@@ -93,7 +93,7 @@ WHOLE_WORD_LETTERS = 3
 WHOLE_WORDS = frozenset(
     _table(
         "ride clap tamb basse basso bajo baixo stimme chor voces vozes voix chant voce voci coro",
-        "cori zang sang archi fiati cordes cordas sopros orgel tasten труба голос вокал wokal",
+        "cori zang sang archi fiati cordes cordas sopros orgel tasten",
     )
 )
 """Longer names that count as whole words only, since others hold them: "bride", "merchant"."""
@@ -173,7 +173,7 @@ NEUTRAL = frozenset(
         "elec el elc live part pt layer harmony harm verse chorus bridge intro outro hook pre post",
         "drop break section audio track trk tracks stem stems file files wav aif aiff mp3 flac",
         "bit bip bounce bounced export print render rendered final v ver version vers mix master",
-        "inst midi bpm key major minor maj min khz hz k db dbfs the a all any of and only loop",
+        "inst midi bpm key major minor maj min khz hz k db dbfs a all any and only loop",
         "multi multitrack multitracks copy kit set male female boy girl soft loud fixed tuned",
         "aligned normalized consolidated sum summed processed unprocessed t n und et recorded",
         "recording rec",

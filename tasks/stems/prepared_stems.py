@@ -67,15 +67,13 @@ def write(results: Results, found: Discovery, prepared: Storage) -> tuple[list[R
     stems, failures : list of dict
         The rows of both.
     """
-    stems = [row for song, rows in _songs(results) for row in _stems(song, rows)]
-    present = {row["source_id"] for row in stems}
     before = [] if not prepared.exists(MANIFEST) else read(prepared)
-    stems += [
-        row | {"group": ""}
-        for row in before
-        if row["source_deleted"] and row["source_id"] not in present
-    ]
-    failures = list(_failures(results, found))
+    stems = [row for song, rows in _songs(results) for row in _stems(song, rows)]
+    gone = [row for row in before if row["source_deleted"]]
+    stems = _without_rests(stems, gone)
+    present = {row["source_id"] for row in stems}
+    stems += [row | {"group": ""} for row in gone if row["source_id"] not in present]
+    failures = [each for each in _failures(results, found) if not _is_of_a_rest(each, gone)]
     # A table that is as it was stays as it is; to compare all songs again takes its time.
     if stems == [row | {"group": ""} for row in before]:
         stems = before
@@ -151,6 +149,34 @@ def songs(rows: Sequence[Row]) -> list[PreparedSong]:
 def is_of_use(row: Row) -> bool:
     """Return whether a stem can be a target or a companion."""
     return row["instrument"] is not None and not row["silent"]
+
+
+def left_out(results: Results) -> list[tuple[str, str, str]]:
+    """Return song, path and reason of each file of a song that is no stem of it."""
+    return [
+        (song.track_id, each["path"], each["reason"])
+        for song, rows in _songs(results)
+        for each in rows["convert"]["left_out"]
+    ]
+
+
+def _without_rests(stems: Sequence[Row], gone: Sequence[Row]) -> list[Row]:
+    """Return the rows but for songs that are the rest of one whose source was deleted in part."""
+    whole: dict[str, set[str]] = {}
+    for row in gone:
+        whole.setdefault(row["song_id"], set()).add(row["stem_id"])
+    now: dict[str, set[str]] = {}
+    for row in stems:
+        now.setdefault(row["song_id"], set()).add(row["stem_id"])
+    rests = {song for song, ids in now.items() if any(ids < each for each in whole.values())}
+    return [row for row in stems if row["song_id"] not in rests]
+
+
+def _is_of_a_rest(remark: Failure, gone: Sequence[Row]) -> bool:
+    """Return whether a remark is on what is left of a song whose stems were deleted."""
+    return remark["reason"] in ("too-few-stems", "no-stems", "missing", "one-stem") and any(
+        f"{remark['file_path']}/".startswith(f"{row['source']}/") for row in gone
+    )
 
 
 def _store(prepared: Storage, rows: Sequence[Row]) -> None:

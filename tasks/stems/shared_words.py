@@ -117,21 +117,20 @@ def _take(
     if not all(runs):
         return
     is_title = any(not is_plain_word(names[who[0]], word) for word in runs[0])
-    if not is_title and not all(
-        _is_set_apart(names[at], run) for at, run in zip(who, runs, strict=True)
-    ):
+    parted = [_is_set_apart(names[at], run) for at, run in zip(who, runs, strict=True)]
+    if not is_title and (False in parted or True not in parted):
         return
     for at, place, run in zip(who, places, runs, strict=True):
         found[at].append((run[0].start, run[-1].end))
         del left[at][slice(*place)]
 
 
-def _is_set_apart(name: Marks, run: Sequence[Word]) -> bool:
-    """Return whether a dash or a bracket stands between a run of words and the rest."""
+def _is_set_apart(name: Marks, run: Sequence[Word]) -> bool | None:
+    """Return whether a dash or a bracket stands between a run of words and the rest, if any."""
     first, last = run[0], run[-1]
     gaps = [
         word.before
         for word in name.words.words
         if word.start in (first.start, last.end) and word.start > 0
     ]
-    return bool(gaps) and any("(" in gap or "[" in gap or " - " in gap for gap in gaps)
+    return any("(" in gap or "[" in gap or " - " in gap for gap in gaps) if gaps else None

@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import blake2b
 from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
@@ -28,6 +29,7 @@ from tasks.corpora.archives.zip_entry import (
     Limits,
     as_member,
     is_left_behind,
+    plain_member,
     size_text,
 )
 from tasks.corpora.archives.zip_member import (
@@ -39,6 +41,9 @@ from tasks.corpora.archives.zip_member import (
 )
 from tasks.corpora.archives.zip_names import ENCODINGS, decoded
 from tasks.track import TrackError
+
+OVERHEAD_BYTES = 256
+"""More than the headers of one file take beside its name, and the end of an archive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,15 @@ class Contents:
     members: list[Member]
     problems: list[Problem]
     passed_over: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """A file in an archive, the digest of its content, and how that begins."""
+
+    member: Member
+    digest: str
+    head: bytes
 
 
 def _nothing_known(name: str) -> bool:
@@ -145,6 +159,50 @@ def contents(
             f"{size_text(limits.total_bytes)} that are allowed.",
         )
     return Contents(sorted(found, key=lambda member: member.path), problems, passed_over)
+
+
+def digests(archive: Path, limits: Limits = LIMITS) -> Iterator[Digest]:
+    """Yield every file in an archive with its digest, of whatever kind it is.
+
+    Folders are passed over, and what systems leave behind, unless it begins like audio.
+
+    Parameters
+    ----------
+    archive, limits
+        The archive, and what it may ask for.
+
+    Raises
+    ------
+    TrackError
+        If one cannot be read, or the archive holds bytes that belong to none: members that
+        were deleted from its table of contents, or data before and after.
+    """
+    with open(archive, "rb") as file:
+        entries = _entries(archive, file, limits)
+        spare = archive.stat().st_size - sum(entry.compress_size for entry in entries)
+        spare -= sum(OVERHEAD_BYTES + 2 * len(entry.orig_filename.encode()) for entry in entries)
+        spare -= sum(2 * len(entry.extra) + len(entry.comment) for entry in entries)
+        is_shared = len({entry.header_offset for entry in entries}) < len(entries)
+        if spare > OVERHEAD_BYTES or is_shared:
+            said = "The archive holds bytes that belong to no file in it, or to several."
+            raise TrackError("unaccounted-bytes", said)
+        for entry, name in zip(entries, decoded(entries, _nothing_known)[0], strict=True):
+            try:
+                yield from _digest(file, entry, name, limits)
+            except MemberError as error:
+                problem = _problem(name, error)
+                raise TrackError(problem.reason, problem.message) from error
+
+
+def _digest(file: BinaryIO, entry: ZipInfo, name: str, limits: Limits) -> Iterator[Digest]:
+    member = plain_member(entry, name, limits)
+    hashed, head = blake2b(digest_size=16), b""
+    for block in _verified(file, member, limits):
+        hashed.update(block)
+        head = head or block[: audio.SNIFF_BYTES]
+    is_folder = name.endswith(("/", "\\"))
+    if member.size_bytes if is_folder else not is_left_behind(name) or audio.sniff(head):
+        yield Digest(member, hashed.hexdigest(), head)
 
 
 def extract(archive: Path, member: Member, target: Path, limits: Limits = LIMITS) -> None:

@@ -73,6 +73,38 @@ def as_member(entry: ZipInfo, name: str, seen: set[str], limits: Limits) -> Memb
     if key in seen:
         raise MemberError("duplicate-name", "has the name of an earlier member, which counts")
     seen.add(key)
+    _check_readable(entry)
+    _check_size(entry, limits)
+    return _member(entry, str(path))
+
+
+def plain_member(entry: ZipInfo, name: str, limits: Limits) -> Member:
+    """Return an entry as a member, whatever it is.
+
+    Raises
+    ------
+    MemberError
+        If it cannot be read, or would expand to more than is allowed.
+    """
+    _check_place(entry, name, PurePosixPath(name.replace("\\", "/")))
+    _check_readable(entry)
+    if entry.file_size:
+        _check_size(entry, limits)
+    return _member(entry, name)
+
+
+def _member(entry: ZipInfo, path: str) -> Member:
+    return Member(
+        path,
+        entry.file_size,
+        entry.compress_size,
+        entry.CRC,
+        entry.compress_type,
+        entry.header_offset,
+    )
+
+
+def _check_readable(entry: ZipInfo) -> None:
     if entry.flag_bits & IS_ENCRYPTED:
         raise MemberError("encrypted-member", "is encrypted: unpack it with its password")
     if entry.compress_type not in METHODS:
@@ -80,15 +112,6 @@ def as_member(entry: ZipInfo, name: str, seen: set[str], limits: Limits) -> Memb
             "unsupported-compression",
             f"is compressed by method {entry.compress_type}: pack it anew with deflate",
         )
-    _check_size(entry, limits)
-    return Member(
-        str(path),
-        entry.file_size,
-        entry.compress_size,
-        entry.CRC,
-        entry.compress_type,
-        entry.header_offset,
-    )
 
 
 def _check_place(entry: ZipInfo, name: str, path: PurePosixPath) -> None:

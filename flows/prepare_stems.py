@@ -82,7 +82,10 @@ def conclude(params: PrepareStemsParams, results: Results, survey: Survey[Discov
     """Write the table of stems, and say what became of the run."""
     stems, failures = prepared_stems.write(results, survey.found, params.prepared)
     left_out = prepared_stems.left_out(results)
+    prepared_stems.write_left_out(params.prepared, survey.found, left_out)
     notes = source_report.passed_over(survey.found, left_out)
+    if notes:
+        notes.append(f"Each of them: {params.output.rstrip('/')}/{prepared_stems.LEFT_OUT}")
     if params.delete_source:
         notes += delete_sources(params, survey.found, stems, failures, left_out)
     counts = count(stems, failures)

@@ -2,8 +2,8 @@
 
 A file goes if its digest, taken now, is that of a stem in the table whose Ogg Opus file is there
 and can be decoded to its end. An archive goes if that is so for each file in it. Everything else
-stays: mixtures, stems that were left out or remarked on, sessions, MIDI, text, what no decoder
-reads, and whatever is reached through a link.
+stays: mixtures, sessions, MIDI, text, what no decoder reads, whatever is reached through a link,
+and all of a song of which one stem was left out or remarked on.
 """
 
 import os
@@ -28,6 +28,9 @@ from tasks.track import TrackError
 
 HARMLESS = frozenset({"shorter-stem", "other-sample-rate", "name-not-utf8", "duplicate-stem"})
 """Remarks on stems of which every byte is prepared all the same."""
+
+A_MIXTURE = "it is a mixture"
+"""Why a file stays that is not needed to make its song again."""
 
 TAGS_BYTES = 2**16
 """What programs append to a file without telling its header."""
@@ -106,17 +109,24 @@ def verdicts(
     beside = {folder_of(each.path) for each in found.failures}
     bad = {each.path for each in found.failures}
     versions = _versions(source)
-    judged = []
-    for path in sorted(without_own(list(versions), source, own), key=printable):
+    paths = sorted(without_own(list(versions), source, own), key=printable)
+    stays: dict[str, str] = {}
+    for path in paths:
         song = songs.get(path)
-        if song and (
-            bad.intersection(song.files) or (not song.archive and folder_of(path) in beside)
-        ):
-            stays = "a file of its song could not be used"
+        is_beside = song is not None and not song.archive and folder_of(path) in beside
+        if song and (is_beside or bad.intersection(song.files)):
+            stays[path] = "a file of its song could not be used"
         else:
-            stays = judge.of(path, song)
-        judged.append(Verdict(path, *versions[path], stays, song.track_id if song else ""))
-    return judged
+            stays[path] = judge.of(path, song)
+    # A song goes whole, but for mixtures of it, or stays whole.
+    kept = {song.path for path, song in songs.items() if stays.get(path) not in ("", A_MIXTURE)}
+    for path, song in songs.items():
+        if stays.get(path) == "" and song.path in kept:
+            stays[path] = "another file of its song stays"
+    return [
+        Verdict(path, *versions[path], stays[path], songs[path].track_id if path in songs else "")
+        for path in paths
+    ]
 
 
 def delete(source: Storage, chosen: Sequence[Verdict]) -> list[tuple[Verdict, str]]:
@@ -181,6 +191,8 @@ class _Judge:
             for name, digest in contents:
                 if digest not in self.stems:
                     is_mixture = (song.track_id, printable(name)) in self.mixtures
+                    if is_mixture and not song.archive:
+                        return A_MIXTURE
                     return f"{_shown(name)} is {'a mixture' if is_mixture else 'not prepared'}"
                 if not self._is_whole(digest):
                     return f"what was prepared of {_shown(name)} is damaged"

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -23,6 +24,7 @@ from tasks.step import Row, column, digest
 from tasks.text import printable
 
 MANIFEST = "manifest.parquet"
+LEFT_OUT = "left_out.jsonl"
 
 STEMS = pa.schema(
     [
@@ -160,6 +162,31 @@ def left_out(results: Results) -> list[tuple[str, str, str]]:
     ]
 
 
+def write_left_out(
+    prepared: Storage, found: Discovery, inside: Sequence[tuple[str, str, str]]
+) -> None:
+    """Write the list of files that are no stems of use, and are no failures either.
+
+    Parameters
+    ----------
+    prepared
+        The prepared folder.
+    found
+        What the source holds: copies of songs, and what no layout knows.
+    inside
+        What :func:`left_out` returns of its songs.
+    """
+    songs = {song.track_id: song for song in found.songs}
+    rows = [(_path_in(songs[song], path), reason) for song, path, reason in inside]
+    rows += [(path, f"copy of {printable(of)}") for path, of in found.duplicates.items()]
+    rows += [(path, "not-audio") for path in found.passed_over]
+    lines = [
+        orjson.dumps({"file_path": printable(path), "reason": reason}) + b"\n"
+        for path, reason in rows
+    ]
+    prepared.write_bytes(LEFT_OUT, b"".join(lines))
+
+
 def _without_rests(stems: Sequence[Row], gone: Sequence[Row]) -> list[Row]:
     """Return the rows but for songs that are the rest of one whose source was deleted in part."""
     whole: dict[str, set[str]] = {}
@@ -228,8 +255,10 @@ def _group(stems: Sequence[Row]) -> None:
 
 def _failures(results: Results, found: Discovery) -> Iterator[Failure]:
     """Yield files that are no songs, songs that failed, and what is wrong within the others."""
+    prepared = {song.path for song, _ in _songs(results)}
     for file in found.failures:
-        yield failure(None, file.path, "discover", file.reason, file.message, in_dataset=False)
+        is_in = file.path in prepared
+        yield failure(None, file.path, "discover", file.reason, file.message, in_dataset=is_in)
     for track, step, entry in results.failures():
         yield failure(track.track_id, track.path, step, entry.reason, entry.error, in_dataset=False)
     for song, rows in _songs(results):

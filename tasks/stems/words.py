@@ -90,14 +90,19 @@ class Words:
         return self.ends.isdisjoint(range(start + 1, end))
 
     def as_written(self, words: Sequence[Word]) -> str:
-        """Return some of the words as the name writes them, with a space between any two."""
-        said = _WORD.findall(self.name.replace("&", " and ").replace("+", " and "))
-        if len(said) != len(self.words):  # an accent is no letter for the one, one for the other
-            said = [word.text for word in self.words]
-        wanted = {word.start for word in words}
-        return " ".join(
-            text for text, word in zip(said, self.words, strict=True) if word.start in wanted
-        )
+        """Return some of the words as the name writes them, with what stands between any two.
+
+        Where other words stand between them, that is a space.
+        """
+        said = list(_WORD.finditer(self.name))
+        if len(said) != len(self.words):  # "&" is a word, an accent may be one
+            return " ".join(word.text for word in words)
+        text, last = "", -1
+        for at, (match, word) in enumerate(zip(said, self.words, strict=True)):
+            if word in words:
+                text += word.before if at == last + 1 and text else " "
+                text, last = text + match.group(), at
+        return text.strip()
 
 
 def _plain(name: str) -> str:

@@ -16,7 +16,7 @@ from flows.prepare_stems_params import PREPARED, PrepareStemsParams
 from flows.run import Conclusion, StepFlow, Survey
 from tasks.dataset.failures import FAILURES
 from tasks.engine.results import Results
-from tasks.stems import prepared_stems
+from tasks.stems import delete, prepared_stems, source_report
 from tasks.stems.discover import Discovery, discover
 from tasks.step import Row
 from tasks.text import counted
@@ -47,6 +47,8 @@ def check(params: PrepareStemsParams) -> None:
         source.is_local and Path(params.source).resolve() == Path(params.output).resolve()
     ):
         raise UsageError(f"--output {params.output} is where the songs are: choose another folder.")
+    if params.dry_run and not params.delete_source:
+        raise UsageError("--dry_run lists what --delete_source would delete: give both.")
     try:
         if not source.is_local:
             source.check_listable()
@@ -71,9 +73,10 @@ def survey(params: PrepareStemsParams, checked: None = None) -> Survey[Discovery
         max_songs=params.max_songs,
     )
     if not found.songs and not found.failures:
+        passed_over = "".join(f" {line}." for line in source_report.passed_over(found, ()))
         raise UsageError(
             f"{params.source} holds no stems: <artist>/<song>.zip and folders with an audio file "
-            "per stem are what is looked for."
+            f"per stem are what is looked for.{passed_over}"
         )
     return Survey(found.songs, f"{len(found.songs)} songs", found)
 
@@ -81,8 +84,13 @@ def survey(params: PrepareStemsParams, checked: None = None) -> Survey[Discovery
 def conclude(params: PrepareStemsParams, results: Results, survey: Survey[Discovery]) -> Conclusion:
     """Write the table of stems, and say what became of the run."""
     stems, failures = prepared_stems.write(results, survey.found, params.prepared)
+    left_out = prepared_stems.left_out(results)
+    prepared_stems.write_left_out(params.prepared, survey.found, left_out)
+    notes = source_report.passed_over(survey.found, left_out)
+    if notes:
+        notes.append(f"Each of them: {params.output.rstrip('/')}/{prepared_stems.LEFT_OUT}")
     if params.delete_source:
-        delete_sources(params, survey.found, stems, failures)
+        notes += delete_sources(params, survey.found, stems, failures, left_out)
     counts = count(stems, failures)
     failed = f"{counted(counts['failed'], 'file')} failed: {_failures(params)}"
     return Conclusion(
@@ -90,7 +98,7 @@ def conclude(params: PrepareStemsParams, results: Results, survey: Survey[Discov
         counts=counts,
         failures=failures,
         audio_hours=sum(row["duration_seconds"] for row in stems) / 3600,
-        summary=describe(params, stems, failures),
+        summary=describe(params, stems, failures, notes),
         failed=failed if counts["failed"] else None,
     )
 
@@ -108,7 +116,12 @@ def count(stems: Sequence[Row], failures: Sequence[Row]) -> dict[str, int]:
     }
 
 
-def describe(params: PrepareStemsParams, stems: Sequence[Row], failures: Sequence[Row]) -> str:
+def describe(
+    params: PrepareStemsParams,
+    stems: Sequence[Row],
+    failures: Sequence[Row],
+    notes: Sequence[str] = (),
+) -> str:
     """Return what became of a run, for the terminal and for Prefect's UI."""
     counts = count(stems, failures)
     by_instrument = Counter(row["instrument"] for row in stems if prepared_stems.is_of_use(row))
@@ -121,6 +134,7 @@ def describe(params: PrepareStemsParams, stems: Sequence[Row], failures: Sequenc
         reasons = Counter(row["reason"] for row in failures)
         said = ", ".join(f"{reason} {number}" for reason, number in sorted(reasons.items()))
         lines.append(f"{len(failures)} remarks ({said}): {_failures(params)}")
+    lines += notes
     if by_instrument:
         most = by_instrument.most_common(1)[0][0]
         place = "" if params.output == PREPARED else f" {cli.option('prepared', params.output)}"
@@ -133,18 +147,34 @@ def _failures(params: PrepareStemsParams) -> str:
 
 
 def delete_sources(
-    params: PrepareStemsParams, found: Discovery, stems: Sequence[Row], failures: Sequence[Row]
-) -> None:
-    """Delete the sources of songs of which nothing failed, and note it."""
-    troubled = {row["track_id"] for row in failures if not row["in_dataset"]}
-    prepared = {row["source_id"] for row in stems}
-    whole = [song for song in found.songs if song.track_id in prepared - troubled]
+    params: PrepareStemsParams,
+    found: Discovery,
+    stems: Sequence[Row],
+    failures: Sequence[Row],
+    left_out: Sequence[tuple[str, str, str]] = (),
+) -> list[str]:
+    """Delete files of which all audio was prepared, and return lines on what went and what stays.
+
+    With `dry_run` nothing goes.
+    """
     source = Storage(params.source)
-    # Noted first: if the deletion is interrupted, the table still knows all songs.
-    prepared_stems.mark_deleted(params.prepared, {song.track_id for song in whole})
-    for song in whole:
-        for path in [song.path] if song.archive else {stem.path for stem in song.stems}:
-            source.delete(path)
+    judged = delete.verdicts(
+        source,
+        found,
+        params.prepared,
+        stems,
+        failures,
+        {(song, path) for song, path, reason in left_out if reason == "mixture"},
+        own=[params.prepared, params.results_place],
+        limits=params.convert.limits,
+    )
+    failed: list[tuple[delete.Verdict, str]] = []
+    if not params.dry_run:
+        # Noted first: if the deletion is interrupted, the table still knows all songs.
+        songs = {verdict.song for verdict in judged if not verdict.stays}
+        prepared_stems.mark_deleted(params.prepared, songs)
+        failed = delete.delete(source, judged)
+    return source_report.deleted(judged, failed, is_dry=params.dry_run)
 
 
 def main() -> None:

@@ -46,6 +46,11 @@ class PrepareStemsParams(StepFlowParams):
         description="Delete archives and stems of which everything was prepared.",
         json_schema_extra=FILES,
     )
+    dry_run: bool = Field(
+        False,
+        description="With --delete_source: delete nothing, but list what would go and what stays.",
+        json_schema_extra=FILES,
+    )
     max_songs: int | None = Field(
         None, ge=1, description="Take only the first so many songs.", json_schema_extra=COMPUTE
     )

@@ -44,6 +44,8 @@ class Song(Track):
         Name of the layout that it was found in.
     archive
         Whether `path` is an archive that has still to be opened; `stems` is empty then.
+    parts
+        Further archives, where the song was packed into several.
     stems
         The stems there are, in the order of their names.
     group
@@ -55,8 +57,16 @@ class Song(Track):
     title: str = ""
     layout: str = ""
     archive: bool = False
+    parts: Sequence[str] = ()
     stems: Sequence[StemFile] = ()
     group: str = ""
+
+    @property
+    def files(self) -> list[str]:
+        """The files that the song is made of: an archive or its parts, or the stems."""
+        if self.archive:
+            return [self.path, *self.parts]
+        return list({stem.path: None for stem in self.stems})
 
     @property
     def labels(self) -> list[tuple[str, str | None, int]]:

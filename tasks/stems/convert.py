@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -21,7 +20,8 @@ from tasks import audio
 from tasks.corpora.archives import unzip
 from tasks.corpora.song import Song, StemFile
 from tasks.dataset.near_duplicates import MixFingerprint
-from tasks.stems.instruments import is_mixture
+from tasks.stems.arrange import SeveralSongsError, as_one_song
+from tasks.stems.instruments import instrument_of, is_mixture, read_names
 from tasks.step import Row, Step, StepConfig, Tools, column, digest, per_track
 from tasks.text import printable
 from tasks.track import Track, TrackError
@@ -31,6 +31,9 @@ OPUS_RATE_HZ = 48_000
 
 PROBLEM = pa.struct([("path", pa.string()), ("reason", pa.string()), ("message", pa.string())])
 """Something in a song that is wrong, and no reason to leave out the rest of it."""
+
+LEFT_OUT = pa.struct([("path", pa.string()), ("reason", pa.string())])
+"""A file of a song that is no stem: ``"mixture"``, or ``"not-audio"`` within an archive."""
 
 STEM = pa.struct(
     [
@@ -107,8 +110,9 @@ def convert(
     assert isinstance(track, Song)
     stems: dict[str, Row] = {}
     problems: list[Row] = []
+    left_out: list[Row] = []
     mix = MixFingerprint(OPUS_RATE_HZ)
-    for found in _readable(track, config, tools, problems):
+    for found in _readable(track, config, tools, problems, left_out):
         try:
             stem_id = _identity(found)
             if stem_id in stems:
@@ -125,6 +129,7 @@ def convert(
     return {
         "stems": sorted(stems.values(), key=lambda stem: (stem["name"], stem["stem_id"])),
         "problems": problems,
+        "left_out": left_out,
         "fingerprint": mix.words().astype("<u4").tobytes(),
     }
 
@@ -135,26 +140,37 @@ def problem(path: str, error: TrackError) -> Row:
 
 
 def _readable(
-    song: Song, config: ConvertConfig, tools: Tools, problems: list[Row]
+    song: Song,
+    config: ConvertConfig,
+    tools: Tools,
+    problems: list[Row],
+    left_out: list[Row],
 ) -> Iterator[_Readable]:
     """Yield a song's stems one after the other, each unpacked only while it is looked at."""
     if not song.archive:
-        for stem in song.stems:
-            if not is_mixture(stem.name):
-                yield _Readable(stem, tools.source, stem.path)
+        for stem in _without_mixtures(song.stems, left_out):
+            yield _Readable(stem, tools.source, stem.path)
         return
     with ExitStack() as stack:
-        try:
-            archive = stack.enter_context(tools.source.reading(song.path))
-        except FileNotFoundError as error:
-            raise TrackError("missing", f"{printable(song.path)} is not there any more.") from error
-        members, wrong = unzip.members(archive, config.limits)
-        problems += [problem(each.path, TrackError(each.reason, each.message)) for each in wrong]
-        _check_one_song(song, members)
-        for member in members:
-            if is_mixture(member.name):
-                continue
-            stem = StemFile(member.name, member.path)
+        inside: dict[str, tuple[Path, unzip.Member]] = {}
+        for path in (song.path, *song.parts):
+            try:
+                archive = stack.enter_context(tools.source.reading(path))
+            except FileNotFoundError as error:
+                raise TrackError("missing", f"{printable(path)} is not there any more.") from error
+            found = unzip.contents(archive, config.limits, _is_known)
+            problems += [
+                problem(each.path, TrackError(each.reason, each.message)) for each in found.problems
+            ]
+            left_out += [_left_out(name, "not-audio") for name in found.passed_over]
+            for member in found.members:
+                if member.path in inside:
+                    said = f"{member.path} is in two parts of the archive: the first counts."
+                    problems.append(problem(member.path, TrackError("duplicate-name", said)))
+                else:
+                    inside[member.path] = archive, member
+        for stem in _without_mixtures(_stems(song, list(inside)), left_out):
+            archive, member = inside[stem.path]
             with TemporaryDirectory(prefix="songmill-") as folder:
                 try:
                     unzip.extract(archive, member, Path(folder, "stem"), config.limits)
@@ -164,25 +180,42 @@ def _readable(
                 yield _Readable(stem, Storage(folder), "stem")
 
 
-def _check_one_song(song: Song, members: Sequence[unzip.Member]) -> None:
-    """Refuse an archive whose folders hold stems of the same names: each is a song of its own.
+def _without_mixtures(stems: Sequence[StemFile], left_out: list[Row]) -> list[StemFile]:
+    """Return a song's stems but for mixtures, by their names, unless the layout tells what is."""
+    named = [stem for stem in stems if stem.instrument is None]
+    readings = read_names([stem.name for stem in named])
+    mixtures = [stem for stem, reading in zip(named, readings, strict=True) if reading.is_mixture]
+    left_out += [_left_out(stem.path, "mixture") for stem in mixtures]
+    return [stem for stem in stems if stem not in mixtures]
+
+
+def _left_out(path: str, reason: str) -> Row:
+    return {"path": printable(path), "reason": reason}
+
+
+def _is_known(name: str) -> bool:
+    """Return whether a name tells an instrument or a mixture."""
+    return instrument_of(name) is not None or is_mixture(name)
+
+
+def _stems(song: Song, paths: Sequence[str]) -> list[StemFile]:
+    """Return the stems of an archive by its members.
 
     Raises
     ------
     TrackError
-        ``"several-songs"``.
+        ``"several-songs"`` if they are of more than one song.
     """
-    names: dict[str, set[str]] = {}
-    for member in members:
-        folder, _, name = member.path.rpartition("/")
-        names.setdefault(folder, set()).add(name.lower())
-    for first, second in combinations(sorted(names), 2):
-        if len(names[first] & names[second]) > 1:
-            raise TrackError(
-                "several-songs",
-                f"{printable(song.path)} holds more than one song ({printable(first)}, "
-                f"{printable(second)}): pack each into an archive of its own.",
-            )
+    try:
+        names = as_one_song(paths).paths
+    except SeveralSongsError as error:
+        songs = ", ".join(printable(title) for title in error.titles[:3])
+        raise TrackError(
+            "several-songs",
+            f"{printable(song.path)} holds more than one song ({songs}): pack each into an "
+            "archive of its own.",
+        ) from error
+    return [StemFile(name, path) for path, name in names.items()]
 
 
 def _converted(
@@ -281,6 +314,7 @@ STEP = Step(
         [
             column("stems", pa.list_(STEM), "Stems that were stored, with their levels"),
             column("problems", pa.list_(PROBLEM), "What else the song holds, and why it is not"),
+            column("left_out", pa.list_(LEFT_OUT), "Files that are no stems, and why"),
             column("fingerprint", pa.binary(), "Words of the mix of all stems, uint32"),
         ]
     ),

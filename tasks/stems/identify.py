@@ -2,19 +2,24 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from typing import Self
 
 import pyarrow as pa
 from pydantic import Field, model_validator
 
+from tasks.stems.arrange import titles_in_doubt
 from tasks.stems.convert import PROBLEM, STEM
-from tasks.stems.instruments import instrument_of, with_synonyms
+from tasks.stems.instruments import Reading, read_names, with_synonyms
 from tasks.step import Row, Step, StepConfig, Tools, column, per_track
 from tasks.text import printable
 from tasks.track import Track, TrackError
 
 LENGTH_TOLERANCE_SECONDS = 0.1
 """Stems of one session may differ by the padding of a lossy encoder, some 50 ms at most."""
+
+THE_SONG = ""
+"""Path of a problem of the song as a whole."""
 
 IDENTIFIED = pa.struct([*STEM, ("silent", pa.bool_())])
 
@@ -65,18 +70,16 @@ def identify(
     assert converted is not None
     table = with_synonyms(config.extra)
     problems = [*converted["problems"], *_differences(converted["stems"])]
+    named = [stem["name"] for stem in converted["stems"] if stem["instrument"] is None]
+    readings = dict(zip(named, read_names(named, table), strict=True))
     stems = []
     for stem in converted["stems"]:
-        source, instrument = (
-            stem["source"],
-            stem["instrument"] or instrument_of(stem["name"], table),
-        )
+        source, instrument = stem["source"], stem["instrument"]
+        reading = readings.get(stem["name"], Reading(instrument))
+        instrument = instrument or reading.instrument
         silent = stem["peak_dbfs"] is None or stem["active_fraction"] < config.min_active_fraction
         if instrument is None:
-            hint = "--identify.synonyms can teach its name"
-            problems.append(
-                _problem(source, "unknown-instrument", f"{source} is named after none: {hint}.")
-            )
+            problems.append(_problem(source, "unknown-instrument", _unknown(source, reading)))
         elif silent:
             problems.append(
                 _problem(source, "silent-stem", f"{source} is silent for most of its length.")
@@ -88,7 +91,60 @@ def identify(
             f"No stem of {printable(track.path)} is named after an instrument "
             f"({', '.join(stem['name'] for stem in stems)}): --identify.synonyms can teach names.",
         )
+    of_use = [stem for stem in stems if stem["instrument"] and not stem["silent"]]
+    problems += _doubts(printable(track.path), named, of_use)
     return {"stems": stems, "problems": problems}
+
+
+def _unknown(source: str, reading: Reading) -> str:
+    """Return why nothing tells the instrument of a stem, in one sentence."""
+    if reading.instruments:
+        return f"{source} is named after two instruments ({' and '.join(reading.instruments)})."
+    if reading.is_mixture:
+        return f"{source} is named like a mixture of those beside it."
+    return f"{source} is named after none: --identify.synonyms can teach its name."
+
+
+def _doubts(song: str, names: Sequence[str], of_use: Sequence[Row]) -> Iterator[Row]:
+    """Yield problems of a whole song, whose stems are used all the same."""
+    instruments = {stem["instrument"] for stem in of_use}
+    if len(of_use) == 1:
+        message = f"{song} holds one stem of use ({of_use[0]['name']}): nothing accompanies it."
+        yield _problem(THE_SONG, "one-stem", message)
+    elif len(instruments) == 1:
+        message = f"{song} holds stems of one instrument only ({', '.join(instruments)})."
+        yield _problem(THE_SONG, "one-instrument", message)
+    if titles := titles_in_doubt(names):
+        message = (
+            f"The names of the stems of {song} stand for several songs or players "
+            f"({', '.join(titles)}): if they are songs, give each a folder of its own."
+        )
+        yield _problem(THE_SONG, "several-titles", message)
+    if lengths := _lengths_of_songs(of_use):
+        message = (
+            f"Stems of {song} have the lengths of two songs ({lengths[0]:.1f} s and "
+            f"{lengths[1]:.1f} s): if they are, give each a folder of its own."
+        )
+        yield _problem(THE_SONG, "unlike-lengths", message)
+
+
+def _lengths_of_songs(stems: Sequence[Row]) -> tuple[float, float] | None:
+    """Return two lengths, if each is that of the same two instruments or more.
+
+    A song whose tracks were trimmed has many lengths, and one that was exported in parts
+    seldom twice the same instruments in the same two.
+    """
+    by_length: list[tuple[float, set[str]]] = []
+    for stem in sorted(stems, key=lambda stem: stem["duration_seconds"]):
+        length = stem["duration_seconds"]
+        if by_length and length - by_length[-1][0] <= LENGTH_TOLERANCE_SECONDS:
+            by_length[-1][1].add(stem["instrument"])
+        else:
+            by_length.append((length, {stem["instrument"]}))
+    for (short, one), (long, other) in combinations(by_length, 2):
+        if len(one & other) > 1:
+            return short, long
+    return None
 
 
 def _differences(stems: Sequence[Row]) -> Iterator[Row]:
@@ -120,7 +176,7 @@ def _problem(path: str, reason: str, message: str) -> Row:
 
 STEP = Step(
     name="identify",
-    version=1,
+    version=2,
     config=IdentifyConfig,
     columns=pa.schema(
         [

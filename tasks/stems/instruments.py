@@ -1,76 +1,58 @@
-"""What instrument a stem is, by its name."""
+"""What instrument a stem is, by its name and those of its companions."""
 
-import re
-import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, get_args
 
-Instrument = Literal[
-    "guitar",
-    "drum",
-    "bass",
-    "perc",
-    "fx",
-    "vocals",
-    "piano",
-    "synth",
-    "winds",
-    "strings",
-    "other",
+from tasks.stems.instrument_words import (
+    BASIC,
+    FALSE_FRIENDS,
+    INSTRUMENTS,
+    MIXTURES,
+    MIXTURES_UNLESS_OF_ONE,
+    SYNONYMS,
+    Instrument,
+    Synonyms,
+)
+from tasks.stems.marks import Marks, Spans
+from tasks.stems.shared_words import is_plain, shared_spans
+from tasks.stems.words import Words, squeezed
+
+__all__ = [
+    "BASIC",
+    "FALSE_FRIENDS",
+    "INSTRUMENTS",
+    "MIXTURES",
+    "MIXTURES_UNLESS_OF_ONE",
+    "SYNONYMS",
+    "Instrument",
+    "Reading",
+    "Synonyms",
+    "instrument_of",
+    "is_mixture",
+    "read_names",
+    "with_synonyms",
 ]
 
-INSTRUMENTS: tuple[Instrument, ...] = get_args(Instrument)
 
-BASIC: tuple[Instrument, ...] = ("guitar", "drum", "bass", "perc", "piano")
-"""Instruments that can carry a song: assortments with one companion take it from these."""
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the name of a stem tells.
 
-Synonyms = Mapping[Instrument, tuple[str, ...]]
-"""Words that name an instrument, of letters and digits only."""
+    Attributes
+    ----------
+    instrument
+        What it is; None for a mixture, and if nothing tells, or two instruments are named.
+    is_mixture
+        Whether it is the mix of a song, or all of it but one instrument, or a guide that the
+        players heard: no stem.
+    instruments
+        The instruments that are named, where there are two.
+    """
 
-_NAMES: Mapping[Instrument, str] = {
-    "guitar": "guitar gtr egtr agtr guit banjo ukulele mandolin",
-    "drum": "drum drm kick snare snr hat hihat hh bd bassdrum tom tomtom cymbal crash overhead "
-    "rimshot",
-    "bass": "bass bassguitar bassgtr doublebass uprightbass contrabass synthbass basssynth",
-    "perc": "perc percussion conga bongo shaker tambourine cowbell timbale maraca cabasa cajon "
-    "djembe timpani steeldrum marimba xylophone vibraphone glockenspiel",
-    "fx": "fx sfx efx effects riser foley",
-    "vocals": "vocals vocal vox voice choir adlib bv bgv",
-    "piano": "piano pno keys otherkeys keyboard epiano clav clavinet rhodes wurli organ hammond "
-    "harpsichord",
-    "synth": "synth pad arp moog",
-    "winds": "winds wind woodwind brass horn sax saxophone basssax flute piccolo clarinet oboe "
-    "bassoon trumpet trombone tuba bagpipe harmonica",
-    "strings": "strings string violin vln viola vla cello fiddle harp",
-    "other": "other misc",
-}
-
-SYNONYMS: Synonyms = MappingProxyType(
-    {instrument: tuple(names.split()) for instrument, names in _NAMES.items()}
-)
-"""What an instrument is called; where two names of one length fit, the upper row counts."""
-
-WHOLE_WORD_LETTERS = 3
-"""Names of so few letters count as whole words only: no "fx" in "suffix", no "tom" in "bottom"."""
-
-FALSE_FRIENDS = (
-    *("ambassad", "embass", "conundrum", "doldrum", "sidekick", "monkey", "donkey", "turkey"),
-    *("jockey", "whiskey", "sharp", "harper", "harpoon", "thorn", "hornet", "organi", "morgan"),
-    *("mother", "brother", "another", "superc", "percent", "percep", "ensnar", "stringent"),
-    *("shoestring", "violat", "marcello", "monticello", "limoncello", "cellophane", "invoice"),
-    *("window", "rewind", "unwind", "winding", "whirlwind"),
-)
-"""Parts of words that hold the name of an instrument by chance."""
-
-MIXTURES = (
-    *("mixture", "fullmix", "finalmix", "roughmix", "stereomix", "mastermix", "mixdown"),
-    *("instrumental", "karaoke", "minusone"),
-)
-"""Names of mixtures, whatever else is in the name."""
-
-MIXTURES_UNLESS_OF_ONE = ("mix", "master", "mastered", "premaster")
-"""Names of mixtures, but for those of one instrument: a "drum mix" is a stem."""
+    instrument: Instrument | None
+    is_mixture: bool = False
+    instruments: tuple[Instrument, ...] = ()
 
 
 def instrument_of(name: str, synonyms: Synonyms = SYNONYMS) -> Instrument | None:
@@ -88,12 +70,14 @@ def instrument_of(name: str, synonyms: Synonyms = SYNONYMS) -> Instrument | None
     synonyms
         Words for the instruments.
     """
-    words = _Words(name)
-    return None if words.any(MIXTURES) else _longest(words, synonyms)
+    return _reading(Marks(Words(name), synonyms), ()).instrument
 
 
 def is_mixture(name: str, synonyms: Synonyms = SYNONYMS) -> bool:
     """Return whether a name tells the mix of a song, which is no stem of it.
+
+    So do names of a song without one instrument ("no_vocals", "Drumless"), with more of one
+    ("Vocal Up"), and of guides ("Guide Vox").
 
     Parameters
     ----------
@@ -102,10 +86,74 @@ def is_mixture(name: str, synonyms: Synonyms = SYNONYMS) -> bool:
     synonyms
         Words for the instruments: what is called the mix of one of them is a stem.
     """
-    words = _Words(name)
-    if words.any(MIXTURES):
-        return True
-    return words.any(MIXTURES_UNLESS_OF_ONE) and _longest(words, synonyms) is None
+    return _reading(Marks(Words(name), synonyms), ()).is_mixture
+
+
+def read_names(names: Sequence[str], synonyms: Synonyms = SYNONYMS) -> list[Reading]:
+    """Return what the names of a song's stems tell, each beside the others.
+
+    What the names share, such as the song's title, tells nothing: ``Drum Machine Love - Bass``
+    is a bass. The title alone is the mix. Folders tell what names do not, the innermost first,
+    and are right where a name holds their instrument too.
+
+    Parameters
+    ----------
+    names
+        All names of one song, with the folders between the song's and the file, if any:
+        ``Drums/01``.
+    synonyms
+        Words for the instruments.
+    """
+    split = [name.split("/") for name in names]
+    marks = [Marks(Words(parts[-1]), synonyms) for parts in split]
+    shared = shared_spans(marks)
+    readings = _in_folders(split, marks, shared, synonyms)
+    if any(reading.instrument for reading in readings) or not any(shared):
+        return readings
+    # Takes of one instrument share its name, which then is no title.
+    told_nothing: list[Spans] = [
+        tuple(span for span in spans if not is_plain(each, span))
+        for each, spans in zip(marks, shared, strict=True)
+    ]
+    return _in_folders(split, marks, told_nothing, synonyms)
+
+
+def _in_folders(
+    split: Sequence[Sequence[str]],
+    marks: Sequence[Marks],
+    shared: Sequence[Spans],
+    synonyms: Synonyms,
+) -> list[Reading]:
+    folders: dict[str, Reading] = {}
+    bare = [each.is_bare(spans) for each, spans in zip(marks, shared, strict=True)]
+    readings = []
+    for parts, each, spans, is_bare in zip(split, marks, shared, bare, strict=True):
+        reading = _reading(each, spans)
+        for part in reversed(parts[:-1]):
+            if part not in folders:
+                folders[part] = _reading(Marks(Words(part), synonyms), ())
+            told = folders[part]
+            if reading.is_mixture or not (told.instrument or told.is_mixture):
+                continue
+            if (
+                reading.instrument is None and not reading.instruments
+            ) or told.instrument in each.alive_instruments(spans):
+                reading = told
+            break
+        else:
+            if is_bare and not all(bare) and reading == Reading(None):
+                reading = Reading(None, is_mixture=True)
+        readings.append(reading)
+    return readings
+
+
+def _reading(marks: Marks, shared: Spans) -> Reading:
+    if marks.has_mixture(shared):
+        return Reading(None, is_mixture=True)
+    if two := marks.two_instruments(shared):
+        return Reading(None, instruments=two)
+    instrument = marks.instrument(shared)
+    return Reading(instrument, is_mixture=instrument is None and marks.has_weak_mixture(shared))
 
 
 def with_synonyms(extra: Mapping[str, Sequence[str]]) -> Synonyms:
@@ -128,7 +176,7 @@ def with_synonyms(extra: Mapping[str, Sequence[str]]) -> Synonyms:
                 f'"{instrument}" is no instrument; there are {", ".join(INSTRUMENTS)}.'
             )
         for name in names:
-            word = _Words(name).squeezed
+            word = squeezed(name)
             if not word:
                 raise ValueError(f'"{name}", a name of {instrument}, has no letter and no digit.')
             if meanings.setdefault(word, instrument) != instrument:
@@ -142,75 +190,3 @@ def with_synonyms(extra: Mapping[str, Sequence[str]]) -> Synonyms:
             for instrument, words in SYNONYMS.items()
         }
     )
-
-
-class _Words:
-    """A name as letters and digits only, and where its words begin and end.
-
-    Attributes
-    ----------
-    squeezed
-        The letters and digits, in lower case and without accents.
-    """
-
-    def __init__(self, name: str) -> None:
-        decomposed = unicodedata.normalize("NFKD", name)
-        plain = "".join(each for each in decomposed if not unicodedata.combining(each))
-        words = [
-            word.casefold()
-            # A word ends before a capital that begins another: "KickIn", "EGtr".
-            for word in re.findall(r"[A-Z]+(?![a-z])|\d+|[^\W\d_][^\W\d_A-Z]*", plain)
-        ]
-        self.squeezed = "".join(words)
-        ends = [0]
-        for word in words:
-            ends.append(ends[-1] + len(word))
-        self._ends = frozenset(ends)
-        self._false = [
-            span
-            for word in FALSE_FRIENDS
-            for span in self._occurrences(word)
-            if self._within_a_word(*span)
-        ]
-
-    def any(self, names: Sequence[str]) -> bool:
-        """Return whether one of some names is there, from the start of a word to the end of one."""
-        return any(
-            {start, end} <= self._ends for name in names for start, end in self._occurrences(name)
-        )
-
-    def has(self, name: str) -> bool:
-        """Return whether a name of an instrument is there, and not by chance."""
-        return any(
-            self._counts(name, start, end)
-            and not any(
-                low < start < high or low == start < end < high for low, high in self._false
-            )
-            for start, end in self._occurrences(name)
-        )
-
-    def _counts(self, name: str, start: int, end: int) -> bool:
-        if len(name) > WHOLE_WORD_LETTERS and self._within_a_word(start, end):
-            return True
-        plural = end + self.squeezed.startswith("s", end)
-        return start in self._ends and (end in self._ends or plural in self._ends)
-
-    def _within_a_word(self, start: int, end: int) -> bool:
-        return self._ends.isdisjoint(range(start + 1, end))
-
-    def _occurrences(self, name: str) -> Iterator[tuple[int, int]]:
-        start = self.squeezed.find(name)
-        while start >= 0:
-            yield start, start + len(name)
-            start = self.squeezed.find(name, start + 1)
-
-
-def _longest(words: _Words, synonyms: Synonyms) -> Instrument | None:
-    found = [
-        (len(name), instrument)
-        for instrument, names in synonyms.items()
-        for name in names
-        if words.has(name)
-    ]
-    # Of equals, max takes the first.
-    return max(found, key=lambda each: each[0])[1] if found else None

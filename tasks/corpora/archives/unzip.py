@@ -11,73 +11,47 @@ takes more than 98 % of digital silence, which no dataset wants as a stem either
 of silence at CD quality (42 MB) are below ``free_bytes``, and reported as silent later.
 """
 
-import re
 import struct
-import unicodedata
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import blake2b
 from io import FileIO
-from pathlib import Path, PurePosixPath
-from stat import S_ISLNK
+from pathlib import Path
 from typing import BinaryIO
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from blocks.storage import StorageError
 from tasks import audio
+from tasks.corpora.archives.zip_entry import (
+    LIMITS,
+    Limits,
+    as_member,
+    is_left_behind,
+    plain_member,
+    size_text,
+)
 from tasks.corpora.archives.zip_member import (
     BLOCK_BYTES,
     LOCAL_HEADER,
-    METHODS,
     Member,
     MemberError,
     content,
 )
+from tasks.corpora.archives.zip_names import ENCODINGS, decoded
 from tasks.track import TrackError
 
-ARCHIVE_SUFFIXES = frozenset(
-    {".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst"}
-)
-IGNORED_NAMES = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
-"""What systems leave behind; names that start with a dot are ignored too."""
-
-IS_ENCRYPTED = 0x1
-NAME_IS_UTF8 = 0x800
-# APPNOTE.TXT 4.4.2: the system that an entry's attributes are of; 3 is Unix.
-MADE_ON_UNIX = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much an archive may ask for.
-
-    Attributes
-    ----------
-    members
-        Entries of the archive, of any kind.
-    directory_bytes
-        Its table of contents, which is read whole.
-    member_bytes, total_bytes
-        One member and all audio, decompressed.
-    ratio, free_bytes
-        A member of more than `free_bytes` may not be shrunk by more than `ratio`.
-    """
-
-    members: int = 10_000
-    directory_bytes: int = 4 * 2**20
-    member_bytes: int = 4 * 2**30
-    total_bytes: int = 16 * 2**30
-    ratio: float = 100.0
-    free_bytes: int = 64 * 2**20
+OVERHEAD_BYTES = 256
+"""More than the headers of one file take beside its name, and the end of an archive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """Something within an archive that is not used, or not as it should be.
 
-    ``"name-not-utf8"`` only informs: the member is used, under a name read as code page
-    437, the format's own. Any other reason means that the member is left out.
+    ``"name-not-utf8"`` only informs: the member is used, under a name in the encoding that all
+    names of the archive seem to be in. Any other reason means that the member is left out.
     """
 
     path: str
@@ -85,16 +59,66 @@ class Problem:
     message: str
 
 
-def members(archive: Path, limits: Limits = Limits()) -> tuple[list[Member], list[Problem]]:
-    """Audio that a zip archive holds, and what is wrong with the rest.
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a zip archive holds.
 
-    Returns
-    -------
-    tuple
-        Members in the order of their names, each usable as far as its header tells; and
-        problems, in the archive's order. Files that are neither audio nor archives, and
-        what systems leave behind, are passed over in silence. Of members with one name
-        (letter case and Unicode composition aside) the first counts.
+    Attributes
+    ----------
+    members
+        Audio, in the order of the names, each usable as far as its header tells.
+    problems
+        What is wrong with the rest, in the archive's order.
+    passed_over
+        Names of files that are neither audio nor archives, nor what systems leave behind.
+    """
+
+    members: list[Member]
+    problems: list[Problem]
+    passed_over: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """A file in an archive, the digest of its content, and how that begins."""
+
+    member: Member
+    digest: str
+    head: bytes
+
+
+def _nothing_known(name: str) -> bool:
+    return False
+
+
+def members(archive: Path, limits: Limits = LIMITS) -> tuple[list[Member], list[Problem]]:
+    """Audio that a zip archive holds, and what is wrong with the rest, as :func:`contents` does.
+
+    Raises
+    ------
+    TrackError
+        As :func:`contents`.
+    """
+    found = contents(archive, limits)
+    return found.members, found.problems
+
+
+def contents(
+    archive: Path,
+    limits: Limits = LIMITS,
+    is_known: Callable[[str], bool] = _nothing_known,
+) -> Contents:
+    """Return what a zip archive holds.
+
+    Of members with one name (letter case and Unicode composition aside) the first counts.
+
+    Parameters
+    ----------
+    archive, limits
+        The archive, and what it may ask for.
+    is_known
+        Whether a name holds a word that is expected in names of members; of several encodings
+        that these may be in, the one is taken that makes such words.
 
     Raises
     ------
@@ -108,20 +132,22 @@ def members(archive: Path, limits: Limits = Limits()) -> tuple[list[Member], lis
         entries = _entries(archive, file, limits)
         found: list[Member] = []
         problems: list[Problem] = []
+        passed_over: list[str] = []
         seen: set[str] = set()
-        for entry in entries:
-            name, is_utf8 = _name(entry)
+        for entry, name, encoding in zip(entries, *decoded(entries, is_known), strict=True):
             try:
-                member = _member(entry, name, seen, limits)
+                member = as_member(entry, name, seen, limits)
                 if member is None:
+                    if not is_left_behind(name):
+                        passed_over.append(name)
                     continue
                 _check_head(file, member)
             except MemberError as error:
                 problems.append(_problem(name, error))
                 continue
             found.append(member)
-            if not is_utf8:
-                said = f"The name of {member.path} is not UTF-8: read as code page 437."
+            if encoding:
+                said = f"The name of {member.path} is not UTF-8: read as {_CODE_PAGES[encoding]}."
                 problems.append(Problem(member.path, "name-not-utf8", said))
     if not found:
         raise _nothing_usable(problems)
@@ -129,13 +155,57 @@ def members(archive: Path, limits: Limits = Limits()) -> tuple[list[Member], lis
     if total > limits.total_bytes:
         raise TrackError(
             "archive-bomb",
-            f"The archive would expand to {_size(total)}, more than the "
-            f"{_size(limits.total_bytes)} that are allowed.",
+            f"The archive would expand to {size_text(total)}, more than the "
+            f"{size_text(limits.total_bytes)} that are allowed.",
         )
-    return sorted(found, key=lambda member: member.path), problems
+    return Contents(sorted(found, key=lambda member: member.path), problems, passed_over)
 
 
-def extract(archive: Path, member: Member, target: Path, limits: Limits = Limits()) -> None:
+def digests(archive: Path, limits: Limits = LIMITS) -> Iterator[Digest]:
+    """Yield every file in an archive with its digest, of whatever kind it is.
+
+    Folders are passed over, and what systems leave behind, unless it begins like audio.
+
+    Parameters
+    ----------
+    archive, limits
+        The archive, and what it may ask for.
+
+    Raises
+    ------
+    TrackError
+        If one cannot be read, or the archive holds bytes that belong to none: members that
+        were deleted from its table of contents, or data before and after.
+    """
+    with open(archive, "rb") as file:
+        entries = _entries(archive, file, limits)
+        spare = archive.stat().st_size - sum(entry.compress_size for entry in entries)
+        spare -= sum(OVERHEAD_BYTES + 2 * len(entry.orig_filename.encode()) for entry in entries)
+        spare -= sum(2 * len(entry.extra) + len(entry.comment) for entry in entries)
+        is_shared = len({entry.header_offset for entry in entries}) < len(entries)
+        if spare > OVERHEAD_BYTES or is_shared:
+            said = "The archive holds bytes that belong to no file in it, or to several."
+            raise TrackError("unaccounted-bytes", said)
+        for entry, name in zip(entries, decoded(entries, _nothing_known)[0], strict=True):
+            try:
+                yield from _digest(file, entry, name, limits)
+            except MemberError as error:
+                problem = _problem(name, error)
+                raise TrackError(problem.reason, problem.message) from error
+
+
+def _digest(file: BinaryIO, entry: ZipInfo, name: str, limits: Limits) -> Iterator[Digest]:
+    member = plain_member(entry, name, limits)
+    hashed, head = blake2b(digest_size=16), b""
+    for block in _verified(file, member, limits):
+        hashed.update(block)
+        head = head or block[: audio.SNIFF_BYTES]
+    is_folder = name.endswith(("/", "\\"))
+    if member.size_bytes if is_folder else not is_left_behind(name) or audio.sniff(head):
+        yield Digest(member, hashed.hexdigest(), head)
+
+
+def extract(archive: Path, member: Member, target: Path, limits: Limits = LIMITS) -> None:
     """Decompress one member into a file, whole or not at all.
 
     Parameters
@@ -213,89 +283,14 @@ class _BoundedFile(FileIO):
         if size is not None and size > self._limit_bytes:
             raise TrackError(
                 "too-many-files",
-                f"The archive's table of contents is larger than {_size(self._limit_bytes)}.",
+                f"The archive's table of contents is larger than {size_text(self._limit_bytes)}.",
             )
         return super().read(-1 if size is None else size) or b""
 
 
-def _name(entry: ZipInfo) -> tuple[str, bool]:
-    """Name of an entry, and whether its bytes are UTF-8 (which few packers declare)."""
-    if entry.flag_bits & NAME_IS_UTF8:
-        return entry.orig_filename, True
-    try:
-        # zipfile has read it as code page 437, which maps every byte.
-        return entry.orig_filename.encode("cp437").decode("utf-8"), True
-    except UnicodeDecodeError:
-        return entry.orig_filename, False
-
-
-def _member(entry: ZipInfo, name: str, seen: set[str], limits: Limits) -> Member | None:
-    """Return the entry as a member, or None if it is nothing of interest.
-
-    Names that are taken are added to `seen`.
-    """
-    path = PurePosixPath(name.replace("\\", "/"))
-    _check_place(entry, name, path)
-    ignored = any(part.startswith(".") or part in IGNORED_NAMES for part in path.parts)
-    if ignored or name.endswith(("/", "\\")):
-        return None
-    suffix = path.suffix.lower()
-    if suffix in ARCHIVE_SUFFIXES:
-        raise MemberError(
-            "nested-archive", "is an archive in the archive, which is not opened: unpack it first"
-        )
-    if suffix not in audio.EXTENSIONS:
-        return None
-    key = unicodedata.normalize("NFC", str(path)).casefold()
-    if key in seen:
-        raise MemberError("duplicate-name", "has the name of an earlier member, which counts")
-    seen.add(key)
-    if entry.flag_bits & IS_ENCRYPTED:
-        raise MemberError("encrypted-member", "is encrypted: unpack it with its password")
-    if entry.compress_type not in METHODS:
-        raise MemberError(
-            "unsupported-compression",
-            f"is compressed by method {entry.compress_type}: pack it anew with deflate",
-        )
-    _check_size(entry, limits)
-    return Member(
-        str(path),
-        entry.file_size,
-        entry.compress_size,
-        entry.CRC,
-        entry.compress_type,
-        entry.header_offset,
-    )
-
-
-def _check_place(entry: ZipInfo, name: str, path: PurePosixPath) -> None:
-    """Refuse what lies, or points, outside of the archive, be it audio or not."""
-    if path.is_absolute() or re.match("[A-Za-z]:", name):
-        raise MemberError("absolute-path", "has an absolute path")
-    if ".." in path.parts:
-        raise MemberError("path-escape", "lies outside of the archive")
-    if "\0" in name:
-        raise MemberError("bad-name", "has a NUL in its name")
-    if entry.create_system == MADE_ON_UNIX and S_ISLNK(entry.external_attr >> 16):
-        raise MemberError("symlink", "is a symbolic link")
-
-
-def _check_size(entry: ZipInfo, limits: Limits) -> None:
-    size_bytes = entry.file_size
-    if size_bytes == 0:
-        raise MemberError("empty", "is an empty file")
-    if size_bytes > limits.member_bytes:
-        raise MemberError(
-            "archive-bomb",
-            f"would expand to {_size(size_bytes)}, more than the {_size(limits.member_bytes)} "
-            "that are allowed",
-        )
-    if size_bytes > limits.free_bytes and size_bytes > limits.ratio * entry.compress_size:
-        ratio = size_bytes / max(entry.compress_size, 1)
-        raise MemberError(
-            "archive-bomb",
-            f"would expand {ratio:,.0f} times, to {_size(size_bytes)}; music does not",
-        )
+_CODE_PAGES = {name: f"code page {name.removeprefix('cp')}" for name in ENCODINGS} | {
+    "gbk": "GBK, code page 936"
+}
 
 
 def _check_head(file: BinaryIO, member: Member) -> None:
@@ -316,7 +311,7 @@ def _verified(file: BinaryIO, member: Member, limits: Limits) -> Iterator[bytes]
         count += len(block)
         if count > min(member.size_bytes, limits.member_bytes):
             raise MemberError(
-                "archive-bomb", f"expands to more than the {_size(member.size_bytes)} it claims"
+                "archive-bomb", f"expands to more than the {size_text(member.size_bytes)} it claims"
             )
         crc32 = zlib.crc32(block, crc32)
         yield block
@@ -360,7 +355,3 @@ def _nothing_usable(problems: list[Problem]) -> TrackError:
     named = ", ".join(f"{problem.path} ({problem.reason})" for problem in problems[:5])
     cause = f": {named}{', ...' if len(problems) > 5 else ''}." if problems else "."
     return TrackError("no-audio", f"The archive holds no audio that can be used{cause}")
-
-
-def _size(count: int) -> str:
-    return f"{count / 2**20:,.1f} MiB" if count < 2**30 else f"{count / 2**30:,.1f} GiB"

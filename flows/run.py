@@ -283,7 +283,8 @@ def _troubles(results: Results) -> list[str]:
         if number := found[name, KILLED_WORKER]:
             lines.append(
                 f"{counted(number, 'track')} took down the worker in step {name} "
-                f"({KILLED_WORKER}), for want of memory or in native code; fewer --workers leave more memory to each"
+                f"({KILLED_WORKER}), for want of memory or in native code; fewer --workers "
+                "leave more memory to each"
             )
     return lines
 

@@ -116,10 +116,9 @@ def discover(
     looks = _looks(source, paths)
     candidates = [path for path in paths if looks[path].candidate]
     known = {*candidates, *chain.from_iterable(map(sidecars.of, candidates))}
-    others = [path for path in paths if path not in known]
-    others = _not_besides(source, others, besides)
+    rest = _not_besides(source, [path for path in paths if path not in known], besides)
     if shard is not None:
-        candidates, others = shard.select(candidates), shard.select(others)
+        candidates, rest = shard.select(candidates), shard.select(rest)
     candidates = candidates[:max_tracks]
     digests = Digests(source, memory, versions)
     lyrics = {path: sidecars.of(path) for path in candidates}
@@ -135,7 +134,7 @@ def discover(
         [],
         {},
         [],
-        passed_over=count_by_suffix(others),
+        passed_over=count_by_suffix(rest),
         videos=sum(looks[path].video for path in candidates),
     )
     for path in candidates:

@@ -7,7 +7,7 @@ READY := $(VENV)/.songmill-ready
 TEST_PROCESSES ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 3 ? n + 1 : 4)))
 TINY := htdemucs whisper-large-v3 clap-music-and-speech ecapa-voxceleb
 
-.PHONY: help demo demo-full demo-stems cluster gpu test test-cluster lint format lock bench clean
+.PHONY: help demo demo-full demo-stems cluster gpu test test-cluster test-fuzz lint format lock bench clean
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,9 @@ test: $(READY) ## Run the whole test suite
 test-cluster: $(READY) ## Strike the parts of a running cluster, one after the other
 	$(BIN)/python -m pytest tests/reliability -m cluster
 
+test-fuzz: $(READY) ## Damage files by the thousand, and see that none ends anything but itself
+	$(BIN)/python -m pytest tests/fuzz --fuzz -n 2 -s
+
 lint: $(READY) ## Check style, types and layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -83,5 +86,5 @@ $(READY): requirements.lock pyproject.toml | $(BIN)/uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode \
 		--requirements requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
-	$(BIN)/python -m tasks.dsp.kernels
+	$(BIN)/python -m tasks.compile_kernels
 	touch $@

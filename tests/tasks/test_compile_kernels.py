@@ -6,6 +6,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import tasks.audio
 import tasks.dsp
 from blocks.storage import Storage
 from examples.songs import make_song, write_song
@@ -14,7 +15,7 @@ from tasks.engine.plan import plan, run_here
 from tasks.song.discover import discover
 from tasks.song.track import SongTools
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 
 def compiled() -> dict[str, set[tuple]]:
@@ -22,8 +23,9 @@ def compiled() -> dict[str, set[tuple]]:
     from numba.core.dispatcher import Dispatcher
 
     modules = [
-        import_module(f"{tasks.dsp.__name__}.{each.name}")
-        for each in pkgutil.iter_modules(tasks.dsp.__path__)
+        import_module(f"{package.__name__}.{each.name}")
+        for package in (tasks.audio, tasks.dsp)
+        for each in pkgutil.iter_modules(package.__path__)
     ]
     return {
         f"{module.__name__}.{name}": set(kernel.signatures)
@@ -35,7 +37,7 @@ def compiled() -> dict[str, set[tuple]]:
 
 def check(folder: Path) -> None:
     """Compile ahead, build a song, and make sure that its steps compiled nothing more."""
-    from tasks.dsp.kernels import compile_kernels
+    from tasks.compile_kernels import compile_kernels
 
     compile_kernels()
     ahead = compiled()

@@ -2,11 +2,12 @@
 
 Numba compiles a function when it is first called, and keeps the result beside its
 source. Without it there, every process that begins together compiles for itself:
-some ten seconds of CPU each. ``python -m tasks.dsp.kernels`` compiles all of them.
+some ten seconds of CPU each. ``python -m tasks.compile_kernels`` compiles all of them.
 """
 
 import numpy as np
 
+from tasks.audio.measures import Measurement
 from tasks.dsp.envelope import compress
 from tasks.dsp.filterbanks import mel_centres_hz
 from tasks.dsp.pyin import pyin
@@ -27,8 +28,12 @@ def compile_kernels() -> None:
     mono = 0.05 * random.standard_normal(SECONDS * RATE_HZ, np.float32)
     mono[:: RATE_HZ // 2] = 1
     stereo = np.stack([mono, mono[::-1]])
-    frames = frame_features(mono, RATE_HZ)
-    find_beats(frames.mel_db, mel_centres_hz(RATE_HZ, N_MELS), frames.hop_seconds)
+    for signal in (mono[None], stereo):
+        # As decoders leave it: frames one after the other.
+        frames = np.ascontiguousarray(signal.T)
+        Measurement(RATE_HZ, len(signal)).take([frames.T]).levels()
+    found = frame_features(mono, RATE_HZ)
+    find_beats(found.mel_db, mel_centres_hz(RATE_HZ, N_MELS), found.hop_seconds)
     pyin(mono, fmin_hz=80, fmax_hz=800, rate_hz=RATE_HZ)
     salience = random.random((8, N_BINS), np.float32)
     decode_salience([salience], len(salience), fmin_hz=80, fmax_hz=800)

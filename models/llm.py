@@ -270,7 +270,7 @@ async def _answer(
     size = len(request.system.encode()) + len(request.user.encode())
     reserved = input_usd * size / BYTES_PER_TOKEN + output_usd * request.max_tokens
     dialect = dialect_of(str(client.base_url), request.model)
-    problem, answers = "", 0
+    problem, reason, answers = "", "", 0
     while answers < MAX_ANSWERS:
         entry = cache.reserve(request.model, reserved, settings.budget_usd)
         if entry is None:
@@ -308,11 +308,11 @@ async def _answer(
             _check_text(read.text)
             check(request, read.text)
         except ValueError as error:
-            problem = str(error)
+            problem, reason = str(error), read.reason
             continue
         return Reply(read.text, read.model)
     raise LlmError(
-        "llm-malformed-reply",
+        reason,
         f"{request.model} gave {MAX_ANSWERS} unusable answers ({problem}); "
         "run again, or use another model",
     )

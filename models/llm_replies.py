@@ -20,7 +20,9 @@ class Read(NamedTuple):
     model
         Which model the server says it was.
     problem
-        Why the reply is of no use though another one might be; empty if it is none.
+        Why the reply is of no use though another one might be; empty if it is of use.
+    reason
+        The kebab-case reason of that.
     failure
         Why asking again would not help; None if it might.
     prompt_tokens, completion_tokens
@@ -30,6 +32,7 @@ class Read(NamedTuple):
     text: str
     model: str
     problem: str = ""
+    reason: str = "llm-malformed-reply"
     failure: LlmError | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -51,7 +54,9 @@ def read_completion(completion: Any, request: "ChatRequest", key: str) -> Read:
         )
     error = said_in(getattr(completion, "error", None))
     if error:
-        return read._replace(problem=f"the server says {excerpt(error, key)!r}")
+        return read._replace(
+            problem=f"the server says {excerpt(error, key)!r}", reason="llm-server-error"
+        )
     choices = getattr(completion, "choices", None)
     if not isinstance(choices, list) or not all(hasattr(each, "message") for each in choices):
         return read._replace(problem="it is not a chat completion")

@@ -244,7 +244,7 @@ def test_a_value_that_is_out_of_range_is_a_failure_that_quotes_the_server(
                 b"nginx &amp; co</body></html>"), "llm-server-error", "502 Bad Gateway nginx & co"),
         (Answer(429, b'{"error": "slow\\ndown"}'), "llm-rate-limited", "slow down"),
         (Answer(200, b'{"error": {"message": "Provider returned error", "code": 502}}'),
-         "llm-malformed-reply", "Provider returned error"),
+         "llm-server-error", "Provider returned error"),
         (Answer(200, b'{"choices": []}'), "llm-malformed-reply", "no choices"),
         (Answer(200, b"\xff\xfe{"), "llm-malformed-reply", "not JSON"),
         (Answer(200, b"[" * 100_000), "llm-malformed-reply", "not JSON"),

@@ -76,8 +76,9 @@ class Meter:
         ends = (begun + len(block)) // self.frame
         frames = np.zeros((ends, self._channels, 4))
         products = np.zeros(ends)
+        # Of the copy: what decoders hand over may be read-only, which is another type to numba.
         sum_frames(
-            np.ascontiguousarray(block),
+            padded[TAPS:],
             begun,
             self.frame,
             self._coefficients,

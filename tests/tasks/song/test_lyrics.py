@@ -20,16 +20,14 @@ JAPANESE = "君を愛してる ずっと\nさくら さくら 弥生の空は"
 CHINESE = "月亮代表我的心\n你问我爱你有多深\n我爱你有几分"
 TURKISH = "Üsküdar'a gider iken aldı da bir yağmur\nKâtibimin setresi uzun eteği çamur"
 
-NOTHING_ELSE = dict.fromkeys(
-    [
-        "line_translation",
-        "heading_text",
-        "heading_start_seconds",
-        "heading_line",
-        "notices",
-        "lines_beyond_end",
-    ]
-)
+NOTHING_ELSE = {
+    "line_translation": [],
+    "heading_text": [],
+    "heading_start_seconds": [],
+    "heading_line": [],
+    "notices": [],
+    "lines_beyond_end": 0,
+}
 
 
 @pytest.fixture
@@ -217,7 +215,7 @@ def test_words_beyond_the_end_are_cut_from_their_line(read):
     text = "[00:01.00]<00:01.00>all <00:01.50>that, <00:02.50>we <00:03.00>knew"
     row = read(text, rows={"probe": {"duration_seconds": 2.0}})
     assert (row["text"], row["word_end_seconds"]) == ("all that,", [1.5, 2.0])
-    assert row["lines_beyond_end"] is None
+    assert row["lines_beyond_end"] == 0
 
 
 def test_headings_and_translations_have_columns_of_their_own(read):

@@ -196,7 +196,8 @@ def run(
             lyrics, source = _read(path, duration_seconds, tools)
         except TrackError as error:
             errors.append(error)
-            notices.append(f"{error.reason}: {error.message}")
+            named = f"{_name(path)}: " if len(files) > 1 else ""
+            notices.append(f"{error.reason}: {named}{error.message}")
             continue
         if lyrics.lines or lyrics.is_instrumental:
             notices += lyrics.notices

@@ -145,7 +145,7 @@ TRACKS = (
     Column("lyrics_source", TEXT, "lyrics.source", "Where the lyrics come from"),
     Column("lyrics_lines", pa.list_(LINE), "lyrics", "Lines with their times", "s", TIMES, values.lyrics_lines),
     Column("lyrics_words", pa.list_(WORD), "lyrics", "Words with their times", "s", TIMES, values.lyrics_words),
-    Column("lyrics_translation", TEXTS, "lyrics.line_translation", "The lyrics file's own translation of each line"),
+    Column("lyrics_translation", TEXTS, "lyrics.line_translation", "The lyrics file's own translation of each line, if any"),
     Column("lyrics_sections", pa.list_(HEADING), "lyrics", "Headings in the lyrics, with their times", "s", {"start_time": TIME}, values.lyrics_sections),
     Column("lyrics_notices", TEXTS, "lyrics.notices", "What of the lyrics file was repaired or left out, and why"),
     Column("transcript", pa.list_(HEARD), "transcribe", "What Whisper heard, whatever the lyrics come from", "s", TIMES | dict.fromkeys(DOUBTS, DIGITS), values.transcript),

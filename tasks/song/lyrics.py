@@ -45,7 +45,11 @@ COLUMNS = pa.schema(
         column("word_start_seconds", pa.list_(pa.float64()), "start of each word", "s"),
         column("word_end_seconds", pa.list_(pa.float64()), "end of each word", "s"),
         column("word_line", pa.list_(pa.int32()), "index of the line that each word is in"),
-        column("line_translation", pa.list_(pa.string()), "the file's translation of each line"),
+        column(
+            "line_translation",
+            pa.list_(pa.string()),
+            "the file's translation of each line; empty if it has none",
+        ),
         column("heading_text", pa.list_(pa.string()), "labels of sections, as written"),
         column(
             "heading_start_seconds",
@@ -192,7 +196,8 @@ def run(
             lyrics, source = _read(path, duration_seconds, tools)
         except TrackError as error:
             errors.append(error)
-            notices.append(f"{error.reason}: {error.message}")
+            named = f"{_name(path)}: " if len(files) > 1 else ""
+            notices.append(f"{error.reason}: {named}{error.message}")
             continue
         if lyrics.lines or lyrics.is_instrumental:
             notices += lyrics.notices
@@ -203,7 +208,7 @@ def run(
         notices += [*lyrics.notices, notice("empty", f"{_name(path)} holds no lyrics")]
         nothing = nothing or _row(lyrics, source, notices)
     if transcript is not None:
-        return as_lyrics(transcript) | {"notices": notices or None}
+        return as_lyrics(transcript) | ({"notices": notices} if notices else {})
     if nothing is not None:
         return nothing | {"notices": notices}
     if errors:
@@ -291,18 +296,18 @@ def _row(lyrics: Lyrics, source: str, notices: list[str]) -> Row:
     """Row of lyrics, with nulls but for their source and the notices if there are no words."""
     lines = lyrics.lines
     words = [(index, word) for index, line in enumerate(lines) for word in line.words]
-    said = {
-        "source": source,
-        "notices": notices or None,
-        "lines_beyond_end": lyrics.lines_beyond_end or None,
-    }
     if not words:
-        return dict.fromkeys(COLUMNS.names) | said
+        return dict.fromkeys(COLUMNS.names) | {
+            "source": source,
+            "notices": notices or None,
+            "lines_beyond_end": lyrics.lines_beyond_end or None,
+        }
     headings = lyrics.headings
     translations = [line.translation for line in lines]
-    return said | {
+    return {
         "text": lyrics.text,
         "language": lyrics.language,
+        "source": source,
         "line_text": [line.text for line in lines],
         "line_start_seconds": [line.start_seconds for line in lines],
         "line_end_seconds": [line.end_seconds for line in lines],
@@ -310,10 +315,12 @@ def _row(lyrics: Lyrics, source: str, notices: list[str]) -> Row:
         "word_start_seconds": [word.start_seconds for _, word in words],
         "word_end_seconds": [word.end_seconds for _, word in words],
         "word_line": [index for index, _ in words],
-        "line_translation": translations if any(translations) else None,
-        "heading_text": [heading.text for heading in headings] or None,
-        "heading_start_seconds": [heading.start_seconds for heading in headings] or None,
-        "heading_line": [heading.line for heading in headings] or None,
+        "line_translation": translations if any(translations) else [],
+        "heading_text": [heading.text for heading in headings],
+        "heading_start_seconds": [heading.start_seconds for heading in headings],
+        "heading_line": [heading.line for heading in headings],
+        "notices": notices,
+        "lines_beyond_end": lyrics.lines_beyond_end,
     }
 
 

@@ -23,12 +23,13 @@ _CHORD = (
 )
 _CHORDS_INLINE = re.compile(rf"\[{_CHORD}\]")
 _DIRECTIVE = re.compile(r"\{\s*[A-Za-z_]{1,32}\s*(?::[^{}]*)?\}")
+_XML = r"(?:<\?xml[^>]*>\s*)?"
 _STARTS = (
     ("Advanced SubStation Alpha (.ass)", re.compile(r"\s*\[Script Info\]", re.I)),
     ("RTF", re.compile(r"\s*\{\\rtf")),
     ("HTML", re.compile(r"\s*<(?:!doctype html|html|head|body)\b", re.I)),
-    ("TTML", re.compile(r"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:\w+:)?tt[\s>]", re.S)),
-    ("MusicXML", re.compile(r"\s*(?:<\?xml[^>]*>\s*)?(?:<!DOCTYPE[^>]*>\s*)?<score-", re.S)),
+    ("TTML", re.compile(rf"\s*{_XML}(?:<!--(?:(?!-->).)*-->\s*)*<(?:\w+:)?tt[\s>]", re.S)),
+    ("MusicXML", re.compile(rf"\s*{_XML}(?:<!DOCTYPE[^>]*>\s*)?<score-")),
     ("XML", re.compile(r"\s*<(?:\?xml|sami|smil|transcript|timedtext)\b", re.I)),
     ("ABC notation", re.compile(r"\s*(?:%abc|X:\s*\d+\s*\n(?:.*\n)*?K:)")),
     ("a Praat TextGrid", re.compile(r'\s*File type = "ooTextFile')),

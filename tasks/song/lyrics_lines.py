@@ -115,19 +115,20 @@ class Lyrics:
     def headings(self) -> list[Heading]:
         """Headings, in order."""
         found: list[Heading] = []
-        line = 0
-        for at, row in enumerate(self.rows):
+        below: Line | None = None
+        line = len(self.lines)
+        lines = line
+        for row in reversed(self.rows):
             if row.is_heading:
-                below = next((other for other in self.rows[at + 1 :] if other.text), None)
                 start = row.start_seconds
                 if start is None and below is not None and not below.is_heading:
                     start = below.start_seconds
-                found.append(Heading(row.text, start, line))
+                found.append(Heading(row.text, start, line if line < lines else None))
             elif row.text:
-                line += 1
-        return [
-            heading if heading.line != line else heading._replace(line=None) for heading in found
-        ]
+                line -= 1
+            if row.text:
+                below = row
+        return found[::-1]
 
     @property
     def timed_lines(self) -> bool:

@@ -5,6 +5,9 @@ import re
 
 from tasks.song.lyrics_lines import notice
 
+MAX_ROW_CHARACTERS = 500
+"""A longer line is no site's own."""
+
 _GENIUS_HEAD = re.compile(
     r"\s*(?:\d{1,5}\s*Contributors?[^\n]{0,400}?Lyrics(?=[\[\n“\"A-Z¿¡(]|\s*$)"
     r"|[^\n\[]{1,150}?\sLyrics(?=\[))"
@@ -76,7 +79,7 @@ def without_page(text: str) -> tuple[str, list[str]]:
 
 def is_page_row(text: str) -> bool:
     """Return whether a line is a site's own, an address or a licence."""
-    return _PAGE_ROW.fullmatch(text) is not None
+    return len(text) <= MAX_ROW_CHARACTERS and _PAGE_ROW.fullmatch(text) is not None
 
 
 def _json_row(row: str) -> str | None:
@@ -91,7 +94,9 @@ def _json_row(row: str) -> str | None:
     pieces = content.get("c")
     if not isinstance(pieces, list) or "t" not in content:
         return None
-    return "".join(str(piece.get("tx", "")) for piece in pieces if isinstance(piece, dict))
+    said = "".join(str(piece.get("tx", "")) for piece in pieces if isinstance(piece, dict))
+    # An escape may be half of a pair, which no table can hold.
+    return said.encode("utf-8", "replace").decode()
 
 
 def _without_genius(text: str) -> tuple[str, list[str]]:

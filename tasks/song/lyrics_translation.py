@@ -19,6 +19,7 @@ English, or kanji alone, as its translation is."""
 MIN_INLINE = 0.8
 """Share of lines of the form "line (translation)" from which that is what it is."""
 
+MAX_INLINE_CHARACTERS = 500
 MIN_ALTERNATING_PAIRS = 4
 MIN_LANGUAGE_PAIRS = 3
 MIN_LANGUAGE_PROBABILITY = 0.9
@@ -27,12 +28,12 @@ MIN_ROMANISED = 0.85
 
 _ROMAJI = re.compile(
     r"(?:(?:kk|ss|tt|pp|cch|ssh|tts|sh|ch|ts|[kgsztdnhbpmrjf]y|[kgsztdnhbpmyrwjfv])?"
-    r"[aiueoāīūēōâîûêô]+(?:n'?(?![aiueoy])|m(?=[bp]))?)+|n"
+    r"[aiueoāīūēōâîûêô](?:n'?(?![aiueoy])|m(?=[bp]))?)++|n"
 )
 _KOREAN = re.compile(
     r"(?:(?:kk|gg|tt|dd|pp|bb|ss|jj|ch|sh|[gkndtrlmbpsjh])?"
     r"(?:yae|yeo|wae|ae|ya|eo|ye|wa|oe|yo|wo|we|wi|yu|eu|ui|oo|[aeiou])"
-    r"(?:ng|[kgntdlrmbps](?![aeiouyw]))?)+"
+    r"(?:ng|[kgntdlrmbps](?![aeiouyw]))?)++"
 )
 _PINYIN = re.compile(r"[a-zü]*[āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜ][a-zü]*", re.I)
 _INLINE = re.compile(r"(.+?)\s*(?:\s[/|]\s+(.+)|[／｜]\s*(.+)|[(（【\[](.+)[)）】\]])")  # noqa: RUF001
@@ -184,7 +185,7 @@ def _inline(rows: Sequence[Line], lyrics: Lyrics) -> None:
     """Tell what is sung from its translation in the same line, where nearly all are so."""
     halves = []
     for row in rows:
-        match = _INLINE.fullmatch(row.text)
+        match = _INLINE.fullmatch(row.text) if len(row.text) <= MAX_INLINE_CHARACTERS else None
         group = match.lastindex if match else None
         if match and group and _script(match[1]) != _script(match[group]):
             halves.append((row, match.span(1), match.span(group)))

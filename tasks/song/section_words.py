@@ -24,6 +24,8 @@ _IN_BRACKETS = (
 """Words that may be sung as well ("solo" is Spanish for alone): headings in brackets or before
 a colon."""
 
+MAX_HEADING_CHARACTERS = 200
+
 _REPEATED = r"(?:\s*[\(\[]?\s*(?:[x×]\s*\d{1,2}|\d{1,2}\s*[x×])\s*[\)\]]?)?"
 _COUNT = rf"(?:\s*(?:\d{{1,2}}|[ivx]{{1,4}}|[a-d]))?{_REPEATED}"
 _NAMED = rf"(?:{_ANYWHERE}|{_NUMBERED}|{_IN_BRACKETS})"
@@ -38,7 +40,7 @@ _BRACKETED = re.compile(r"[\[(（【]\s*([^\])）】]*)\s*[\])）】]\s*[:：]?"
 
 def is_section(name: str) -> bool:
     """Return whether a text from within brackets names a section, and perhaps who sings it."""
-    return _SECTION.fullmatch(name.strip()) is not None
+    return len(name) <= MAX_HEADING_CHARACTERS and _SECTION.fullmatch(name.strip()) is not None
 
 
 def leading_heading(text: str) -> tuple[str, int]:
@@ -49,11 +51,11 @@ def leading_heading(text: str) -> tuple[str, int]:
     tuple of str and int
         The heading without its brackets; empty, with 0, if the line begins with none.
     """
-    bracketed = _BRACKETED.match(text)
+    start = text[:MAX_HEADING_CHARACTERS]
+    bracketed = _BRACKETED.match(start)
     if bracketed and is_section(bracketed[1]):
         return bracketed[1].strip(), bracketed.end()
-    stripped = text.strip()
-    if _BARE.fullmatch(stripped):
-        return stripped, len(text)
-    named = _BEFORE_COLON.match(text)
+    if start == text and _BARE.fullmatch(text.strip()):
+        return text.strip(), len(text)
+    named = _BEFORE_COLON.match(start)
     return (named[1].strip(), named.end()) if named else ("", 0)

@@ -1,5 +1,6 @@
 # ruff: noqa: RUF001
 import codecs
+from random import Random
 
 import pyarrow as pa
 import pytest
@@ -19,16 +20,14 @@ JAPANESE = "君を愛してる ずっと\nさくら さくら 弥生の空は"
 CHINESE = "月亮代表我的心\n你问我爱你有多深\n我爱你有几分"
 TURKISH = "Üsküdar'a gider iken aldı da bir yağmur\nKâtibimin setresi uzun eteği çamur"
 
-NOTHING_ELSE = dict.fromkeys(
-    [
-        "line_translation",
-        "heading_text",
-        "heading_start_seconds",
-        "heading_line",
-        "notices",
-        "lines_beyond_end",
-    ]
-)
+NOTHING_ELSE = {
+    "line_translation": [],
+    "heading_text": [],
+    "heading_start_seconds": [],
+    "heading_line": [],
+    "notices": [],
+    "lines_beyond_end": 0,
+}
 
 
 @pytest.fixture
@@ -116,6 +115,56 @@ def test_any_bytes_are_text_or_unreadable(data):
     assert reason in ("lyrics-unreadable", "lyrics-format")
 
 
+ENHANCED = "[la:en]\n[00:01.00]<00:01.00>hello, <00:01.50>you\n[00:03.00][Chorus]\n[00:04.00]again"
+BILINGUAL = "[00:01.00]we walk\n[00:01.00]我们走\n[00:04.00]along\n[00:04.00]沿着河"
+ULTRASTAR = "#TITLE:x\n#BPM:240,5\n#GAP:100\n: 0 4 60 Win\n: 4 4 60 ter\n- 9\n* 12 4 60  road\nE\n"
+SUBRIP = (
+    "1\n00:00:01,000 --> 00:00:02,500\n<i>I was</i>\nwalking\n\n"
+    "2\n00:00:03,000 --> 00:00:04,000\nla\n"
+)
+PAGE = "12 ContributorsX Lyrics[Verse 1]\nI was\nYou might also like[Chorus]\nwalking7Embed"
+NETEASE = '{"t":0,"c":[{"tx":"作词: "},{"tx":"x"}]}\n[00:00.00] 作曲 : B\n[00:02.00]月亮 (x2)'
+
+
+def test_five_hundred_damaged_files_are_each_accounted_for(tmp_path):
+    """Cut, spliced, repeated and with other bytes: each gives a row that a table can hold."""
+    random = Random(10)
+    whole = [
+        text.encode(encoding, "replace")
+        for text in (ENHANCED, BILINGUAL, ULTRASTAR, SUBRIP, PAGE, NETEASE, SPANISH, RUSSIAN)
+        for encoding in ("utf-8", "utf-8", "utf-16", "cp1252", "gb18030")
+    ]
+    tools = Tools(Storage(str(tmp_path)), Storage(str(tmp_path)))
+    tracks = []
+    for number in range(500):
+        data = bytearray(random.choice(whole))
+        for _ in range(random.randint(1, 6)):
+            at, to = sorted(random.randrange(len(data) + 1) for _ in range(2))
+            data[at:to] = random.choice(
+                [
+                    b"",
+                    bytes(data[at:to]) * 2,
+                    random.choice(whole)[at:to],
+                    random.randbytes(to - at),
+                ]
+            )
+        tools.source.write_bytes(f"{number}.lrc", bytes(data))
+        tracks.append(SongTrack(str(number), "song.mp3", lyrics_path=f"{number}.lrc"))
+    probed = {"probe": [{"duration_seconds": 3.5}] * len(tracks)}
+    rows = lyrics.STEP.run(tracks, probed, lyrics.LyricsConfig(), tools)
+    failures = [row for row in rows if isinstance(row, TrackError)]
+    assert {error.reason for error in failures} <= {
+        "lyrics-unreadable",
+        "lyrics-format",
+        "lyrics-malformed",
+    }
+    table = pa.Table.from_pylist(
+        [row for row in rows if isinstance(row, dict)], schema=lyrics.STEP.columns
+    )
+    assert len(table) + len(failures) == 500
+    assert len(table) - table["text"].null_count > 200
+
+
 def test_a_vanished_file_is_one_tracks_failure(tmp_path):
     tools = Tools(Storage(str(tmp_path)), Storage(str(tmp_path)))
     tracks = [
@@ -166,7 +215,7 @@ def test_words_beyond_the_end_are_cut_from_their_line(read):
     text = "[00:01.00]<00:01.00>all <00:01.50>that, <00:02.50>we <00:03.00>knew"
     row = read(text, rows={"probe": {"duration_seconds": 2.0}})
     assert (row["text"], row["word_end_seconds"]) == ("all that,", [1.5, 2.0])
-    assert row["lines_beyond_end"] is None
+    assert row["lines_beyond_end"] == 0
 
 
 def test_headings_and_translations_have_columns_of_their_own(read):

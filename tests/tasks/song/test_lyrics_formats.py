@@ -81,7 +81,14 @@ PIECES = st.sampled_from(
         *("#TITLE:x", "#BPM:240", "#BPM:1e9", "#GAP:-5,5", "#RELATIVE:yes", ": 0 4 60 Win", "P1"),
         *(": 9 4 60  ~", "- 20", "- 1 2", "E", "B 4 90", "F 999999999 9 0 a", "00:01.000"),
         *("WEBVTT", "1", "00:00:01,000 --> 00:00:02,000", "<c>la</c>", "[00:01.00]", "<00:02.00>"),
-        *('{"t":0,"c":[{"tx":"a"}]}', '{"t":0,"c":[1]}', "[Verse 1]", "(Chorus x2)", "Chorus:"),
+        *(
+            '{"t":0,"c":[{"tx":"\\ud83d"}]}',
+            '{"t":0,"c":[{"tx":"a"}]}',
+            '{"t":0,"c":[1]}',
+            "[Verse 1]",
+            "(Chorus x2)",
+            "Chorus:",
+        ),
         *("You might also like", "12 ContributorsX Lyrics", "7Embed", "作词 : x", "Lyrics by: X"),
         *("纯音乐，请欣赏", "la la (x2)", "男：月亮", "we walk (我们)", "we walk / 我们", "♪", "&"),  # noqa: RUF001
         *("A - B", "[ti:A]", "[ar:B]", "[la:zh]", "[offset:500]", "君の声", "kimi no koe", "x2"),
@@ -90,7 +97,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(
     st.one_of(
         st.lists(PIECES, max_size=30).map("\n".join).map(str.encode),

@@ -51,8 +51,8 @@ class Inspection:
     repair
         How every step reads it.
     levels
-        Measured on the repaired stereo downmix, or mono, what is clipped on all channels; ``phase_correlation`` and
-        ``dc_offset`` before the channels were repaired.
+        Measured on the repaired stereo downmix, or mono; what is clipped on all channels;
+        ``phase_correlation`` and ``dc_offset`` before the channels were repaired.
     notices
         ``"code: Sentence."`` each, for what was found wrong.
     """

@@ -28,6 +28,9 @@ MOST_SECONDS = 10.0**6
 """A header that states more, eleven days, states nothing: libsndfile gives 2^63 samples for
 streams of unknown length."""
 
+PLANES_OF_PYAV = 8
+"""With so many planes PyAV 18 takes what lies behind them for one more."""
+
 EXACT_CONTAINERS = frozenset({"mov", "matroska", "asf", "flac", "wav", "wv", "tta", "ape", "caf"})
 """Containers whose stated length counts; of streams without one, FFmpeg guesses by bit rate."""
 
@@ -215,6 +218,10 @@ class FfmpegReader(Reader):
 
 def _interleaved(frame: Any) -> Samples:
     """Return a frame of FFmpeg, shape ``(frames, channels)``, full scale being 1."""
+    if frame.format.is_planar and frame.layout.nb_channels >= PLANES_OF_PYAV:
+        import av
+
+        (frame,) = av.AudioResampler(frame.format.packed.name).resample(frame)
     values = frame.to_ndarray()
     samples = values.T if frame.format.is_planar else values.reshape(frame.samples, -1)
     if samples.dtype.kind == "f":

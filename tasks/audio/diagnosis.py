@@ -40,18 +40,19 @@ of it. Recordings were met with means of up to 0.0013 and a synthesised song wit
 their half seconds do not agree."""
 
 OPPOSITE = -0.9
-OPPOSITE_IN_MOST = -0.4
-OPPOSITE_BASS = -0.8
+OPPOSITE_IN_MOST = -0.6
+OPPOSITE_BASS = -0.95
 OPPOSITE_WINDOW_FRAMES = 5
-OPPOSITE_SHARE = 0.9
-"""The channels are out of phase if their correlation is below -0.9; or below -0.4 if that of
-the bass, which no effect spreads, is below -0.8 and nine of ten half seconds are negative. Wide
-mixes reach -0.3 with their bass in phase."""
+OPPOSITE_SHARE = 0.95
+"""The channels are out of phase if their correlation is below -0.9; or below -0.6 if that of
+the bass, which mixes keep in the middle, is below -0.95 and nearly all half seconds are negative.
+Of a mix with one channel turned round it was -0.77, and -0.99 in the bass. Mixes whose sides were
+raised by 14 dB reached -0.80, and -0.91 in the bass: they stay wide."""
 
 DEAD_RATIO = 1e-3
 LEAST_LIVING = 1e-3
 """A channel is dead if in its loudest tenth of a second it is 60 dB below the RMS of the other
-one, which is above -60 dBFS. Codecs leak less than -66 dB into a silent channel."""
+one, which is above -60 dBFS. MP3, AAC and Opus at 64 kb/s leak -124 dB into a silent channel."""
 
 
 def stray_limit(blocks: Iterable[Samples]) -> tuple[float | None, bool]:
@@ -109,7 +110,7 @@ def scale(peak: float, is_whole: bool) -> tuple[float, str | None]:
     )
 
 
-def treat(measured: Measurement, repair: Repair) -> tuple[Repair, list[str]]:
+def treat(measured: Measurement, repair: Repair, *, is_stereo: bool) -> tuple[Repair, list[str]]:
     """Return the repair with what the channels need as well, and a notice for each.
 
     Parameters
@@ -118,6 +119,8 @@ def treat(measured: Measurement, repair: Repair) -> tuple[Repair, list[str]]:
         The signal without strays, at its right scale.
     repair
         What made it so.
+    is_stereo
+        Whether the file has two channels; of a downmix of more nothing is certain.
     """
     notices = []
     offsets = [_dc_offset(measured, channel) for channel in range(measured.channels)]
@@ -126,7 +129,7 @@ def treat(measured: Measurement, repair: Repair) -> tuple[Repair, list[str]]:
         repair = replace(repair, left_offset=left, right_offset=right)
         means = " and ".join(f"{offset:.4f}" for offset in dict.fromkeys(offsets))
         notices.append(f"dc-offset: The samples had a mean of {means}; it was taken off.")
-    if measured.channels == 2:
+    if is_stereo:
         channel_map, notice = _channel_map(measured)
         repair = replace(repair, channel_map=channel_map)
         notices += [notice] if notice else []

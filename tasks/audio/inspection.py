@@ -15,6 +15,7 @@ from blocks.storage import Storage
 from tasks.audio import files
 from tasks.audio.diagnosis import ABOVE_ANY_MIX, scale, stray_limit, treat
 from tasks.audio.measures import Levels, Measurement
+from tasks.audio.meters import Meter
 from tasks.audio.readers import AudioInfo, Block, Decoder
 from tasks.audio.repair import AS_FOUND, Repair
 from tasks.text import printable
@@ -50,8 +51,8 @@ class Inspection:
     repair
         How every step reads it.
     levels
-        Measured on the repaired stereo downmix, or mono; ``phase_correlation`` and
-        ``dc_offset`` before the channels were repaired.
+        Measured on the repaired stereo downmix, or mono; what is clipped on all channels;
+        ``phase_correlation`` and ``dc_offset`` before the channels were repaired.
     notices
         ``"code: Sentence."`` each, for what was found wrong.
     """
@@ -69,6 +70,7 @@ class _Tally:
     parts: list[tuple[int, int, float]] = field(default_factory=list)
     samples: int = 0
     not_finite: int = 0
+    surround: dict[int, Meter] = field(default_factory=dict)
 
     def counting(self, blocks: Iterable[Block]) -> Iterator[Block]:
         """Pass on blocks, and note rate, channels and length of the parts that are alike."""
@@ -80,6 +82,9 @@ class _Tally:
                 before = self.parts.pop()[2]
             self.parts.append((*kind, before + count / block.rate_hz))
             self.samples += block.samples.size
+            if channels > 2:
+                meter = self.surround.setdefault(channels, Meter(block.rate_hz, channels))
+                meter.add(AS_FOUND.cleaned(block.samples))
             if not np.isfinite(_total(block.samples)):
                 self.not_finite += int(block.samples.size - np.isfinite(block.samples).sum())
             yield block
@@ -144,7 +149,7 @@ def inspect(storage: Storage, path: str, *, audio_stream: int = 0) -> Inspection
     if measured.peak() > ABOVE_ANY_MIX:
         repair, measured = _scaled(storage, path, audio_stream, repair, measured, notices)
     as_found = measured.levels()
-    repair, treated = treat(measured, repair)
+    repair, treated = treat(measured, repair, is_stereo=info.channels == 2)
     levels = as_found
     if treated:
         notices += treated
@@ -153,6 +158,11 @@ def inspect(storage: Storage, path: str, *, audio_stream: int = 0) -> Inspection
             phase_correlation=as_found.phase_correlation,
             dc_offset=as_found.dc_offset,
         )
+    if found.tally.surround:
+        # The downmix of clipped channels is not clipped itself.
+        clipped = sum(meter.clipped for meter in found.tally.surround.values())
+        share = clipped / found.tally.samples
+        levels = replace(levels, clipped_samples=clipped, clipped_ratio=share)
     return Inspection(info, repair, levels, tuple(notices))
 
 
@@ -203,7 +213,8 @@ def _whole(storage: Storage, path: str, audio_stream: int, notices: list[str]) -
             f"longer-than-stated: The header states {stated:.1f} s, but the file holds "
             f"{seconds:.1f} s; all of it is read."
         )
-    if found.damaged_packets >= DAMAGED_PACKETS:
+    # What FFmpeg finds between and behind the frames of an MP3 is mostly no audio.
+    if found.damaged_packets >= DAMAGED_PACKETS and not found.info.format.startswith("mp3"):
         notices.append(
             f"damaged-packets: {found.damaged_packets} packets could not be decoded; they are "
             "left out."

@@ -186,9 +186,11 @@ class Measurement:
                 break
             window = window - window.mean(axis=1, keepdims=True)
             spectrum = np.fft.rfft(window * self._window[: window.shape[1]], SPECTRUM_WINDOW)
-            self._power += spectrum.real**2 + spectrum.imag**2
-            if self.channels == 2:
-                self._cross += (spectrum[0] * spectrum[1].conj()).real
+            # Of strays, before they are left out.
+            with np.errstate(over="ignore"):
+                self._power += spectrum.real**2 + spectrum.imag**2
+                if self.channels == 2:
+                    self._cross += (spectrum[0] * spectrum[1].conj()).real
             self._windows += 1
             at += hop
         self._until_window = at - block.shape[1]

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from tasks.audio.levels import k_weighting
+from tasks.audio.levels import FULL_SCALE, k_weighting
 from tasks.track import Samples
 
 Array = npt.NDArray[np.float64]
@@ -56,7 +56,7 @@ class Meter:
         self._frames: list[Array] = []
         self._products: list[Array] = []
         self.is_weighted = rate_hz >= LEAST_WEIGHTED_HZ
-        self._coefficients = k_weighting(rate_hz) if self.is_weighted else UNWEIGHTED
+        self._coefficients = _ten(k_weighting(rate_hz) if self.is_weighted else UNWEIGHTED)
         self._state = np.zeros((channels, 4))
         self._open = np.zeros((channels, 4))
         self._open_product = np.zeros(1)
@@ -67,28 +67,36 @@ class Meter:
 
     def add(self, block: Samples) -> None:
         """Measure the next samples, shape ``(n, channels)``."""
-        from tasks.audio.kernels import raise_peaks, sum_frames
+        from tasks.audio.kernels import (
+            count_clipped,
+            raise_peaks,
+            sum_frames,
+            sum_frames_of_two,
+        )
 
         if not len(block):
             return
         padded = np.concatenate([self._before, block])
+        # The copy: what decoders hand over may be read-only, which is another type to numba.
+        block = padded[TAPS:]
         begun = self.samples % self.frame
         ends = (begun + len(block)) // self.frame
         frames = np.zeros((ends, self._channels, 4))
         products = np.zeros(ends)
-        # Of the copy: what decoders hand over may be read-only, which is another type to numba.
-        sum_frames(
-            padded[TAPS:],
-            begun,
-            self.frame,
-            self._coefficients,
-            self._state,
-            self._open,
-            self._open_product,
-            self._runs,
-            frames,
-            products,
-        )
+        place = begun, self.frame, self._coefficients
+        if self._channels == 2:
+            sum_frames_of_two(
+                block, *place, self._state, self._open, self._open_product, frames, products
+            )
+        else:
+            for at in range(self._channels):
+                sum_frames(block[:, at], *place, self._state[at], self._open[at], frames[:, at])
+        peaks = np.maximum(frames[:, :, PEAK].max(axis=0, initial=0.0), self._open[:, PEAK])
+        for at, peak in enumerate(peaks):
+            if peak >= FULL_SCALE:
+                count_clipped(block[:, at], self._runs[at])
+            else:
+                self._runs[at, 0] = 0
         self._frames.append(frames)
         self._products.append(products)
         raise_peaks(padded, self._filters, self._peaks)
@@ -125,6 +133,11 @@ class Meter:
         if self.samples % self.frame:
             parts.append(self._open_product)
         return np.concatenate([np.empty(0), *parts])
+
+
+def _ten(sections: Array) -> tuple[float, ...]:
+    """Coefficients of two sections, without those that are 1."""
+    return tuple(map(float, sections[:, [0, 1, 2, 4, 5]].ravel()))
 
 
 def _interpolators() -> Array:

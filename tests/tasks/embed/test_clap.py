@@ -1,3 +1,5 @@
+from dataclasses import asdict
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -6,6 +8,7 @@ import soundfile
 from blocks.storage import Storage
 from models.protocols import AUDIO_TEXT_EMBEDDING
 from models.tiny.write import write
+from tasks.audio import Repair
 from tasks.embed import clap
 from tasks.embed.clap import STEP, ClapConfig, cut
 from tasks.step import Tools, Track, TrackError
@@ -142,3 +145,16 @@ def test_the_declaration():
     assert STEP.resource(ClapConfig()) == "GPU"
     assert STEP.models(ClapConfig(model="clap-music")) == ("clap-music",)
     assert STEP.columns.field("clap_embedding").type.list_size == clap.DIMENSIONS
+
+
+def test_what_was_found_wrong_is_put_right_before_it_is_heard(tools):
+    with tools.source.writing("sound.wav") as path:
+        soundfile.write(path, noise(4, 1), RATE, subtype="FLOAT")
+    with tools.source.writing("scaled.wav") as path:
+        soundfile.write(path, noise(4, 1) * 32768, RATE, subtype="FLOAT")
+    tracks = [Track(name, f"{name}.wav") for name in ("sound", "scaled")]
+    rows = [{"decoder": "libsndfile", "repair": asdict(Repair(gain=g))} for g in (1.0, 1 / 32768)]
+    for row in rows:
+        del row["repair"]["decoder"]
+    first, second = STEP.run(tracks, {"probe": rows}, ClapConfig(), tools)
+    np.testing.assert_allclose(second["clap_embedding"], first["clap_embedding"], atol=1e-5)

@@ -16,6 +16,7 @@ from models.registry import card
 from models.tiny.demucs import TINY, make_network, package
 from models.tiny.write import write as write_model
 from models.weights import sha256
+from tasks.song import probe
 from tasks.song.separate import (
     STEP,
     RmsEnvelope,
@@ -329,3 +330,40 @@ def test_a_configuration_is_keyed_as_when_checkpoints_had_a_field(
     config = SeparateConfig(**config)
     assert first.recipe(config).digest == recipe
     assert vocals_path(Track("0123", "a.wav"), config, ("r1",)) == vocals
+
+
+def probed(tools, track):
+    """Row of the probe."""
+    [row] = probe.STEP.run([track], {}, probe.ProbeConfig(), tools)
+    return row
+
+
+def test_vocals_beyond_full_scale_are_stored_with_a_gain(tools, tmp_path):
+    # A float mix of +6 dBFS, all of it in the middle.
+    loud = 10 * centre_and_left(3.0)
+    with tools.source.writing("loud.wav") as path:
+        soundfile.write(path, loud.T, RATE, subtype="FLOAT")
+    track = Track("id", "loud.wav")
+    (row,) = run(tools, track)
+    stored, _ = soundfile.read(tmp_path / "artifacts" / row["vocals_path"], dtype="float32")
+    assert -9 < row["vocals_gain_db"] < -3
+    assert np.abs(stored).max() == pytest.approx(1.0, abs=1e-4)
+    # The envelope is that of the mix, before the gain.
+    loudest = int(np.argmax(row["vocal_rms"]))
+    mono = stored.mean(axis=1)[4410 * loudest :][:4410] / 10 ** (row["vocals_gain_db"] / 20)
+    assert row["vocal_rms"][loudest] == pytest.approx(np.sqrt(np.mean(mono**2)), rel=1e-3)
+
+    quiet = write(tools, "song.wav", centre_and_left(1.0))
+    assert run(tools, quiet)[0]["vocals_gain_db"] == 0.0
+
+
+def test_what_was_found_wrong_is_put_right_before_the_separation(tools):
+    signal = centre_and_left(2.05)
+    sound = write(tools, "sound.wav", signal)
+    offset = write(tools, "offset.wav", signal + np.float32(0.4))
+    tracks = [sound, offset]
+    rows = STEP.run(
+        tracks, {"probe": [probed(tools, track) for track in tracks]}, SeparateConfig(), tools
+    )
+    np.testing.assert_allclose(rows[1]["mix_rms"], rows[0]["mix_rms"], atol=1e-4)
+    np.testing.assert_allclose(rows[1]["vocal_rms"], rows[0]["vocal_rms"], atol=1e-3)

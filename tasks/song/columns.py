@@ -116,6 +116,7 @@ TRACKS = (
     Column("format", TEXT, "probe.format", "Container and codec of the file"),
     Column("decoder", TEXT, "probe.decoder", "Library that decoded it"),
     Column("tempo", NUMBER, "features.tempo_bpm", "Tempo, refined from the beats", "bpm", PITCH),
+    Column("tempo_confidence", NUMBER, "features.tempo_confidence", "How surely there is a beat of this tempo, 0 to 1", rounding=DIGITS),
     Column("dominant_key", TEXT, "features.tonic", "Tonic of the key, with sharps"),
     Column("mode", TEXT, "features.mode", "major or minor"),
     Column("key_confidence", NUMBER, "features.key_confidence", "Confidence of the key, 0 to 1", rounding=DIGITS),

@@ -61,6 +61,10 @@ CHARACTERS = {
     ("loud", "slow"): ("heavy", "powerful", "weighty"),
     ("loud", "medium"): ("driving", "powerful", "full"),
     ("loud", "fast"): ("energetic", "intense", "driving"),
+    # Without a beat nothing that moves to one.
+    ("quiet", None): ("gentle", "delicate", "understated"),
+    ("soft", None): ("gentle", "mellow", "calm"),
+    ("loud", None): ("powerful", "full"),
 }
 # Upper bounds in Hz of a segment's mean spectral centroid; a convention of this step.
 BRIGHTNESS_WORDS = (
@@ -146,7 +150,7 @@ def describe(
     """
     tempo_bpm = features.get("tempo_bpm")
     level = _level(means["rms"])
-    pace = "medium"
+    pace = None
     if tempo_bpm is not None:
         pace = "fast" if tempo_bpm >= FAST_BPM else "slow" if tempo_bpm < SLOW_BPM else "medium"
     centroid_hz = means["spectral_centroid_hz"] if level != "silent" else None
@@ -294,7 +298,7 @@ def _chooser(seed: str) -> Chooser:
 
 STEP = Step(
     name="prompts",
-    version=1,
+    version=2,
     config=PromptsConfig,
     columns=pa.schema([column("prompt", pa.list_(pa.string()), "template prompt of each segment")]),
     run=per_track(run),

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft
 
+from tasks.dsp.pulse import least_confidence, sounding, tempo_confidence
+
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
@@ -54,6 +56,23 @@ ONSET_PERCENTILE = 98
 any colour 0.4 to 0.6, speech 3.3 and more, songs 3.6 to 11; shorter frames, at higher
 rates, rise less."""
 
+RATE_HZ = 22_050
+"""Rate of the signals that all constants here were measured at. At others, frames of as many
+samples are shorter or longer, and a tempo may come out as its half."""
+
+SOUNDING_DB = -70.0
+"""Level of a band, below the track's loudest, from which on it counts: bands above the bandwidth
+of a file never rise, and would be the median."""
+
+MIN_SOUNDING = 0.02
+"""Share of the frames in which a band counts as sounding; a click fills all bands."""
+
+MIN_BANDS = 0.25
+"""Least share of the bands that counts: of the few that a tone fills, the median is no onset."""
+
+SILENCE_SECONDS = 0.1
+"""A beat so near to sound is in no silence: an onset is seen some frames late."""
+
 STEADY_FRAMES = 1.5
 """Deviation of a gap between beats that still belongs to a steady tempo."""
 
@@ -67,11 +86,15 @@ class Beats:
     tempo_bpm
         Tempo, from the distances between the beats.
     times_seconds
-        Times of the beats, shape ``(beats,)``.
+        Times of the beats, shape ``(beats,)``; none lies in a silence of a second or more.
+    confidence
+        How surely there is a beat of this tempo, 0 to 1; see
+        :func:`~tasks.dsp.pulse.tempo_confidence`.
     """
 
     tempo_bpm: float
     times_seconds: Float64
+    confidence: float
 
 
 def find_beats(mel_db: Float32, mel_hz: Float64, hop_seconds: float) -> Beats | None:
@@ -81,26 +104,39 @@ def find_beats(mel_db: Float32, mel_hz: Float64, hop_seconds: float) -> Beats | 
     ----------
     mel_db
         Level of mel bands, shape ``(frames, n_mels)``, of frames of 2048 samples at
-        hops of 512.
+        hops of 512, of a signal at :data:`RATE_HZ`.
     mel_hz
         Centres of the bands, shape ``(n_mels,)``.
     hop_seconds
         Time between frames.
     """
-    onsets = onset_strength(mel_db)
-    if len(onsets) * hop_seconds < MIN_SECONDS:
+    sounds = sounding(mel_db, hop_seconds)
+    onsets = onset_strength(mel_db[:, _sounding_bands(mel_db[sounds])])
+    heard = onsets[sounds]
+    if len(heard) * hop_seconds < MIN_SECONDS:
         return None
-    if np.percentile(onsets, ONSET_PERCENTILE) < MIN_ONSET_DB:
+    if np.percentile(heard, ONSET_PERCENTILE) < MIN_ONSET_DB:
         return None
+    near = np.ones(2 * round(SILENCE_SECONDS / hop_seconds) + 1)
+    beats_allowed = np.convolve(sounds, near, mode="same") > 0
+
+    def beats_at(bpm: float) -> Int64:
+        beats = track_beats(onsets, bpm, hop_seconds)
+        return beats[beats_allowed[beats]]
+
     bpm = tracker_tempo(onsets, hop_seconds)
-    beats = track_beats(onsets, bpm, hop_seconds)
+    beats = beats_at(bpm)
     if len(beats) >= MIN_BEATS:
         factor = metrical_factor(_accents(mel_db, mel_hz), beats)
         if factor != 1 and TEMPO_RANGE_BPM[0] <= factor * bpm <= TEMPO_RANGE_BPM[1]:
-            beats = track_beats(onsets, factor * bpm, hop_seconds)
+            beats = beats_at(factor * bpm)
     if len(beats) < MIN_BEATS:
         return None
-    return Beats(refine_tempo(beats, hop_seconds), beats.astype(np.float64) * hop_seconds)
+    tempo_bpm = refine_tempo(beats, hop_seconds)
+    confidence = tempo_confidence(heard, tempo_bpm, hop_seconds)
+    if confidence < least_confidence(len(heard) * hop_seconds):
+        return None
+    return Beats(tempo_bpm, beats.astype(np.float64) * hop_seconds, confidence)
 
 
 def beat_grid(beats: Beats | None, duration_seconds: float) -> Float64:
@@ -225,6 +261,13 @@ def refine_tempo(beats: Int64, hop_seconds: float) -> float:
     median = gaps[len(gaps) // 2]
     steady = gaps[np.abs(gaps - median) <= STEADY_FRAMES]
     return float(60 / (steady.mean() * hop_seconds))
+
+
+def _sounding_bands(mel_db: Float32) -> npt.NDArray[np.bool_]:
+    """Return which bands sound, or all where those are too few, shape ``(n_mels,)``."""
+    share = np.mean(mel_db > mel_db.max() + SOUNDING_DB, axis=0)
+    sounds = share > MIN_SOUNDING
+    return sounds if sounds.mean() >= MIN_BANDS else np.ones_like(sounds)
 
 
 def _accents(mel_db: Float32, mel_hz: Float64) -> Float32:

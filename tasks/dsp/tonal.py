@@ -54,6 +54,17 @@ MIN_CREST = 4.0
 Measured: white, pink and brown noise 2.2 to 2.5, clicks and drums alone 3.2, speech 5.3,
 songs 6.3 to 10."""
 
+MIN_SURENESS = 0.8
+"""Least sum of the correlation with the best key and of :func:`pitch_steadiness`, plus as much over
+the seconds, by which chance falls. Measured, keys found of tracks (of their pieces of 8 s): speech
+0 of 10 (0 of 28), two singers on their own 0 of 2 (0 of 5); real music 3 of 3 (22 of 22),
+synthesised songs 20 of 20 (68 of 68), their vocals 6 of 6 (14 of 19), tonal stems 4 of 4. The sum
+is up to 0.67 of the first two and at least 0.93 of the rest; the correlation alone reaches 0.54
+with speech, as with real bass and clavinet."""
+
+PEAK_SHARE = 0.2
+"""Least magnitude of a peak in frequency, the frame's largest being 1."""
+
 AUDIBLE = 1e-3
 """Frames below this share of the loudest frame's magnitude (-60 dB) are left out."""
 
@@ -81,7 +92,7 @@ class Key:
 
 
 def estimate_key(magnitudes: Float32) -> Key | None:
-    """Key that the magnitudes of :func:`constant_q` fit best, or None without pitch."""
+    """Key that the magnitudes of :func:`constant_q` fit best, or None without one."""
     peaks = magnitudes.max(axis=1)
     magnitudes = magnitudes[peaks > AUDIBLE * peaks.max()]
     if len(magnitudes) < MIN_FRAMES:
@@ -97,7 +108,33 @@ def estimate_key(magnitudes: Float32) -> Key | None:
         for shift, tonic in enumerate(PITCH_CLASSES):
             correlation = np.corrcoef(classes, np.roll(profile, shift))[0, 1]
             keys.append(Key(tonic, mode, float(correlation)))
-    return max(keys, key=lambda key: key.confidence)
+    best = max(keys, key=lambda key: key.confidence)
+    least = MIN_SURENESS * (1 + 1 / (len(magnitudes) * HOP_SECONDS))
+    return best if best.confidence + pitch_steadiness(magnitudes) >= least else None
+
+
+def pitch_steadiness(magnitudes: Float32) -> float:
+    """How well all peaks in frequency lie on one grid of semitones, 0 to 1.
+
+    Notes of a piece do, whatever it is tuned to; the voice of a speaker glides across.
+
+    Parameters
+    ----------
+    magnitudes
+        Of :func:`constant_q`, shape ``(frames, 144)``.
+    """
+    low, centre, high = magnitudes[:, :-2], magnitudes[:, 1:-1], magnitudes[:, 2:]
+    least = PEAK_SHARE * magnitudes.max(axis=1, keepdims=True)
+    frames, bins = np.nonzero((centre > low) & (centre >= high) & (centre > least))
+    weights = centre[frames, bins].astype(np.float64)
+    if len(weights) == 0:
+        return 0.0
+    tiny = np.finfo(np.float32).tiny
+    # The vertex of a parabola through the logarithms of the peak and its neighbours.
+    a, b, c = (np.log(part[frames, bins] + tiny) for part in (low, centre, high))
+    offsets = np.clip(0.5 * (a - c) / np.minimum(a - 2 * b + c, -tiny), -0.5, 0.5)
+    turns = (bins + offsets) * 12 / BINS_PER_OCTAVE
+    return float(abs(weights @ np.exp(2j * np.pi * turns)) / weights.sum())
 
 
 def constant_q(signal: Float32, sample_rate_hz: int, *, tuning_bins: float) -> Float32:

@@ -125,6 +125,7 @@ TRACKS = (
     Column("dc_offset", NUMBER, "probe.dc_offset", "Mean of the samples as found, full scale being 1", rounding=Rounding(decimals=6)),
     Column("silence_ratio", NUMBER, "probe.silence_ratio", "Share of tenths of a second below -60 dBFS", rounding=TIME),
     Column("tempo", NUMBER, "features.tempo_bpm", "Tempo, refined from the beats", "bpm", PITCH),
+    Column("tempo_confidence", NUMBER, "features.tempo_confidence", "How surely there is a beat of this tempo, 0 to 1", rounding=DIGITS),
     Column("dominant_key", TEXT, "features.tonic", "Tonic of the key, with sharps"),
     Column("mode", TEXT, "features.mode", "major or minor"),
     Column("key_confidence", NUMBER, "features.key_confidence", "Confidence of the key, 0 to 1", rounding=DIGITS),

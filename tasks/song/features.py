@@ -13,6 +13,8 @@ from tasks.step import Row, Samples, Step, StepConfig, Tools, Track, TrackError,
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from tasks.dsp.rhythm import Beats
+
     Float32 = npt.NDArray[np.float32]
     Float64 = npt.NDArray[np.float64]
 
@@ -37,17 +39,22 @@ COLUMNS = pa.schema(
         column("duration_seconds", pa.float64(), "Length of the track", "s"),
         column("tempo_bpm", pa.float64(), "Tempo; null without a credible beat", "bpm"),
         column(
+            "tempo_confidence",
+            pa.float64(),
+            "Correlation of onsets with those one to six beats later; null without a tempo",
+        ),
+        column(
             "beat_times_seconds",
             pa.list_(pa.float32()),
             "Times of the beats; null without a credible beat",
             "s",
         ),
-        column("tonic", pa.string(), "Tonic of the key, C to B with sharps; null without pitch"),
-        column("mode", pa.string(), "major or minor; null without pitch"),
+        column("tonic", pa.string(), "Tonic of the key, C to B with sharps; null without a key"),
+        column("mode", pa.string(), "major or minor; null without a key"),
         column(
             "key_confidence",
             pa.float64(),
-            "Correlation of the track's pitch classes with its key's profile; null without pitch",
+            "Correlation of the track's pitch classes with its key's profile; null without a key",
         ),
         column(
             "energy", pa.float64(), "Mean RMS of frames over the largest RMS of a frame, 0 to 1"
@@ -97,9 +104,8 @@ def compute_features(signal: Samples, sample_rate_hz: int) -> Row:
     TrackError
         ``"too-short"`` below 0.1 s; ``"not-finite"`` if samples are NaN or infinite.
     """
-    from tasks.dsp.filterbanks import mel_centres_hz
-    from tasks.dsp.rhythm import beat_grid, find_beats
-    from tasks.dsp.spectral import N_MELS, frame_features, frame_rms
+    from tasks.dsp.rhythm import beat_grid
+    from tasks.dsp.spectral import frame_features, frame_rms
     from tasks.dsp.tonal import constant_q, estimate_key
 
     duration_seconds = len(signal) / sample_rate_hz
@@ -114,8 +120,7 @@ def compute_features(signal: Samples, sample_rate_hz: int) -> Row:
             "not-finite", "The track has samples that are not a finite number; export it again."
         )
     frames = frame_features(signal, sample_rate_hz)
-    mel_hz = mel_centres_hz(sample_rate_hz, N_MELS)
-    beats = find_beats(frames.mel_db, mel_hz, frames.hop_seconds)
+    beats = _beats(signal, sample_rate_hz, frames.mel_db)
     key = estimate_key(constant_q(signal, sample_rate_hz, tuning_bins=frames.tuning_bins))
     grid_seconds = beat_grid(beats, duration_seconds)
     starts = np.ceil(grid_seconds[:-1] / frames.hop_seconds).astype(np.intp)
@@ -124,6 +129,7 @@ def compute_features(signal: Samples, sample_rate_hz: int) -> Row:
     return {
         "duration_seconds": duration_seconds,
         "tempo_bpm": beats and beats.tempo_bpm,
+        "tempo_confidence": beats and beats.confidence,
         "beat_times_seconds": beats and beats.times_seconds.astype(np.float32),
         "tonic": key and key.tonic,
         "mode": key and key.mode,
@@ -149,6 +155,20 @@ def _features(
 ) -> Row:
     signal = tools.mix(track, config.sample_rate_hz, Repair.of(upstream["probe"]))
     return compute_features(signal, config.sample_rate_hz)
+
+
+def _beats(signal: Samples, sample_rate_hz: int, mel_db: "Float32") -> "Beats | None":
+    """Find the beats, whatever the rate, at that of the analysis."""
+    from tasks.dsp.filterbanks import mel_centres_hz
+    from tasks.dsp.rhythm import RATE_HZ, find_beats
+    from tasks.dsp.spectral import HOP_SAMPLES, N_MELS, frame_features
+
+    if sample_rate_hz != RATE_HZ:
+        import soxr
+
+        signal = soxr.resample(signal, sample_rate_hz, RATE_HZ)
+        mel_db = frame_features(signal, RATE_HZ).mel_db
+    return find_beats(mel_db, mel_centres_hz(RATE_HZ, N_MELS), HOP_SAMPLES / RATE_HZ)
 
 
 def _mean(values: "Float32") -> float:

@@ -62,6 +62,10 @@ CHARACTERS = {
     ("loud", "slow"): ("heavy", "powerful", "weighty"),
     ("loud", "medium"): ("driving", "powerful", "full"),
     ("loud", "fast"): ("energetic", "intense", "driving"),
+    # Without a beat nothing that moves to one.
+    ("quiet", None): ("gentle", "delicate", "understated"),
+    ("soft", None): ("gentle", "mellow", "calm"),
+    ("loud", None): ("powerful", "full"),
 }
 # Upper bounds in Hz of a segment's mean spectral centroid; a convention of this step.
 BRIGHTNESS_WORDS = (
@@ -147,7 +151,7 @@ def describe(
     """
     tempo_bpm = features.get("tempo_bpm")
     level = _level(means["rms"])
-    pace = "medium"
+    pace = None
     if tempo_bpm is not None:
         pace = "fast" if tempo_bpm >= FAST_BPM else "slow" if tempo_bpm < SLOW_BPM else "medium"
     centroid_hz = means["spectral_centroid_hz"] if level != "silent" else None

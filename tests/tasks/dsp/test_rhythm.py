@@ -6,6 +6,7 @@ import pytest
 import soxr
 
 from examples.songs import make_song
+from examples.speech import speak
 from tasks.dsp import rhythm
 from tasks.dsp.filterbanks import mel_centres_hz
 from tasks.dsp.spectral import frame_features
@@ -109,12 +110,86 @@ def test_silence_tones_and_short_tracks_have_no_beat():
     assert beats_of(drums(120)[: int(1.5 * RATE_HZ)]) is None
 
 
+def said(seed, seconds):
+    """Words that follow each other without a beat, each louder or softer and at its own pitch."""
+    rng = np.random.default_rng(seed)
+    words = [
+        "ask",
+        "not",
+        "what",
+        "your",
+        "country",
+        "can",
+        "do",
+        "for",
+        "you",
+        "but",
+        "what",
+        "you",
+        "can",
+        "do",
+        "for",
+    ]
+    spoken = speak(words)
+    parts = []
+    while sum(map(len, parts)) < seconds * RATE_HZ:
+        word = spoken[words[len(parts) // 2 % len(words)]].samples * rng.uniform(0.4, 1)
+        parts.append(soxr.resample(word, 1000, int(1000 * rng.uniform(0.85, 1.2))))
+        parts.append(np.zeros(int(RATE_HZ * rng.choice([0.02, 0.05, 0.08, 0.4]))))
+    return np.concatenate(parts)[: seconds * RATE_HZ].astype(np.float32)
+
+
+@pytest.mark.parametrize("seconds", [8, 25])
+def test_speech_has_no_beat(seconds):
+    assert all(beats_of(said(seed, seconds)) is None for seed in range(3))
+
+
+def test_clicks_at_random_have_no_beat():
+    rng = np.random.default_rng(0)
+    signal = np.zeros(20 * RATE_HZ, np.float32)
+    for start in np.cumsum(rng.exponential(0.4, 40) * RATE_HZ).astype(int):
+        if start < len(signal) - 2000:
+            signal[start : start + 2000] += rng.normal(size=2000) * np.exp(-np.arange(2000) / 200)
+    assert beats_of(signal) is None
+
+
+def test_confidence_is_high_with_drums_and_lower_without(songs):
+    assert beats_of(drums(120)).confidence > 0.6
+    assert all(0.35 < beats_of(signal).confidence < 1 for _, signal in songs)
+
+
+@pytest.mark.parametrize("gap", [(10.0, 20.0), (20.0, 30.0), (0.0, 10.0)])
+def test_no_beat_lies_in_silence_and_the_tempo_stays(gap):
+    silence = np.zeros(10 * RATE_HZ, np.float32)
+    parts = np.split(drums(111), [int(gap[0] * RATE_HZ)])
+    found = beats_of(np.concatenate([parts[0], silence, parts[1]]))
+    assert found.tempo_bpm == pytest.approx(111, rel=0.01)
+    assert found.confidence > 0.5
+    inside = (found.times_seconds > gap[0] + 0.2) & (found.times_seconds < gap[1] - 0.1)
+    assert not inside.any()
+    assert len(found.times_seconds) >= 30
+
+
+def test_a_rest_keeps_its_beats():
+    signal = drums(120)
+    signal[8 * RATE_HZ : int(8.9 * RATE_HZ)] = 0
+    times = beats_of(signal).times_seconds
+    assert np.diff(times).max() < 0.6
+
+
+@pytest.mark.parametrize("rate_hz", [4_000, 8_000, 11_025, 16_000, 48_000])
+def test_the_tempo_does_not_depend_on_the_bandwidth(songs, rate_hz):
+    for song, signal in songs:
+        narrow = soxr.resample(soxr.resample(signal, RATE_HZ, rate_hz), rate_hz, RATE_HZ)
+        assert beats_of(narrow).tempo_bpm == pytest.approx(song.tempo_bpm, rel=0.01)
+
+
 def test_the_grid_of_a_track_without_beats_has_half_seconds():
     np.testing.assert_allclose(rhythm.beat_grid(None, 2.2), [0, 0.5, 1, 1.5, 2.2])
     np.testing.assert_allclose(rhythm.beat_grid(None, 0.1), [0, 0.1])
 
 
 def test_the_grid_goes_on_where_beats_are_missing():
-    beats = rhythm.Beats(120.0, np.array([1.1, 1.6, 3.1, 3.6]))
+    beats = rhythm.Beats(120.0, np.array([1.1, 1.6, 3.1, 3.6]), 0.5)
     expected = [0, 0.6, 1.1, 1.6, 2.1, 2.6, 3.1, 3.6, 4.1, 4.75]
     np.testing.assert_allclose(rhythm.beat_grid(beats, 4.75), [*expected[:-1], 4.75])

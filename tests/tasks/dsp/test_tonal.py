@@ -7,7 +7,7 @@ import soxr
 
 from examples.songs import make_song
 from tasks.dsp.spectral import frame_features
-from tasks.dsp.tonal import PITCH_CLASSES, constant_q, estimate_key
+from tasks.dsp.tonal import PITCH_CLASSES, constant_q, estimate_key, pitch_steadiness
 
 RATE_HZ = 22_050
 CADENCES = {
@@ -95,3 +95,33 @@ def test_silence_direct_current_and_clicks_have_no_key():
     assert key_of(np.zeros(3 * RATE_HZ, np.float32)) is None
     assert key_of(np.full(3 * RATE_HZ, 0.5, np.float32)) is None
     assert key_of(clicks) is None
+
+
+def glides(seconds, seed=0):
+    """Harmonics of a pitch that wanders as a speaker's does, in syllables."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(seconds * RATE_HZ) / RATE_HZ
+    knots = np.arange(0, seconds + 1, 0.2)
+    pitch_hz = 120 * 2 ** np.interp(time, knots, rng.normal(0, 0.25, len(knots)))
+    phase = 2 * np.pi * np.cumsum(pitch_hz) / RATE_HZ
+    voice = sum(np.sin(k * phase) / k for k in range(1, 12))
+    return (0.2 * voice * np.abs(np.sin(2 * np.pi * 2.1 * time))).astype(np.float32)
+
+
+def test_a_voice_that_glides_has_no_key():
+    assert key_of(glides(10)) is None
+    assert key_of(glides(25, seed=1)) is None
+
+
+@pytest.mark.parametrize("cents", [0, 35, -45])
+def test_notes_lie_on_a_grid_whatever_the_tuning(cents):
+    time = np.arange(RATE_HZ) / RATE_HZ
+    notes = [
+        np.sin(2 * np.pi * 220 * 2 ** ((step + cents / 100) / 12) * time)
+        for step in (0, 2, 4, 5, 7, 9, 11)
+    ]
+    steady = pitch_steadiness(
+        constant_q(np.concatenate(notes).astype(np.float32), RATE_HZ, tuning_bins=0.0)
+    )
+    assert steady > 0.8
+    assert pitch_steadiness(constant_q(glides(10), RATE_HZ, tuning_bins=0.0)) < 0.4

@@ -34,6 +34,7 @@ def make_record(number: int = 0, *, segments: int = 2, **changes: Any) -> dict[s
         "tempo": 90.5 + number,
         "dominant_key": "A",
         "mode": "minor",
+        "tempo_confidence": 0.5,
         "key_confidence": 0.75,
         "energy": 0.25,
         "rms": 0.125,
@@ -133,6 +134,7 @@ def make_rows(duration_seconds: float = 20.0) -> dict[str, Row]:
         "features": {
             "duration_seconds": duration_seconds,
             "tempo_bpm": 95.67891,
+            "tempo_confidence": 0.61234567,
             "beat_times_seconds": [0.123456, 0.75],
             "tonic": "A",
             "mode": "minor",

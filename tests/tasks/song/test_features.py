@@ -27,7 +27,7 @@ def run(tmp_path_factory, song):
     folder = tmp_path_factory.mktemp("tracks")
     signals = {
         "song": (song.mix.T, 44_100),
-        "speech": (song.stems["vocals"].T, 44_100),
+        "singing": (song.stems["vocals"].T, 44_100),
         "noise": (np.random.default_rng(0).normal(0, 0.1, 3 * RATE_HZ), RATE_HZ),
         "silence": (np.zeros(2 * RATE_HZ), RATE_HZ),
         "0.06 s": (np.full(int(0.06 * RATE_HZ), 0.5), RATE_HZ),
@@ -56,11 +56,11 @@ def test_a_song_gives_a_full_row(run, song):
     assert table.schema.field("mel_db").metadata[b"unit"] == b"dB"
 
 
-def test_singing_alone_gives_a_full_row(run):
-    [row] = run("speech")
-    assert all(value is not None for value in row.values())
-    assert 30 < row["tempo_bpm"] < 320
-    assert -1 <= row["key_confidence"] <= 1
+def test_singing_alone_has_all_but_a_sure_tempo(run):
+    [row] = run("singing")
+    unsure = {"tempo_bpm", "tempo_confidence", "beat_times_seconds"}
+    assert {name for name, value in row.items() if value is None} <= unsure
+    assert 0.3 < row["key_confidence"] <= 1
 
 
 @pytest.mark.parametrize("name", ["song", "noise", "silence", "0.15 s"])
@@ -107,7 +107,14 @@ def test_blocks_of_a_song_begin_on_its_beats(run, song):
 @pytest.mark.parametrize("name", ["noise", "silence"])
 def test_no_tempo_and_no_key_are_made_up(run, name):
     [row] = run(name)
-    for column in ("tempo_bpm", "beat_times_seconds", "tonic", "mode", "key_confidence"):
+    for column in (
+        "tempo_bpm",
+        "tempo_confidence",
+        "beat_times_seconds",
+        "tonic",
+        "mode",
+        "key_confidence",
+    ):
         assert row[column] is None
     for column in ("rms", "energy", "spectral_centroid_hz", "chroma", "mel_db", "mfcc"):
         assert np.isfinite(row[column]).all()
@@ -141,8 +148,9 @@ def test_rows_do_not_depend_on_the_batch(run):
         np.testing.assert_array_equal(value, last[column])
 
 
-def test_another_rate_finds_the_same_music(run, song):
-    [row] = run("song", config=FeaturesConfig(sample_rate_hz=16_000))
+@pytest.mark.parametrize("rate_hz", [8_000, 16_000, 44_100, 48_000])
+def test_another_rate_finds_the_same_music(run, song, rate_hz):
+    [row] = run("song", config=FeaturesConfig(sample_rate_hz=rate_hz))
     assert row["tempo_bpm"] == pytest.approx(song.tempo_bpm, rel=0.01)
     assert (row["tonic"], row["mode"]) == (song.key, song.mode)
 

@@ -24,24 +24,24 @@ def usable(given: str) -> str:
         from, and what helps.
     """
     url = given.strip().rstrip("/")
-    problem = _problem(url)
-    if problem is None:
+    why = problem(url)
+    if why is None:
         _check_rights(url)
         return url
     source, remedy = _origin()
     for other in _others(url):
-        if _problem(other) is None:
+        if problem(other) is None:
             raise ServerError(
                 f"{given} is no Prefect API, but there is one at {other}: set {NAME}, which "
                 f"comes from {source}, to that."
             )
     raise ServerError(
-        f"No Prefect server answers at {given} ({problem}): start it, or {remedy} to let this "
+        f"No Prefect server answers at {given} ({why}): start it, or {remedy} to let this "
         "command start one for itself."
     )
 
 
-def _problem(url: str) -> str | None:
+def problem(url: str) -> str | None:
     """Return why an address is no API that answers; None if it is one."""
     import httpx
     from prefect.settings import get_current_settings

@@ -148,7 +148,9 @@ def _explained(url: str, own: OwnServer | None) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, ServerError) or not _is_of_a_request(error) or own_server.answers(url):
+        if isinstance(error, ServerError) or not _is_of_a_request(error):
+            raise
+        if given_server.problem(url) is None:
             raise
         if own is None:
             raise ServerError(

@@ -23,7 +23,7 @@ from prefect.utilities.callables import parameter_schema
 from prefect.workers.process import ProcessWorker
 
 from blocks import server
-from blocks.storage import Storage
+from blocks.storage import Storage, StorageError
 from deployments import lost_runs
 from deployments.catalogue import TAG, Deployment, Folders, Pool
 from deployments.request import Request
@@ -285,7 +285,7 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Request, bool]:
     changes = _nested(given.changes)
     if given.models_dir:
         changes["models_dir"] = _absolute(given.models_dir)
-    if not Storage(given.output_dir).is_local:
+    if not _place(given.output_dir).is_local:
         raise UsageError(
             f"--output_dir {given.output_dir} has to be a folder; finished results can go into a "
             "bucket, with --set checkpoint_dir=s3://bucket/prefix."
@@ -313,9 +313,16 @@ def _nested(assignments: Sequence[str]) -> dict[str, Any]:
     return values
 
 
+def _place(address: str) -> Storage:
+    try:
+        return Storage(address)
+    except StorageError as error:
+        raise UsageError(str(error)) from error
+
+
 def _absolute(place: str) -> str:
     # Runs do not start where this command does, nor as a user with a home of the same name.
-    found = Storage(place)
+    found = _place(place)
     return str(Path(found.address).resolve()) if found.is_local else found.address
 
 

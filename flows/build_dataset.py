@@ -74,7 +74,10 @@ def check_sources(params: BuildDatasetParams) -> MetadataTable:
     if Storage(params.audio_dir).is_local and not Path(params.audio_dir).is_dir():
         raise UsageError(f"{params.audio_dir} is not a folder: --audio_dir names one with songs.")
     if not Storage(params.audio_dir).is_local:
-        Storage(params.audio_dir).check_listable()
+        try:
+            Storage(params.audio_dir).check_listable()
+        except StorageError as error:
+            raise UsageError(f"--audio_dir: {error}") from error
     audio_dir, folder = Path(params.audio_dir).resolve(), params.paths.folder.resolve()
     if audio_dir == folder or folder in audio_dir.parents:
         raise UsageError(

@@ -1,7 +1,6 @@
 """Parameters that every flow of steps has: where it runs, and what it is called."""
 
 from abc import abstractmethod
-from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import Field
@@ -74,14 +73,8 @@ class StepFlowParams(ComputeParams):
         """Return what the steps may reach for."""
 
     def shared_tools(self) -> Tools:
-        """Return the same for workers that may not share this process's working directory."""
-        tools = self.tools()
-        return replace(
-            tools,
-            source=self.everywhere(tools.source),
-            outputs=self.everywhere(tools.outputs),
-            weights=tools.weights.absolute() if self.cluster else tools.weights,
-        )
+        """Return the same as workers are told of it: on a cluster, by absolute paths."""
+        return self.tools().absolute() if self.cluster else self.tools()
 
     @abstractmethod
     def stages(self) -> list[Stage]:

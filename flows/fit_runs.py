@@ -56,6 +56,8 @@ def carry_out(jobs: Sequence[FitJob], params: ComputeParams) -> FitPlan:
     ClusterError
         If the cluster lacks something, or workers keep dying.
     """
+    if params.cluster:
+        jobs = [job.absolute() for job in jobs]
     try:
         for each in jobs:
             trackers.check(each.options.trackers)

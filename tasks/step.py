@@ -14,12 +14,12 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from importlib import import_module
 from pickle import PicklingError
 from types import MappingProxyType
-from typing import Any, Literal, cast
+from typing import Any, Literal, Self, cast
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
@@ -96,6 +96,15 @@ class Tools:
     device: str = "cpu"
     batch_size: int | None = None
     weights: Weights = field(default_factory=lambda: Weights(default_address()))
+
+    def absolute(self) -> Self:
+        """Return the same for workers that may not share this process's working directory."""
+        return replace(
+            self,
+            source=self.source.absolute(),
+            outputs=self.outputs.absolute(),
+            weights=self.weights.absolute(),
+        )
 
     def mix(self, track: Track, rate_hz: int, repair: audio.Repair = audio.AS_FOUND) -> Samples:
         """Return the mono mix of a track, shape ``(samples,)``, at `rate_hz`.

@@ -50,6 +50,15 @@ class FitJob:
     run_id: str = ""
     before: str | None = None
 
+    def absolute(self) -> "FitJob":
+        """Return the same job by addresses that mean it in any working directory."""
+        return replace(
+            self,
+            place=self.place.absolute(),
+            dataset=replace(self.dataset, address=Storage(self.dataset.address).absolute().address),
+            tools=self.tools.absolute(),
+        )
+
     @property
     def files(self) -> FitFiles:
         """Where everything of this fit lies."""

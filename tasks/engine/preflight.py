@@ -27,8 +27,8 @@ SAMPLES = 4
 SAMPLE_BYTES = 2**16
 
 NOT_SHARED = (
-    "is another place there than here (what is written on one side is not seen on the other): "
-    "give one on shared storage, or s3://bucket/prefix"
+    "on another storage there than here (what is written on one side is not seen on the other): "
+    "give a place on shared storage, or s3://bucket/prefix"
 )
 
 
@@ -93,15 +93,17 @@ class Preflight:
                 )
                 break
         mark = self._mark(_process_name())
+        foreign = []
         for place in self.writable:
             try:
                 place.check_writable()
-                if not self._reads(place, self._mark("flow")):
-                    lacks.append(f"{place.address} {NOT_SHARED}")
-                    continue
-                place.write_bytes(mark, self.nonce.encode())
+                if self._reads(place, self._mark("flow")):
+                    place.write_bytes(mark, self.nonce.encode())
+                else:
+                    foreign.append(place)
             except (StorageError, OSError):
                 lacks.append(f"no right to write to {place.address}")
+        lacks += _not_shared(foreign)
         try:
             self.weights.check(self.models)
         except (WeightsError, StorageError) as error:
@@ -110,11 +112,7 @@ class Preflight:
 
     def unseen(self, reply: Reply) -> list[str]:
         """Return what this process does not find of what a worker that lacks nothing wrote."""
-        return [
-            f"{place.address} {NOT_SHARED}"
-            for place in self.writable
-            if not self._reads(place, reply.mark)
-        ]
+        return _not_shared([each for each in self.writable if not self._reads(each, reply.mark)])
 
     def clean(self) -> None:
         """Remove what a worker wrote, wherever it came to lie."""
@@ -166,6 +164,12 @@ def samples(source: Storage, tracks: Sequence[Track]) -> list[Sample]:
                 found.append(Sample(source, path, _beginning(source, path)))
                 break
     return found
+
+
+def _not_shared(places: Sequence[Storage]) -> list[str]:
+    """Return what is to be said of places that are others on the other side."""
+    named = " and ".join(place.address for place in places)
+    return [f"{named} {NOT_SHARED}"] if places else []
 
 
 def _beginning(place: Storage, path: str) -> str:

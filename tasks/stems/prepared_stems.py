@@ -1,6 +1,7 @@
 """The prepared folder: a table of stems, what failed, and the songs that steps take from it."""
 
 import io
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -111,7 +112,7 @@ def read(prepared: Storage) -> list[Row]:
     except (FileNotFoundError, pa.ArrowInvalid) as error:
         raise NotPreparedError(
             f"{prepared.address} holds no prepared stems: `python flows/prepare_stems.py SOURCE "
-            f"--output {prepared.address}` makes them."
+            f"--output {shlex.quote(prepared.address)}` makes them."
         ) from error
     return rows
 

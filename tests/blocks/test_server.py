@@ -13,19 +13,43 @@ import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
-from prefect.settings import PREFECT_API_URL
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_RESULTS_DEFAULT_STORAGE_BLOCK,
+    temporary_settings,
+)
 from prefect.states import Completed, Running, Scheduled
 
 from blocks import server
+from blocks.own_server import OwnServer, ServerError
 
 ROOT = Path(__file__).parents[2]
 
 
+FOREIGN = {
+    "http_proxy": "http://127.0.0.1:9",
+    "PREFECT_SERVER_API_AUTH_STRING": "admin:secret",
+    "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "1",
+    "PREFECT_SERVER_API_HOST": "0.0.0.0",
+    "PREFECT_MESSAGING_BROKER": "prefect_redis.messaging",
+    "PREFECT_SERVER_DOCKET_URL": "redis://127.0.0.1:9/0",
+    "PREFECT_API_DATABASE_MIGRATE_ON_START": "0",
+}
+"""What a user may have set for everything else on the machine."""
+
+
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
+    """A server of this process, behind a dead proxy and among settings of another server."""
     before = os.environ.get("PREFECT_API_URL"), PREFECT_API_URL.value()
-    with server.running() as address:
-        yield address
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("no_proxy", "NO_PROXY"):
+            patch.delenv(name, raising=False)
+        for name, value in FOREIGN.items():
+            patch.setenv(name, value)
+        with server.running() as address:
+            yield address
+        assert "no_proxy" not in os.environ
     assert (os.environ.get("PREFECT_API_URL"), PREFECT_API_URL.value()) == before
     assert not answers(address), "the server ends with the block"
 
@@ -113,6 +137,40 @@ def test_a_run_that_waits_for_its_retry_or_has_had_it_is_not_marked(url: str, st
 
 def test_a_run_that_the_server_does_not_know_is_nobodys_loss(url: str):
     server.mark_crashed("00000000-0000-0000-0000-000000000000")
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_server_that_goes_away_is_one_clear_sentence(tmp_path: Path, status: int):
+    ended = subprocess.Popen([sys.executable, "-c", f"raise SystemExit({status})"])
+    ended.wait()
+    own = OwnServer("http://127.0.0.1:9/api", ended, tmp_path / "server.log")
+    own.log.write_text("Traceback (most recent call last):\nMemoryError\n" * status)
+    with (
+        pytest.raises(ServerError, match=r"went away: .* What is finished stays") as raised,
+        server._explained(own.url, own),
+    ):
+        httpx.get(own.url)
+    assert ("MemoryError" in str(raised.value)) is bool(status)
+    with (
+        pytest.raises(ServerError, match=r"at http://127\.0\.0\.1:9/api went away: what is"),
+        server._explained(own.url, None),
+    ):
+        httpx.get(own.url)
+
+
+def test_a_bug_stays_a_bug_when_the_server_is_gone():
+    with pytest.raises(ZeroDivisionError), server._explained("http://127.0.0.1:9/api", None):
+        raise ZeroDivisionError
+
+
+def test_results_that_go_to_a_block_that_is_not_there_are_one_sentence(url: str):
+    block = {PREFECT_RESULTS_DEFAULT_STORAGE_BLOCK: "local-file-system/nowhere"}
+    with (
+        temporary_settings(block),
+        pytest.raises(ServerError, match="names local-file-system/nowhere, which"),
+        server.running(),
+    ):
+        pass
 
 
 def test_the_server_dies_with_a_parent_that_is_killed():

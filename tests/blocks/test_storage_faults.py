@@ -2,9 +2,12 @@
 
 import pickle
 import sys
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -313,3 +316,81 @@ def test_a_server_of_prefect_that_does_not_answer_is_one_sentence(bucket: str):
         pytest.raises(StorageError, match="block aws-credentials/studio cannot be read"),
     ):
         Storage("s3://studio@songs").files()
+
+
+@contextmanager
+def answering(
+    monkeypatch: pytest.MonkeyPatch, status: int, body: str, **headers: str
+) -> Iterator[None]:
+    """An endpoint that gives one answer to everything."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name.replace("_", "-"), value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body.encode())
+
+        do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = _answer  # noqa: N815
+
+        def log_message(self, format: str, *args: object) -> None: ...
+
+    web = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=web.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        with monkeypatch.context() as patch:
+            patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{web.server_port}")
+            yield
+    finally:
+        web.shutdown()
+        thread.join()
+        web.server_close()
+
+
+def refusal(code: str, more: str = "") -> str:
+    return f"<Error><Code>{code}</Code><Message>No.</Message>{more}</Error>"
+
+
+CHECKS: dict[str, Callable[[Storage], object]] = {
+    "list": lambda storage: storage.check_listable(),
+    "write": lambda storage: storage.check_writable(),
+    "read": lambda storage: storage.read_bytes("a.bin"),
+}
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("status", [200, 403, 404])
+def test_a_page_is_no_store(bucket: str, monkeypatch: pytest.MonkeyPatch, check: str, status: int):
+    page = "<html><body>Login to the campus network</body></html>"
+    with (
+        answering(monkeypatch, status, page, Content_Type="text/html"),
+        pytest.raises(StorageError, match=r"is no S3 store.*correct AWS_ENDPOINT_URL"),
+    ):
+        CHECKS[check](Storage(bucket))
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (400, refusal("AuthorizationHeaderMalformed", "<Region>eu-west-3</Region>"), "=eu-west-3"),
+        (
+            400,
+            refusal("PermanentRedirect", "<Endpoint>songs.s3.eu-west-3.amazonaws.com</Endpoint>"),
+            "in eu-west-3",
+        ),
+        (400, refusal("IllegalLocationConstraintException"), "AWS_DEFAULT_REGION to it"),
+        (403, refusal("RequestTimeTooSkewed"), "^The clock of this machine differs"),
+        (501, refusal("NotImplemented"), r"refuses .* \(NotImplemented: No\.\)"),
+    ],
+)
+def test_a_wrong_region_and_a_wrong_clock_are_named(
+    bucket: str, monkeypatch: pytest.MonkeyPatch, check: str, status: int, body: str, said: str
+):
+    with answering(monkeypatch, status, body), pytest.raises(StorageError, match=said):
+        CHECKS[check](Storage(bucket))

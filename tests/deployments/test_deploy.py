@@ -231,6 +231,8 @@ def test_without_a_server_one_sentence_says_how_to_get_one(tmp_path: Path):
         (["--output_dir", "s3://b/out"], "--output_dir s3://b/out has to be a folder"),
         (["--set", "device"], "--set device: write NAME=VALUE."),
         (["build-dataset", "--set", "device=tpu"], "build-dataset/cpu: --device: "),
+        (["--audio_dir", "gs://bucket/songs"], "gs://bucket/songs is no place"),
+        (["--output_dir", "s3:/bucket"], "a bucket is written s3://bucket"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(arguments: list[str], sentence: str):

@@ -13,7 +13,7 @@ from blocks.storage import Storage
 from tasks import audio
 from tasks.dataset.digests import READ_THREADS, Digests, FileFailure, without_own
 from tasks.dataset.passed_over import count_by_suffix
-from tasks.song.sidecars import Sidecars, chosen
+from tasks.song.lyric_files.sidecars import Sidecars, chosen
 from tasks.song.track import SongTrack
 from tasks.step import TrackError, digest
 from tasks.text import printable

@@ -6,13 +6,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from tasks.song import lyrics_formats
-from tasks.song.lyrics_cleaning import clean
-from tasks.song.lyrics_encoding import decode
-from tasks.song.lyrics_language import detect
-from tasks.song.lyrics_lines import Line, Lyrics, Word, is_word, notice
-from tasks.song.lyrics_page import without_page
-from tasks.song.sidecars import language_of
+from tasks.song.lyric_files import formats
+from tasks.song.lyric_files.cleaning import clean
+from tasks.song.lyric_files.encoding import decode
+from tasks.song.lyric_files.language import detect
+from tasks.song.lyric_files.lines import Line, Lyrics, Word, is_word, notice
+from tasks.song.lyric_files.page import without_page
+from tasks.song.lyric_files.sidecars import language_of
 from tasks.song.track import SongTrack
 from tasks.step import Row, Step, StepConfig, Tools, TrackError, column, per_track
 from tasks.text import printable
@@ -266,7 +266,7 @@ def _read(path: str, duration_seconds: float | None, tools: Tools) -> tuple[Lyri
         ) from error
     decoded, notices = decode(data)
     text, furniture = without_page(decoded)
-    lyrics, source = lyrics_formats.read(text)
+    lyrics, source = formats.read(text)
     lyrics.notices[:0] = notices + furniture
     clean(lyrics, duration_seconds)
     lyrics.language = _language(lyrics, language_of(path))

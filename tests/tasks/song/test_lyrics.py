@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blocks.storage import Storage
-from tasks.song import lyrics, lyrics_encoding
+from tasks.song import lyrics
+from tasks.song.lyric_files import encoding
 from tasks.song.segments import vocals_heard
 from tasks.song.track import SongTrack
 from tasks.step import Tools, TrackError, digest, item_digest
@@ -77,16 +78,16 @@ def read(tmp_path):
 )
 def test_encodings(text, encoding):
     timed = "".join(f"[00:0{i}.50]{line}\r\n" for i, line in enumerate(text.split("\n")))
-    assert lyrics_encoding.decode(text.encode(encoding))[0] == text
-    assert lyrics_encoding.decode(timed.encode(encoding))[0] == timed
+    assert encoding.decode(text.encode(encoding))[0] == text
+    assert encoding.decode(timed.encode(encoding))[0] == timed
 
 
 def test_big_endian_with_a_byte_order_mark():
-    assert lyrics_encoding.decode(codecs.BOM_UTF16_BE + SPANISH.encode("utf-16-be"))[0] == SPANISH
+    assert encoding.decode(codecs.BOM_UTF16_BE + SPANISH.encode("utf-16-be"))[0] == SPANISH
 
 
 def test_text_is_composed_and_free_of_invisible_characters():
-    assert lyrics_encoding.decode(("cafe\u0301\u200b \ufeffa\x00b" + " la" * 50).encode())[0] == (
+    assert encoding.decode(("cafe\u0301\u200b \ufeffa\x00b" + " la" * 50).encode())[0] == (
         "café ab" + " la" * 50
     )
 
@@ -109,7 +110,7 @@ def test_a_huge_file_is_refused(read):
 def test_any_bytes_are_text_or_unreadable(data):
     reason = "lyrics-unreadable"
     try:
-        lyrics_encoding.decode(data)[0].encode()
+        encoding.decode(data)[0].encode()
     except TrackError as error:
         reason = error.reason
     assert reason in ("lyrics-unreadable", "lyrics-format")

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.tasks.song.test_lyrics_cleaning import cleaned, codes
+from tests.tasks.song.lyric_files.test_cleaning import cleaned, codes
 
 
 def told(lyrics):

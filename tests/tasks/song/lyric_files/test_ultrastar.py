@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.song import ultrastar
+from tasks.song.lyric_files import ultrastar
 from tasks.step import TrackError
 
 SONG = """#TITLE:Winter Road

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.song import lrc
+from tasks.song.lyric_files import lrc
 from tasks.step import TrackError
 
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
-from tasks.song.lyrics_lines import Line, Lyrics, Word, close, is_word, notice, sort
+from tasks.song.lyric_files.lines import Line, Lyrics, Word, close, is_word, notice, sort
 from tasks.step import TrackError
 
 MAX_SECONDS = 86_400.0

@@ -1,6 +1,6 @@
 import pytest
 
-from tasks.song.sidecars import Sidecars, chosen, language_of
+from tasks.song.lyric_files.sidecars import Sidecars, chosen, language_of
 from tasks.step import TrackError
 
 ALL = [

@@ -1,7 +1,7 @@
 # ruff: noqa: RUF001
 import pytest
 
-from tasks.song.lyrics_encoding import decode
+from tasks.song.lyric_files.encoding import decode
 
 SPANISH = "Yo quería cantar una canción\nmañana será otro día, señora\nno vuelvas más"
 RUSSIAN = "Расцветали яблони и груши,\nПоплыли туманы над рекой"

@@ -2,8 +2,8 @@
 
 import re
 
-from tasks.song import lrc, subtitles, ultrastar
-from tasks.song.lyrics_lines import Lyrics
+from tasks.song.lyric_files import lrc, subtitles, ultrastar
+from tasks.song.lyric_files.lines import Lyrics
 from tasks.step import TrackError
 
 _HALF = 0.5

@@ -5,8 +5,8 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from tasks.song.lyrics_language import detect
-from tasks.song.lyrics_lines import Line, Lyrics, notice
+from tasks.song.lyric_files.language import detect
+from tasks.song.lyric_files.lines import Line, Lyrics, notice
 
 MIN_PAIRED = 0.5
 """Share of the times that two lines or more have from which one of them is a translation. What a

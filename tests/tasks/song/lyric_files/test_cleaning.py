@@ -1,14 +1,14 @@
 # ruff: noqa: RUF001
 import pytest
 
-from tasks.song import lyrics_formats
-from tasks.song.lyrics_cleaning import clean
-from tasks.song.lyrics_page import without_page
+from tasks.song.lyric_files import formats
+from tasks.song.lyric_files.cleaning import clean
+from tasks.song.lyric_files.page import without_page
 
 
 def cleaned(text, duration_seconds=None):
     text, notices = without_page(text)
-    lyrics, _ = lyrics_formats.read(text)
+    lyrics, _ = formats.read(text)
     lyrics.notices[:0] = notices
     clean(lyrics, duration_seconds)
     return lyrics

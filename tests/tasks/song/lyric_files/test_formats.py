@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.song import lyrics_formats
-from tasks.song.lyrics_cleaning import clean
-from tasks.song.lyrics_encoding import decode
-from tasks.song.lyrics_page import without_page
+from tasks.song.lyric_files import formats
+from tasks.song.lyric_files.cleaning import clean
+from tasks.song.lyric_files.encoding import decode
+from tasks.song.lyric_files.page import without_page
 from tasks.step import TrackError
 
 
@@ -14,7 +14,7 @@ def test_subrip():
         "1\r\n00:00:01,000 --> 00:00:03,500\r\n{\\an8}I was <i>walking</i>\r\nby the harbor\r\n\r\n"
         "2\r\n01:00:04,250 --> 01:00:06,000 X1:10\r\nall &amp; more\r\n"
     )
-    lyrics, name = lyrics_formats.read(text)
+    lyrics, name = formats.read(text)
     assert name == "srt"
     assert [(line.text, line.start_seconds, line.end_seconds) for line in lyrics.lines] == [
         ("I was walking", 1.0, 3.5),
@@ -29,7 +29,7 @@ def test_webvtt_with_times_of_words():
         "00:01.000 --> 00:03.500 align:start\n<v Ann>I was <00:02.000><c>walking</c>\n\n"
         "cue 7\n00:00:04.000 --> 00:00:06.000\n[Music]\n"
     )
-    lyrics, name = lyrics_formats.read(text)
+    lyrics, name = formats.read(text)
     assert (name, lyrics.text) == ("vtt", "I was walking")
     assert [word.start_seconds for word in lyrics.lines[0].words] == [1.0, None, 2.0]
     assert [heading.text for heading in lyrics.headings] == ["Music"]
@@ -56,7 +56,7 @@ def test_webvtt_with_times_of_words():
 )
 def test_a_format_that_is_not_read_is_named(text, name):
     with pytest.raises(TrackError) as error:
-        lyrics_formats.read(text)
+        formats.read(text)
     assert error.value.reason == "lyrics-format"
     assert name in error.value.message
 
@@ -72,7 +72,7 @@ def test_a_format_that_is_not_read_is_named(text, name):
     ],
 )
 def test_plain_lyrics_are_no_other_format(text):
-    assert lyrics_formats.read(text)[1] == "txt"
+    assert formats.read(text)[1] == "txt"
 
 
 REASONS = ("lyrics-unreadable", "lyrics-format", "lyrics-malformed", "lyrics-too-large")
@@ -115,7 +115,7 @@ def test_any_bytes_give_lyrics_or_a_reason(data, duration_seconds):
     try:
         decoded, _ = decode(data)
         text, _ = without_page(decoded)
-        lyrics, _ = lyrics_formats.read(text)
+        lyrics, _ = formats.read(text)
     except TrackError as refusal:
         reason = refusal.reason
     else:

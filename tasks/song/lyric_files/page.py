@@ -3,7 +3,7 @@
 import json
 import re
 
-from tasks.song.lyrics_lines import notice
+from tasks.song.lyric_files.lines import notice
 
 MAX_ROW_CHARACTERS = 500
 """A longer line is no site's own."""

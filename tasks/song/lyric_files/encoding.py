@@ -4,9 +4,9 @@ import re
 import unicodedata
 from collections import Counter
 
-from tasks.song import lrc
-from tasks.song.lyrics_language import ranked
-from tasks.song.lyrics_lines import notice
+from tasks.song.lyric_files import lrc
+from tasks.song.lyric_files.language import ranked
+from tasks.song.lyric_files.lines import notice
 from tasks.step import TrackError
 
 MAX_FILE_BYTES = 1_000_000

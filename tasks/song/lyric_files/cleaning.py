@@ -5,10 +5,10 @@ import re
 from collections.abc import Callable
 from itertools import pairwise
 
-from tasks.song import lyrics_credits, lyrics_translation
-from tasks.song.lyrics_lines import Line, Lyrics, is_word, notice
-from tasks.song.lyrics_page import is_page_row
-from tasks.song.section_words import leading_heading
+from tasks.song.lyric_files import credits, translation
+from tasks.song.lyric_files.headings import leading_heading
+from tasks.song.lyric_files.lines import Line, Lyrics, is_word, notice
+from tasks.song.lyric_files.page import is_page_row
 
 CREDITS, PAGE, INSTRUMENTAL = "credits", "page-furniture", "instrumental"
 """Codes of notices."""
@@ -63,7 +63,7 @@ def clean(lyrics: Lyrics, duration_seconds: float | None) -> None:
     _with_headings(lyrics)
     _without_credits(lyrics)
     _without_marks(lyrics)
-    lyrics_translation.set_aside(lyrics)
+    translation.set_aside(lyrics)
     if duration_seconds is not None:
         _within(lyrics, duration_seconds)
 
@@ -128,7 +128,7 @@ def _certain_code(text: str) -> str | None:
         return INSTRUMENTAL
     if is_page_row(text) or _NO_LYRICS.fullmatch(letters):
         return PAGE
-    return CREDITS if lyrics_credits.is_certain_credit(text) else None
+    return CREDITS if credits.is_certain_credit(text) else None
 
 
 def _add_head_and_tail(rows: list[Line], codes: dict[int, str], lyrics: Lyrics) -> None:
@@ -137,18 +137,18 @@ def _add_head_and_tail(rows: list[Line], codes: dict[int, str], lyrics: Lyrics) 
     for at, row in enumerate(rows):
         if id(row) in codes:
             continue
-        before_credit = at + 1 < len(rows) and lyrics_credits.is_credit(rows[at + 1].text)
+        before_credit = at + 1 < len(rows) and credits.is_credit(rows[at + 1].text)
         is_first = at == 0 or (before_credit and row.start_seconds is not None)
         if (
-            lyrics_credits.is_credit(row.text)
+            credits.is_credit(row.text)
             or (
                 at > 0
                 and codes.get(id(rows[at - 1])) == CREDITS
-                and lyrics_credits.follows_credit(row, rows[at - 1])
+                and credits.follows_credit(row, rows[at - 1])
             )
             or (
                 is_first
-                and lyrics_credits.is_header(
+                and credits.is_header(
                     row,
                     lyrics.title,
                     lyrics.artist,
@@ -163,7 +163,7 @@ def _add_head_and_tail(rows: list[Line], codes: dict[int, str], lyrics: Lyrics) 
         else:
             break
     for row in reversed(rows):
-        if id(row) not in codes and not lyrics_credits.is_credit(row.text):
+        if id(row) not in codes and not credits.is_credit(row.text):
             break
         codes.setdefault(id(row), CREDITS)
 
@@ -206,7 +206,7 @@ def _before_repeat(row: Line) -> tuple[int, int] | None:
 
 
 def _behind_singer(row: Line) -> tuple[int, int] | None:
-    match = lyrics_credits.SINGER.match(row.text)
+    match = credits.SINGER.match(row.text)
     return (match.end(), len(row.text)) if match else None
 
 

@@ -4,7 +4,7 @@
 import re
 import unicodedata
 
-from tasks.song.lyrics_lines import Line
+from tasks.song.lyric_files.lines import Line
 
 _CERTAIN_ROLE = re.compile(
     r"[作填编編谱譜][词詞曲]|[词詞]曲|[制製]作|[监監][制製棚]|混音|混[录錄]|母[带帶]|[录錄]音|和[声聲音]|出品|[发發]行|"

@@ -14,8 +14,8 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
-from tasks.song.lyrics_lines import Line, Lyrics, Word, close, is_spaceless, is_word, sort
-from tasks.song.section_words import is_section
+from tasks.song.lyric_files.headings import is_section
+from tasks.song.lyric_files.lines import Line, Lyrics, Word, close, is_spaceless, is_word, sort
 from tasks.step import TrackError
 
 MAX_CHARACTERS = 1_000_000

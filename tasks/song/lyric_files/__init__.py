@@ -1,0 +1,1 @@
+"""Files of lyrics: which lie beside a song, in which format and encoding, and what is sung."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from blocks.storage import Storage
 from tasks.song import lyrics
-from tasks.song.lyric_files import encoding
+from tasks.song.lyric_files.encoding import MAX_FILE_BYTES, decode
 from tasks.song.segments import vocals_heard
 from tasks.song.track import SongTrack
 from tasks.step import Tools, TrackError, digest, item_digest
@@ -78,16 +78,16 @@ def read(tmp_path):
 )
 def test_encodings(text, encoding):
     timed = "".join(f"[00:0{i}.50]{line}\r\n" for i, line in enumerate(text.split("\n")))
-    assert encoding.decode(text.encode(encoding))[0] == text
-    assert encoding.decode(timed.encode(encoding))[0] == timed
+    assert decode(text.encode(encoding))[0] == text
+    assert decode(timed.encode(encoding))[0] == timed
 
 
 def test_big_endian_with_a_byte_order_mark():
-    assert encoding.decode(codecs.BOM_UTF16_BE + SPANISH.encode("utf-16-be"))[0] == SPANISH
+    assert decode(codecs.BOM_UTF16_BE + SPANISH.encode("utf-16-be"))[0] == SPANISH
 
 
 def test_text_is_composed_and_free_of_invisible_characters():
-    assert encoding.decode(("cafe\u0301\u200b \ufeffa\x00b" + " la" * 50).encode())[0] == (
+    assert decode(("cafe\u0301\u200b \ufeffa\x00b" + " la" * 50).encode())[0] == (
         "café ab" + " la" * 50
     )
 
@@ -110,7 +110,7 @@ def test_a_huge_file_is_refused(read):
 def test_any_bytes_are_text_or_unreadable(data):
     reason = "lyrics-unreadable"
     try:
-        encoding.decode(data)[0].encode()
+        decode(data)[0].encode()
     except TrackError as error:
         reason = error.reason
     assert reason in ("lyrics-unreadable", "lyrics-format")
@@ -373,7 +373,7 @@ SUNG = transcript(
 
 
 def sing(row, path=None, tools=None):
-    tools = tools or Tools(Storage(""), Storage(""))
+    tools = tools or Tools(Storage("."), Storage("."))
     track = SongTrack("a" * 32, "song.mp3", lyrics_path=path, lyrics_digest="d")
     [row] = lyrics.STEP.run([track], {"transcribe": [row]}, lyrics.LyricsConfig(), tools)
     return pa.Table.from_pylist([row], schema=lyrics.STEP.columns).to_pylist()[0]

@@ -66,7 +66,7 @@ def test_a_voice_is_written_down(transcribe, speech):
 
 def test_the_transcript_becomes_the_lyrics(transcribe, speech):
     [row] = transcribe(a=speech)
-    tools = Tools(Storage(""), Storage(""))
+    tools = Tools(Storage("."), Storage("."))
     config = lyrics.LyricsConfig()
     [sung] = lyrics.STEP.run([SongTrack("a", "a.mp3")], {"transcribe": [row]}, config, tools)
     assert sung["text"] == row["text"]

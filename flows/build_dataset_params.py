@@ -284,9 +284,10 @@ class BuildDatasetParams(ModelParams):
             for field in (*schema.TRACKS, *schema.SEGMENTS)
         }
         by_name = {stage.step.name: stage for stage in stages}
-        chosen = {stages[-1].step.name}
+        chosen: set[str] = set()
         waiting = [
-            name if name in by_name else steps_of_columns.get(name, name) for name in self.steps
+            name if name in by_name else steps_of_columns.get(name, name)
+            for name in (*self.steps, stages[-1].step.name)
         ]
         if unknown := [name for name in waiting if name not in by_name]:
             raise ValueError(

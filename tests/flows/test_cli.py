@@ -369,6 +369,16 @@ def test_the_options_of_the_tables_are_there(capsys):
         assert f" --{flag} " in text, flag
 
 
+@pytest.mark.parametrize("asked", [["lyrics"], ["phonemes", "tempo"], ["vocals_path"]])
+def test_some_steps_come_with_all_that_they_and_the_records_need(asked: list[str]):
+    stages = BuildDatasetParams(profile="offline", steps=asked).stages()
+    names = [stage.step.name for stage in stages]
+    assert names[-1] == "merge"
+    for stage in stages:
+        assert set(stage.step.upstream) <= set(names), stage.step.name
+    assert len(names) < 7, "and with nothing else"
+
+
 @pytest.mark.parametrize(
     ("argv", "said"),
     [

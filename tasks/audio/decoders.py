@@ -140,7 +140,7 @@ class FfmpegReader(Reader):
 
         av.logging.set_level(av.logging.PANIC)
         try:
-            self._container = av.open(file, "r", format=self.forced_format)
+            self._container = av.open(_AnyPlace(file), "r", format=self.forced_format)
         except (av.FFmpegError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise DecodeError(f"ffmpeg: {reason}") from error
@@ -216,6 +216,21 @@ class FfmpegReader(Reader):
             return
 
 
+class _AnyPlace:
+    """A file that can be asked for any place: damaged ones point to places that no file has."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.read, self.tell, self.name = file.read, file.tell, file.name
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place, or to the end if there is no such place."""
+        try:
+            return self._file.seek(offset, whence)
+        except (OSError, OverflowError, ValueError):
+            return self._file.seek(0, os.SEEK_END)
+
+
 def _interleaved(frame: Any) -> Samples:
     """Return a frame of FFmpeg, shape ``(frames, channels)``, full scale being 1."""
     if frame.format.is_planar and frame.layout.nb_channels >= PLANES_OF_PYAV:
@@ -251,7 +266,7 @@ def packet_seconds(file: BinaryIO) -> float | None:
 
     av.logging.set_level(av.logging.PANIC)
     try:
-        with av.open(file, "r") as container:
+        with av.open(_AnyPlace(file), "r") as container:
             stream = container.streams.audio[0]
             length = sum(packet.duration or 0 for packet in container.demux(stream))
             return float(length * stream.time_base) if stream.time_base else None

@@ -184,10 +184,10 @@ class Measurement:
             if window.shape[1] < SPECTRUM_WINDOW and self._windows:
                 at = block.shape[1]
                 break
-            window = window - window.mean(axis=1, keepdims=True)
-            spectrum = np.fft.rfft(window * self._window[: window.shape[1]], SPECTRUM_WINDOW)
-            # Of strays, before they are left out.
-            with np.errstate(over="ignore"):
+            # Strays, before they are left out, are beyond all numbers.
+            with np.errstate(over="ignore", invalid="ignore"):
+                window = window - window.mean(axis=1, keepdims=True)
+                spectrum = np.fft.rfft(window * self._window[: window.shape[1]], SPECTRUM_WINDOW)
                 self._power += spectrum.real**2 + spectrum.imag**2
                 if self.channels == 2:
                     self._cross += (spectrum[0] * spectrum[1].conj()).real

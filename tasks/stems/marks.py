@@ -163,7 +163,7 @@ class Marks:
             for said in NEGATIONS_AFTER:
                 if text.startswith(said, start) and start + len(said) in self.words.ends:
                     yield hit.start, start + len(said)
-        after = self._after(hit)
+        after = self._after(hit, apart=("(", "["))
         if (
             after
             and (after[0].text == "off" or (after[0].text in MUTED and hit.instrument in MUTABLE))
@@ -180,7 +180,7 @@ class Marks:
             return
         in_decibels = texts[0].isdigit() and "".join(texts[1:3]).startswith("db")
         if in_decibels or (
-            texts[0] in LOUDER and all(text in NEUTRAL or text.isdigit() for text in texts)
+            texts[0] in LOUDER and all(text in NEUTRAL or text.isdigit() for text in texts[1:])
         ):
             yield hit.start, after[-1].end
 

@@ -18,7 +18,6 @@ from tasks.stems.shared_words import is_plain_word, shared_spans
 from tasks.stems.titles import folder_of, marks_of, stem_of, titles
 from tasks.stems.words import Words
 
-
 COMPARED_FOLDERS = 200
 """An archive of more is made to keep the program busy."""
 

@@ -146,14 +146,18 @@ class Marks:
         """Yield the place of a negated instrument."""
         text = self.words.squeezed
         others = [other for other in self.longest_hits if other != hit]
-        if others and (hit.instrument == "fx" or hit.instrument in {o.instrument for o in others}):
-            # Vocals without effects and drums without the kick are stems.
+        if others and hit.instrument == "fx":
+            # Vocals without effects are a stem.
             return
         before = self._before(hit)
         while before and before[-1].text in PARTS_OF_A_CHOIR:
             before = before[:-1]
         if before and _negates(before, is_next=before[-1].end == hit.start):
-            yield before[-1].start, hit.end
+            # And so are drums without the kick.
+            start = before[-1].start
+            ends = {each.end for each in others if each.instrument == hit.instrument}
+            if start not in ends and not (start - 1 in ends and text[start - 1] == "s"):
+                yield start, hit.end
         for word in self.words.words:
             if word.start < hit.start < word.end and text[word.start : hit.start] in (
                 GLUED_NEGATIONS

@@ -107,15 +107,17 @@ def verdicts(
     )
     songs = {path: song for song in (*found.songs, *found.copies) for path in song.files}
     beside = {folder_of(each.path) for each in found.failures}
-    bad = {each.path for each in found.failures}
+    bad = {each.path: each.reason for each in found.failures}
     versions = _versions(source)
     paths = sorted(without_own(list(versions), source, own), key=printable)
     stays: dict[str, str] = {}
     for path in paths:
         song = songs.get(path)
-        is_beside = song is not None and not song.archive and folder_of(path) in beside
-        if song and (is_beside or bad.intersection(song.files)):
-            stays[path] = "a file of its song could not be used"
+        reason = next((bad[each] for each in song.files if each in bad), "") if song else ""
+        if reason:
+            stays[path] = f"its song has a remark ({reason})"
+        elif song and not song.archive and folder_of(path) in beside:
+            stays[path] = "a file beside it could not be used"
         else:
             stays[path] = judge.of(path, song)
     # A song goes whole, but for mixtures of it, or stays whole.

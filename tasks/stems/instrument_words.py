@@ -48,7 +48,8 @@ SYNONYMS: Synonyms = MappingProxyType(
         ),
         "drum": _table(
             "drum drm kick snare snr hat hihat hh bd bassdrum tom tomtom cymbal crash overhead",
-            "rimshot oh ride schlagzeug batería batterie batteria trummor perkusja ударные барабан",
+            "rimshot oh ride kik kck cym",
+            "schlagzeug batería batterie batteria trummor perkusja ударные барабан",
             "барабаны ドラム 鼓 架子鼓 드럼",
         ),
         "bass": _table(
@@ -57,7 +58,7 @@ SYNONYMS: Synonyms = MappingProxyType(
         ),
         "perc": _table(
             "perc percussion conga bongo shaker tambourine cowbell timbale maraca cabasa cajon",
-            "djembe timpani steeldrum marimba xylophone vibraphone glockenspiel clap tamb",
+            "djembe timpani steeldrum marimba xylophone vibraphone glockenspiel clap tamb shkr",
             "percusión percussão percussioni перкуссия パーカッション 打击乐 打擊樂",
         ),
         "fx": ("fx", "sfx", "efx", "effects", "riser", "foley"),
@@ -110,6 +111,7 @@ FALSE_FRIENDS = (
 MIXTURES = _table(
     "mixture fullmix finalmix roughmix stereomix mastermix mixdown instrumental karaoke minusone",
     "tvmix tvtrack tvversion backingtrack backingtracks accompaniment accompagnement begleitung",
+    "mixminus minus1",
     "伴奏 カラオケ 반주 минусовка",
 )
 """Names of mixtures, whatever else is in the name."""
@@ -149,11 +151,13 @@ MUTABLE: frozenset[Instrument] = frozenset(("vocals", "drum"))
 WITH = frozenset(("with", "w", "mit", "avec"))
 """Words before an instrument that say a mixture with it."""
 
-LOUDER = frozenset(("up", "down", "louder", "lower"))
+LOUDER = frozenset(("up", "down", "dn", "louder", "lower"))
 """Words after an instrument that say a mixture with more or less of it: "Vocal Up"."""
 
 PARTS_OF_A_KIT = frozenset(
-    _table("kick snare snr hat hihat hh bd tom tomtom cymbal crash overhead rimshot oh ride")
+    _table(
+        "kick snare snr hat hihat hh bd tom tomtom cymbal crash overhead rimshot oh ride kik kck"
+    )
 )
 """Of these "up" and "down" say where a microphone stands."""
 

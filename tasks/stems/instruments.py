@@ -1,5 +1,6 @@
 """What instrument a stem is, by its name and those of its companions."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -33,6 +34,9 @@ __all__ = [
     "read_names",
     "with_synonyms",
 ]
+
+
+_WITHOUT = re.compile(r"\bw/o[ _-]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,8 @@ def read_names(names: Sequence[str], synonyms: Synonyms = SYNONYMS) -> list[Read
     synonyms
         Words for the instruments.
     """
-    split = [name.split("/") for name in names]
+    # In an archive the "/" of "w/o bass" parts a folder from a file.
+    split = [_WITHOUT.sub("w o ", name).split("/") for name in names]
     marks = [Marks(Words(parts[-1]), synonyms) for parts in split]
     shared = shared_spans(marks)
     readings = _in_folders(split, marks, shared, synonyms)

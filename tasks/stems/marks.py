@@ -146,14 +146,18 @@ class Marks:
         """Yield the place of a negated instrument."""
         text = self.words.squeezed
         others = [other for other in self.longest_hits if other != hit]
-        if others and (hit.instrument == "fx" or hit.instrument in {o.instrument for o in others}):
-            # Vocals without effects and drums without the kick are stems.
+        if others and hit.instrument == "fx":
+            # Vocals without effects are a stem.
             return
         before = self._before(hit)
         while before and before[-1].text in PARTS_OF_A_CHOIR:
             before = before[:-1]
         if before and _negates(before, is_next=before[-1].end == hit.start):
-            yield before[-1].start, hit.end
+            # And so are drums without the kick.
+            start = before[-1].start
+            ends = {each.end for each in others if each.instrument == hit.instrument}
+            if start not in ends and not (start - 1 in ends and text[start - 1] == "s"):
+                yield start, hit.end
         for word in self.words.words:
             if word.start < hit.start < word.end and text[word.start : hit.start] in (
                 GLUED_NEGATIONS
@@ -163,7 +167,7 @@ class Marks:
             for said in NEGATIONS_AFTER:
                 if text.startswith(said, start) and start + len(said) in self.words.ends:
                     yield hit.start, start + len(said)
-        after = self._after(hit)
+        after = self._after(hit, apart=("(", "["))
         if (
             after
             and (after[0].text == "off" or (after[0].text in MUTED and hit.instrument in MUTABLE))
@@ -180,7 +184,7 @@ class Marks:
             return
         in_decibels = texts[0].isdigit() and "".join(texts[1:3]).startswith("db")
         if in_decibels or (
-            texts[0] in LOUDER and all(text in NEUTRAL or text.isdigit() for text in texts)
+            texts[0] in LOUDER and all(text in NEUTRAL or text.isdigit() for text in texts[1:])
         ):
             yield hit.start, after[-1].end
 

@@ -97,9 +97,10 @@ class Words:
         said = list(_WORD.finditer(self.name))
         if len(said) != len(self.words):  # "&" is a word, an accent may be one
             return " ".join(word.text for word in words)
+        wanted = {word.start for word in words}
         text, last = "", -1
         for at, (match, word) in enumerate(zip(said, self.words, strict=True)):
-            if word in words:
+            if word.start in wanted:
                 text += word.before if at == last + 1 and text else " "
                 text, last = text + match.group(), at
         return text.strip()

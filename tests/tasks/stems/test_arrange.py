@@ -1,10 +1,15 @@
 """Files to songs, by folders and names."""
 
+import time
+from contextlib import suppress
 from itertools import product
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tasks.stems.arrange import SeveralSongsError, arranged, as_one_song, titles_in_doubt
+from tasks.stems.instruments import read_names
 
 
 def songs(*paths: str) -> dict[tuple[str, str], list[str]]:
@@ -99,6 +104,9 @@ def test_players_names_are_in_doubt():
     names = ["John Vox", "John Gtr", "Paul Vox", "Paul Bass", "Ringo Drums"]
     assert len(songs(*(f"A/Song/{name}.wav" for name in names))) == 1
     assert titles_in_doubt(names) == ("John", "Paul")
+    amplifiers = [f"{amp} {kind}" for amp in ("Marshall", "Fender") for kind in ("Gtr", "Bass")]
+    names = [*amplifiers, "Kick", "Snare", "Lead Vox", "BGV"]
+    assert as_one_song(f"{name}.wav" for name in names).doubt == ("Fender", "Marshall")
 
 
 @pytest.mark.parametrize(
@@ -123,3 +131,32 @@ def test_an_archive_is_one_song_whatever_folders_it_has():
     assert list(as_one_song(["Song/Drums/01.wav", "Song/Drums/02.wav"]).paths.values()) == [
         *("Drums/01", "Drums/02")
     ]
+
+
+PARTS = st.sampled_from(
+    ["Drums", "no_vocals", "01", "Alpha", "mix", "Bass Love", "ソ", "&", "w", "songA", "-", " "]
+)
+NAMES = st.lists(PARTS, min_size=1, max_size=4).map(" ".join) | st.text(
+    st.characters(exclude_characters="/"), min_size=1, max_size=8
+)
+PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
+
+
+@given(st.lists(PATHS, min_size=1, max_size=8, unique=True))
+@settings(deadline=None)
+def test_no_file_is_lost_or_in_two_songs(paths: list[str]):
+    files = [f"{path}.wav" for path in paths]
+    groups = arranged(files)
+    assert sorted(path for group in groups for path in group.paths) == sorted(files)
+    assert all(len(read_names(list(group.paths.values()))) == len(group.paths) for group in groups)
+    titles_in_doubt(paths)
+    with suppress(SeveralSongsError):
+        assert set(as_one_song(files).paths) == set(files)
+
+
+def test_names_that_are_made_to_keep_the_program_busy_do_not():
+    start = time.perf_counter()
+    names = [f"{' '.join('ab'[bit == '1'] for bit in f'{at:b}')} bass x" * 8 for at in range(500)]
+    read_names(names)
+    arranged(f"{name}.wav" for name in names)
+    assert time.perf_counter() - start < 20

@@ -9,12 +9,17 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from blocks.storage import Storage
 from flows import prepare_stems
 from flows.cli import UsageError
 from flows.prepare_stems_params import PrepareStemsParams
 from tasks.stems import prepared_stems
+from tasks.stems.discover import discover
+from tests.support.s3_server import bucket, store
 from tests.tasks.stems.makers import write_musdb18, write_zip
 from tests.tasks.stems.studio import RATE_HZ, Prepared, melody, prepare
+
+__all__ = ["bucket", "store"]
 
 NAMES = ("Drums", "Bass", "Gtr")
 
@@ -253,3 +258,23 @@ def test_what_has_changed_since_it_was_looked_at_stays(tmp_path: Path, monkeypat
     )
     assert tree(folder) == {"Gtr.wav": wav(969)}
     assert any("has changed meanwhile" in line for line in lines)
+
+
+def test_objects_of_a_bucket_are_deleted_by_the_same_rules(tmp_path: Path, bucket: str):
+    write(tmp_path / "in" / "Lea" / "One", band(97) | {"One MIX.wav": wav(979)})
+    write_zip(tmp_path / "in" / "Lea" / "Two.zip", band(98))
+    write_zip(tmp_path / "in" / "Lea" / "Three.zip", band(99) | {"x.txt": b"x"})
+    made = prepare(tmp_path / "in", tmp_path / "out")
+    source = Storage(f"{bucket}/in")
+    for name in Storage(str(tmp_path / "in")).files():
+        source.write_bytes(name, (tmp_path / "in" / name).read_bytes())
+    found = discover(source, None)
+    left_out = prepared_stems.left_out(made.carried.results)
+    prepare_stems.delete_sources(
+        PrepareStemsParams(source=source.address, output=made.storage.address, delete_source=True),
+        found,
+        made.stems,
+        made.failures,
+        left_out,
+    )
+    assert source.files() == ["Lea/One/One MIX.wav", "Lea/Three.zip"]

@@ -134,7 +134,9 @@ def test_names_are_read_as_they_are_meant(habit: str):
     "name",
     [
         *("no_vocals", "NoVocals", "novocals", "(No Vocals)", "No Lead Vocals", "vocal-less"),
-        *("Drumless", "Drums off", "vocals muted", "Minus Guitar", "w-o bass", "w o bass"),
+        *("Drumless", "Drums off", "Vocals (Muted)", "Song w/o bass", "Gtrs louder", "Vox Dn"),
+        *("Drum Machine Love (No Drums)", "Vox Populi_no_vocals", "Bass Love - Bass Up Mix"),
+        *("Minus Guitar", "w-o bass", "w o bass", "vocals muted"),
         *("without vocals", "All but drums", "Everything but Vocals", "bass-free", "Less Drums"),
         *("off vocal", "vocals removed", "with vocals", "Song (Instrumental)", "backing track"),
         *("Vocal Up", "Bass Down 2", "Gtr Up Mix", "Vox -2 dB", "Vocal Guide", "Ref Vox"),

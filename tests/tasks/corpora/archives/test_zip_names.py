@@ -2,12 +2,16 @@
 
 import struct
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from tasks.corpora.archives.unzip import contents, extract
+from tasks.corpora.archives.unzip import contents, digests, extract
 from tasks.stems.convert import _is_known
+from tasks.track import TrackError
 from tests.tasks.stems.makers import reasons, wav_bytes
 
 NAMES = {
@@ -91,3 +95,23 @@ def test_hidden_audio_is_a_problem(tmp_path: Path):
         ["a.wav"],
         [(name, "hidden-file") for name in ("x/.wav", ".hidden/b.wav", ".c.wav")],
     )
+
+
+@settings(
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(st.lists(st.tuples(st.binary(min_size=1, max_size=12), st.binary(max_size=24)), min_size=1))
+def test_any_bytes_are_names_and_none_vanishes(tmp_path: Path, entries):
+    names = [name + b".wav" for name, _ in entries]
+    archive = write_raw(tmp_path / "a.zip", names, [extra for _, extra in entries])
+    try:
+        found = contents(archive, is_known=_is_known)
+    except TrackError:
+        return  # for one reason each, which it says
+    named = {problem.path for problem in found.problems if problem.reason != "name-not-utf8"}
+    rest = [name for name in names if b"._" in name or b"__MACOSX" in name]
+    assert len(found.members) + len(named) + len(found.passed_over) + len(rest) >= len(set(names))
+    with suppress(TrackError):
+        assert len(list(digests(archive))) <= len(names)

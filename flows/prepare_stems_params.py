@@ -7,7 +7,8 @@ from pydantic import Field
 from blocks.storage import Storage
 from flows.compute_params import COMPUTE, FILES, RESULTS, StepFlowParams
 from tasks.engine.stage import Stage
-from tasks.stems import convert, identify
+from tasks.stems import compare, convert, identify
+from tasks.stems.compare import CompareConfig
 from tasks.stems.convert import ConvertConfig
 from tasks.stems.identify import IdentifyConfig
 from tasks.step import Tools
@@ -79,5 +80,6 @@ class PrepareStemsParams(StepFlowParams):
         """Return the steps of the run in their order."""
         return [
             Stage(convert.STEP, self.convert, wanted=True),
+            Stage(compare.STEP, CompareConfig()),
             Stage(identify.STEP, self.identify),
         ]

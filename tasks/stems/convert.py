@@ -22,6 +22,7 @@ from tasks.audio.levels import LevelMeter
 from tasks.corpora.archives import unzip
 from tasks.corpora.song import Song, StemFile
 from tasks.dataset.near_duplicates import MixFingerprint
+from tasks.stems import low_rate
 from tasks.stems.instruments import is_mixture
 from tasks.step import Row, Step, StepConfig, Tools, column, digest, per_track
 from tasks.text import printable
@@ -217,11 +218,12 @@ def _converted(
                 audio_stream=stem.stream,
             )
         )
+        low = low_rate.LowRate(OPUS_RATE_HZ, channels)
         with mix.adding() as adding:
             resampled = audio.resampled(blocks, rate_hz, OPUS_RATE_HZ, channels)
-            audio.write_opus(
-                tools.outputs, path, adding(resampled), bitrate_kbps=config.bitrate_kbps
-            )
+            kept = low.keeping(adding(resampled))
+            audio.write_opus(tools.outputs, path, kept, bitrate_kbps=config.bitrate_kbps)
+        low_rate.store(tools.outputs, path, low)
     except TrackError as error:
         # An unpacked file has a name of its own, which says nothing to people.
         said = error.message.replace(printable(found.path), printable(stem.path), 1)

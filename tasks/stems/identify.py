@@ -1,5 +1,6 @@
 """What instrument each stem of a song is, and which stems are of use."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Self
@@ -9,6 +10,8 @@ from pydantic import Field, model_validator
 
 from tasks.stems.convert import PROBLEM, STEM
 from tasks.stems.instruments import instrument_of, with_synonyms
+from tasks.stems.left_out import leave_out
+from tasks.stems.near_copies import Relation
 from tasks.step import Row, Step, StepConfig, Tools, column, per_track
 from tasks.text import printable
 from tasks.track import Track, TrackError
@@ -16,7 +19,11 @@ from tasks.track import Track, TrackError
 LENGTH_TOLERANCE_SECONDS = 0.1
 """Stems of one session may differ by the padding of a lossy encoder, some 50 ms at most."""
 
-IDENTIFIED = pa.struct([*STEM, ("silent", pa.bool_())])
+IMPOSSIBLE_DBFS = 60.0
+"""A peak of a thousand times full scale is no music at any scale but that of whole numbers."""
+
+IDENTIFIED = pa.struct([*STEM, ("silent", pa.bool_()), ("left_out", pa.string())])
+"""A stem with what it is; ``left_out`` is the reason where another stem sounds the same."""
 
 
 class IdentifyConfig(StepConfig):
@@ -60,9 +67,10 @@ class IdentifyConfig(StepConfig):
 def identify(
     track: Track, upstream: Mapping[str, Row | None], config: IdentifyConfig, tools: Tools
 ) -> Row:
-    """Tell the instrument of each stem by its layout or its name, and which are silent."""
-    converted = upstream["convert"]
+    """Tell the instrument of each stem, which are silent, and which sound as others do."""
+    converted, compared = upstream["convert"], upstream["compare"]
     assert converted is not None
+    assert compared is not None
     table = with_synonyms(config.extra)
     problems = [*converted["problems"], *_differences(converted["stems"])]
     stems = []
@@ -78,9 +86,7 @@ def identify(
                 _problem(source, "unknown-instrument", f"{source} is named after none: {hint}.")
             )
         elif silent:
-            problems.append(
-                _problem(source, "silent-stem", f"{source} is silent for most of its length.")
-            )
+            problems.append(_silence(stem, config))
         stems.append({**stem, "instrument": instrument, "silent": silent})
     if not any(stem["instrument"] for stem in stems):
         raise TrackError(
@@ -88,7 +94,35 @@ def identify(
             f"No stem of {printable(track.path)} is named after an instrument "
             f"({', '.join(stem['name'] for stem in stems)}): --identify.synonyms can teach names.",
         )
-    return {"stems": stems, "problems": problems}
+    relations = [
+        Relation(**each | {"others": (*each["others"],)}) for each in compared["relations"]
+    ]
+    reasons, remarks = leave_out(stems, relations)
+    stems = [stem | {"left_out": reasons.get(at)} for at, stem in enumerate(stems)]
+    return {"stems": stems, "problems": problems + remarks}
+
+
+def _silence(stem: Row, config: IdentifyConfig) -> Row:
+    """Return the problem of a stem that is silent: how much of it sounds, and what takes it."""
+    source, length, share = stem["source"], stem["duration_seconds"], stem["active_fraction"]
+    if stem["peak_dbfs"] is None:
+        return _problem(source, "silent-stem", f"{source} is digital silence.")
+    if stem["peak_dbfs"] > IMPOSSIBLE_DBFS:
+        return _problem(
+            source,
+            "damaged-samples",
+            f"{source} has a sample of {stem['peak_dbfs']:.0f} dB over full scale, which is no "
+            "audio, and beside which the rest counts as silent: repair the file.",
+        )
+    # Rounded down: the option that is proposed takes the stem.
+    enough = math.floor(100 * share) / 100
+    return _problem(
+        source,
+        "silent-stem",
+        f"{source} sounds for {share * length:.1f} s of {length:.1f} s ({share:.0%}), less than "
+        f"--identify.min_active_fraction {config.min_active_fraction:g}: it is left out; "
+        f"--identify.min_active_fraction {enough:g} takes it.",
+    )
 
 
 def _differences(stems: Sequence[Row]) -> Iterator[Row]:
@@ -120,7 +154,7 @@ def _problem(path: str, reason: str, message: str) -> Row:
 
 STEP = Step(
     name="identify",
-    version=1,
+    version=2,
     config=IdentifyConfig,
     columns=pa.schema(
         [
@@ -129,5 +163,5 @@ STEP = Step(
         ]
     ),
     run=per_track(identify),
-    upstream=("convert",),
+    upstream=("convert", "compare"),
 )

@@ -24,7 +24,7 @@ other instruments                                     0            0.33 to 1.00 
 ====================================================  ===========  ==============  ============
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
@@ -61,6 +61,9 @@ MAX_REPEATS = 0.3
 ENVELOPE_HZ = 50
 MIN_ENVELOPE_CORRELATION = 0.6
 """Of the envelopes of copies, with seconds of silence before one of them; worth a closer look."""
+
+DOUBTFUL_DB = -25.0
+"""Residual of a copy that may be a quiet stem rather than the noise of an encoder."""
 
 HIDING_DB = -1.0
 """Where what a stem is known to hold explains that much of it, others may be hidden beneath."""
@@ -105,15 +108,23 @@ def relations(signals: Sequence[Mono]) -> list[Relation]:
     list of Relation
         Copies first, each pair once; then sums; then pairs of which the one holds the other.
     """
-    copies: dict[tuple[int, int], Likeness] = {}
+    alike = {(first, second): found for first, second, found in _alike(signals)}
+    copies = {
+        pair: found
+        for pair, found in alike.items()
+        if found.residual_db < COPY_DB and min(found.shares) >= COPY_SHARE
+    }
+    for pair in [pair for pair, found in copies.items() if found.residual_db > DOUBTFUL_DB]:
+        if _differ_by_others(signals, pair, copies):
+            del copies[pair]
     held: dict[int, dict[int, float]] = {}
-    for first, second, found in _alike(signals):
-        if found.residual_db < COPY_DB and min(found.shares) >= COPY_SHARE:
-            copies[first, second] = found
-            continue
-        for part, whole, number, sign in ((first, second, 0, 1), (second, first, 1, -1)):
-            if found.unevenness[number] < MAX_UNEVENNESS and found.shares[number] >= HELD_SHARE:
-                held.setdefault(whole, {})[part] = sign * found.lag_samples
+    for (first, second), found in alike.items():
+        # Of two with one spectrum, either seems to hold the other: rather the one that does so
+        # more evenly.
+        number = int(found.unevenness[1] < found.unevenness[0])
+        if (first, second) not in copies and _is_held(found, number):
+            part, whole = ((first, second), (second, first))[number]
+            held.setdefault(whole, {})[part] = (1, -1)[number] * found.lag_samples
     result = [
         Relation("copy", second, (first,), found.residual_db, found.lag_samples / RATE_HZ)
         for (first, second), found in copies.items()
@@ -186,6 +197,22 @@ def _alike(signals: Sequence[Mono]) -> Iterator[tuple[int, int, Likeness]]:
         yield first, second, alike
 
 
+def _is_held(found: Likeness, number: int) -> bool:
+    """Return whether the first of two (0) is held by the second, or the other way round (1)."""
+    return found.unevenness[number] < MAX_UNEVENNESS and found.shares[number] >= HELD_SHARE
+
+
+def _differ_by_others(
+    signals: Sequence[Mono], pair: tuple[int, int], copies: Mapping[tuple[int, int], Likeness]
+) -> bool:
+    """Return whether what is left of a copy is other stems: then it is no copy, but a mix."""
+    first, second = pair
+    _, rest = fit(signals[second], [signals[first]], [copies[pair].lag_samples])
+    mates = {at for each in copies if set(each) & set(pair) for at in each}
+    others = {at: each for at, each in enumerate(signals) if at not in mates and np.any(each)}
+    return bool(_held_in(rest, others))
+
+
 def _is_credible(first: Mono, second: Mono, found: Likeness) -> bool:
     """Return whether a lag is that of a copy: an encoder's, or silence put before or cut off.
 
@@ -195,7 +222,8 @@ def _is_credible(first: Mono, second: Mono, found: Likeness) -> bool:
     lag = found.lag_samples
     if abs(lag) <= CODEC_LAG:
         return True
-    if abs(len(second) - len(first) - lag) <= LENGTH_TOLERANCE:
+    longer = len(second) - len(first)
+    if abs(longer - lag) <= min(LENGTH_TOLERANCE, abs(lag) / 2):
         return True
     return repeats(first, CODEC_LAG, MAX_SHIFT) < MAX_REPEATS
 
@@ -279,7 +307,7 @@ def _held_in(rest: Mono, others: dict[int, Mono]) -> dict[int, float]:
         if lag.significance < MIN_SIGNIFICANCE or abs(lag.samples) > CODEC_LAG:
             continue
         alike = likeness(signals[part], rest, lag.samples)
-        if alike and alike.unevenness[0] < MAX_UNEVENNESS and alike.shares[0] >= HELD_SHARE:
+        if alike is not None and _is_held(alike, 0):
             found[numbers[part]] = alike.lag_samples
     return found
 

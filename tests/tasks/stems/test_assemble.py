@@ -58,7 +58,9 @@ def test_what_failed_is_listed_and_the_rest_is_a_dataset(prepared: Prepared, tmp
     assert content["failures_by_reason"] == {row["reason"]: 1}
     assert (content["counts"]["tracks"], content["counts"]["failed"]) == (1, 1)
     assert content["counts"]["chunks"] == sum(content["chunks_by_split"].values()) > 0
-    assert [*content["seconds_by_step"]] == ["augment", "assort", "distort", "encode"]
+    assert [*content["seconds_by_step"]] == [
+        *("augment", "keep_apart", "assort", "distort", "encode")
+    ]
     names = {path.name for path in tmp_path.iterdir() if path.is_file()}
     assert names == {*content["files"], FAILURES, MANIFEST, REPORT, CARD}
     text = (tmp_path / MANIFEST).read_text()

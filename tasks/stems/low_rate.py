@@ -19,6 +19,9 @@ MIN_MID = 0.05
 and the left one is compared."""
 
 PEAK = 0.99
+LOUDEST = 16.0
+"""What is louder than 24 dB over full scale is no audio; one such sample would hide the rest."""
+
 MIN_SAMPLES = 2 * round(audio.MIN_SECONDS * RATE_HZ)
 
 
@@ -43,7 +46,8 @@ class LowRate:
     def keeping(self, blocks: Iterable[Samples]) -> Iterator[Samples]:
         """Pass on the blocks of a signal, shape ``(channels, n)`` each, and keep it."""
         for block in blocks:
-            self._pieces.append(self._resampler.resample_chunk(np.ascontiguousarray(block.T)))
+            bounded = np.ascontiguousarray(np.clip(block.T, -LOUDEST, LOUDEST))
+            self._pieces.append(self._resampler.resample_chunk(bounded))
             yield block
         end = np.zeros((0, self._channels), np.float32)
         self._pieces.append(self._resampler.resample_chunk(end, last=True))

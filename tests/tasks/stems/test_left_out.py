@@ -218,3 +218,14 @@ def test_a_song_prepared_by_an_earlier_version_is_compared_without_converting_it
     assert {(row["source"], row["stem"], row["left_out"]) for row in again.stems} == {
         (row["source"], row["stem"], row["left_out"]) for row in prepared.stems
     }
+
+
+def test_a_sample_that_is_no_audio_hides_no_copy(tmp_path: Path):
+    folder = write_band(tmp_path / "in" / "Eve" / "Blown")
+    blown = G.copy()
+    blown[5000] = 1e30
+    soundfile.write(folder / "guitar copy.wav", blown, RATE_HZ, subtype="FLOAT")
+    found = prepare(tmp_path / "in", tmp_path / "out")
+    [song] = found.songs
+    assert sorted(stem.instrument for stem in song.stems) == ["drum", "guitar", "piano"]
+    assert {row["reason"] for row in found.failures} <= {"near-copy", "damaged-samples"}

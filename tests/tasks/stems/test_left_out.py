@@ -229,3 +229,13 @@ def test_a_sample_that_is_no_audio_hides_no_copy(tmp_path: Path):
     [song] = found.songs
     assert sorted(stem.instrument for stem in song.stems) == ["drum", "guitar", "piano"]
     assert {row["reason"] for row in found.failures} <= {"near-copy", "damaged-samples"}
+
+
+def test_noise_as_wav_and_as_mp3_is_one_stem_by_its_name(tmp_path: Path):
+    folder = write_band(tmp_path / "in" / "Eve" / "Noisy")
+    hiss = np.random.default_rng(0).standard_normal(len(G)).astype(np.float32)
+    hits = 0.2 * hiss * np.exp(-(np.arange(len(G)) % 5500) / 1200)
+    soundfile.write(folder / "Snare.wav", hits, RATE_HZ)
+    soundfile.write(folder / "snare.mp3", hits, RATE_HZ)
+    found = prepare(tmp_path / "in", tmp_path / "out")
+    assert remarks(found) == {"Noisy": [("snare.mp3", "near-copy", False)]}

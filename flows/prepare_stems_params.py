@@ -8,7 +8,8 @@ from blocks.storage import Storage
 from flows.compute_params import COMPUTE, FILES, RESULTS, StepFlowParams
 from flows.place_params import OptionalPlace, Place
 from tasks.engine.stage import Stage
-from tasks.stems import convert, identify
+from tasks.stems import compare, convert, identify
+from tasks.stems.compare import CompareConfig
 from tasks.stems.convert import ConvertConfig
 from tasks.stems.identify import IdentifyConfig
 from tasks.step import Tools
@@ -86,5 +87,6 @@ class PrepareStemsParams(StepFlowParams):
         """Return the steps of the run in their order."""
         return [
             Stage(convert.STEP, self.convert, wanted=True),
+            Stage(compare.STEP, CompareConfig()),
             Stage(identify.STEP, self.identify),
         ]

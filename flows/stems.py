@@ -100,18 +100,19 @@ def conclude(params: StemsParams, results: Results, survey: Survey[Songs]) -> Co
     except TrackError as error:
         raise FailedTracksError(error.message) from error
     failed = content["counts"]["failed"]
+    failures = read_failures(Storage(str(params.folder)))
     return Conclusion(
         content,
         counts=content["counts"],
-        failures=read_failures(Storage(str(params.folder))),
+        failures=failures,
         audio_hours=sum(stem.seconds for song in survey.found for stem in song.stems) / 3600,
         summary=describe(params, content),
         report=params.folder / assemble.REPORT,
         failed=f"{counted(failed, 'song')} failed: see {params.folder}" if failed else None,
         nothing_made=None
-        if content["files"]
-        else f"None of the {len(survey.found)} songs could be made into pairs: "
-        f"{params.folder / FAILURES} says why.",
+        if content["counts"]["chunks"]
+        else f"None of the {len(survey.found)} songs could be made into pairs "
+        f"({_reasons(content)}): {failures[0]['message']} {params.folder / FAILURES} lists all.",
     )
 
 
@@ -132,13 +133,16 @@ def describe(params: StemsParams, content: Mapping[str, Any]) -> str:
             "needs an artist of its own."
         )
     if content["failures_by_reason"]:
-        reasons = ", ".join(
-            f"{reason} {number}" for reason, number in content["failures_by_reason"].items()
-        )
         lines.append(
-            f"{counted(counts['failed'], 'song')} failed ({reasons}): {params.folder / FAILURES}"
+            f"{counted(counts['failed'], 'song')} failed ({_reasons(content)}): "
+            f"{params.folder / FAILURES}"
         )
     return "\n".join(lines)
+
+
+def _reasons(content: Mapping[str, Any]) -> str:
+    reasons = content["failures_by_reason"]
+    return ", ".join(f"{reason} {number}" for reason, number in reasons.items())
 
 
 def main() -> None:

@@ -10,13 +10,14 @@ from flows.compute_params import COMPUTE, FILES, RESULTS, ModelParams
 from flows.place_params import OptionalLocalPath, OptionalPlace, Place
 from flows.prepare_stems_params import PREPARED
 from tasks.engine.stage import Stage
-from tasks.stems import assort, augment, distort, encode
+from tasks.stems import assort, augment, distort, encode, keep_apart
 from tasks.stems.assort import AssortConfig, Assortments
 from tasks.stems.augment import Augmentation, AugmentConfig
 from tasks.stems.chunks import SIGNALS
 from tasks.stems.distort import DistortConfig
 from tasks.stems.encode import EncodeConfig
 from tasks.stems.instruments import Instrument, instrument_of
+from tasks.stems.keep_apart import KeepApartConfig
 from tasks.step import Tools
 
 
@@ -113,6 +114,7 @@ class StemsParams(ModelParams):
         augmented = AugmentConfig(drawing=self.augment, sample_rate_hz=rate_hz, channels=channels)
         return [
             Stage(augment.STEP, augmented),
+            Stage(keep_apart.STEP, KeepApartConfig()),
             Stage(assort.STEP, AssortConfig(instrument=self.instrument, choice=self.assort)),
             Stage(distort.STEP, self.distort, wanted=True),
             Stage(encode.STEP, self.encode),

@@ -1,6 +1,7 @@
 """From encoded songs to the dataset's files."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ from tasks.stems.prepared_song import PreparedSong
 from tasks.stems.schema import Encoding
 from tasks.stems.summary import Summary
 from tasks.step import Row, Tools, digest
+from tasks.text import printable
 
 FORMAT_VERSION = 1
 """Raised when the layout of a dataset's files changes."""
@@ -69,8 +71,9 @@ def assemble(
     webdataset
         Whether to write tar shards too.
     """
-    songs = list(_encoded(results))
-    failures = list(_failures(results))
+    encoded = list(_encoded(results))
+    songs = [song for song in encoded if results.row(ENCODE.name, song)["chunks"]]
+    failures = list(_failures(results, encoded))
     settings = {"instrument": instrument, "split_seed": split_seed, "webdataset": webdataset}
     fingerprint = _fingerprint(results, songs, failures, settings)
     storage = Storage(str(folder))
@@ -82,13 +85,15 @@ def assemble(
         name: [song for song in songs if placed[song.group] == name] for name in SPLITS
     }
     totals: Counter[str] = Counter()
+    for song in encoded:
+        _count(totals, results, song)
     written: list[dataset_files.DatasetFile] = []
     summary: Summary | None = None
     if songs:
         made_by = _encoding(results, tools, songs[0])
         summary = Summary(made_by)
         rows = {
-            name: summary.observing(name, _rows(results, tools, chosen, made_by, totals))
+            name: summary.observing(name, _rows(results, tools, chosen, made_by))
             for name, chosen in by_split.items()
         }
         written = dataset_files.write(folder, rows, made_by, tars=webdataset)
@@ -173,9 +178,9 @@ def _encoded(results: Results) -> Iterator[PreparedSong]:
             yield song
 
 
-def _failures(results: Results) -> Iterator[Failure]:
-    """Yield the rows of ``failures.jsonl``: steps that failed."""
-    present = {song.track_id for song in _encoded(results)}
+def _failures(results: Results, encoded: Sequence[PreparedSong]) -> Iterator[Failure]:
+    """Yield the rows of ``failures.jsonl``: steps that failed, and songs without a chunk."""
+    present = {song.track_id for song in encoded}
     for song, step, entry in results.failures():
         yield failure(
             song.track_id,
@@ -185,6 +190,30 @@ def _failures(results: Results) -> Iterator[Failure]:
             entry.error,
             in_dataset=song.track_id in present,
         )
+    for song in encoded:
+        if not results.row(ENCODE.name, song)["chunks"]:
+            reason, message = _why_empty(results, song)
+            yield failure(song.track_id, song.path, ENCODE.name, reason, message, in_dataset=False)
+
+
+def _why_empty(results: Results, song: PreparedSong) -> tuple[str, str]:
+    """Return why a song has no chunk at all: a reason, and a sentence with the remedy."""
+    row, config = results.row(ENCODE.name, song), results.stages[-1].config
+    assert isinstance(config, EncodeConfig)
+    name = printable(song.path)
+    if not row["dropped_short_chunks"]:
+        return (
+            "silent-target",
+            f"{name} has no chunk in which its target is louder than -80 dB of full scale.",
+        )
+    samples = min(pair["samples"] for pair in results.row(DISTORT.name, song)["pairs"])
+    seconds = samples / row["sample_rate_hz"]
+    return (
+        "too-short-for-chunk",
+        f"{name} has variants of {seconds:.2f} s, which is no whole chunk, and less than the "
+        f"{config.min_chunk_seconds:g} s of --encode.min_chunk_seconds: a smaller value, such as "
+        f"{math.floor(100 * seconds) / 100:g}, takes it.",
+    )
 
 
 def _fingerprint(
@@ -220,13 +249,16 @@ def _rows(
     tools: Tools,
     songs: Sequence[PreparedSong],
     made_by: Encoding,
-    totals: Counter[str],
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of the dataset, song by song, and count what they add up to."""
+    """Yield the rows of the dataset, song by song."""
     for song in songs:
-        row = results.row(ENCODE.name, song)
+        codes = (tools.outputs, results.row(ENCODE.name, song)["codes_path"])
         pairs = results.row(DISTORT.name, song)["pairs"]
-        totals.update({"pairs": len(pairs), **{name: row[name] for name in COUNTED}})
-        if row["codes_path"] is not None:
-            codes = (tools.outputs, row["codes_path"])
-            yield from dataset_files.song_rows(song, pairs, codes, made_by)
+        yield from dataset_files.song_rows(song, pairs, codes, made_by)
+
+
+def _count(totals: Counter[str], results: Results, song: PreparedSong) -> None:
+    """Add up what became of a song."""
+    row = results.row(ENCODE.name, song)
+    pairs = results.row(DISTORT.name, song)["pairs"]
+    totals.update({"pairs": len(pairs), **{name: row[name] for name in COUNTED}})

@@ -20,6 +20,7 @@ from tasks import audio
 from tasks.corpora.archives import unzip
 from tasks.corpora.song import Song, StemFile
 from tasks.dataset.near_duplicates import MixFingerprint
+from tasks.stems import low_rate
 from tasks.stems.arrange import SeveralSongsError, as_one_song
 from tasks.stems.instruments import instrument_of, is_mixture, read_names
 from tasks.step import Row, Step, StepConfig, Tools, column, digest, per_track
@@ -248,11 +249,12 @@ def _converted(
             audio_stream=stem.stream,
             repair=inspected.repair.amplified(10 ** (gain_db / 20)),
         )
+        low = low_rate.LowRate(OPUS_RATE_HZ, channels)
         with mix.adding() as adding:
             resampled = audio.resampled(blocks, info.sample_rate_hz, OPUS_RATE_HZ, channels)
-            audio.write_opus(
-                tools.outputs, path, adding(resampled), bitrate_kbps=config.bitrate_kbps
-            )
+            kept = low.keeping(adding(resampled))
+            audio.write_opus(tools.outputs, path, kept, bitrate_kbps=config.bitrate_kbps)
+        low_rate.store(tools.outputs, path, low)
     except TrackError as error:
         # An unpacked file has a name of its own, which says nothing to people.
         said = error.message.replace(printable(found.path), printable(stem.path), 1)

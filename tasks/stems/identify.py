@@ -1,5 +1,6 @@
 """What instrument each stem of a song is, and which stems are of use."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
@@ -11,6 +12,8 @@ from pydantic import Field, model_validator
 from tasks.stems.arrange import titles_in_doubt
 from tasks.stems.convert import PROBLEM, STEM
 from tasks.stems.instruments import Reading, read_names, with_synonyms
+from tasks.stems.left_out import leave_out
+from tasks.stems.near_copies import Relation
 from tasks.step import Row, Step, StepConfig, Tools, column, per_track
 from tasks.text import printable
 from tasks.track import Track, TrackError
@@ -21,7 +24,8 @@ LENGTH_TOLERANCE_SECONDS = 0.1
 THE_SONG = ""
 """Path of a problem of the song as a whole."""
 
-IDENTIFIED = pa.struct([*STEM, ("silent", pa.bool_())])
+IDENTIFIED = pa.struct([*STEM, ("silent", pa.bool_()), ("left_out", pa.string())])
+"""A stem with what it is; ``left_out`` is the reason where another stem sounds the same."""
 
 
 class IdentifyConfig(StepConfig):
@@ -65,9 +69,10 @@ class IdentifyConfig(StepConfig):
 def identify(
     track: Track, upstream: Mapping[str, Row | None], config: IdentifyConfig, tools: Tools
 ) -> Row:
-    """Tell the instrument of each stem by its layout or its name, and which are silent."""
-    converted = upstream["convert"]
+    """Tell the instrument of each stem, which are silent, and which sound as others do."""
+    converted, compared = upstream["convert"], upstream["compare"]
     assert converted is not None
+    assert compared is not None
     table = with_synonyms(config.extra)
     problems = [*converted["problems"], *_differences(converted["stems"])]
     named = [stem["name"] for stem in converted["stems"] if stem["instrument"] is None]
@@ -81,9 +86,7 @@ def identify(
         if instrument is None:
             problems.append(_problem(source, "unknown-instrument", _unknown(source, reading)))
         elif silent:
-            problems.append(
-                _problem(source, "silent-stem", f"{source} is silent for most of its length.")
-            )
+            problems.append(_silence(stem, config))
         stems.append({**stem, "instrument": instrument, "silent": silent})
     if not any(stem["instrument"] for stem in stems):
         raise TrackError(
@@ -91,9 +94,34 @@ def identify(
             f"No stem of {printable(track.path)} is named after an instrument "
             f"({', '.join(stem['name'] for stem in stems)}): --identify.synonyms can teach names.",
         )
-    of_use = [stem for stem in stems if stem["instrument"] and not stem["silent"]]
-    problems += _doubts(printable(track.path), named, of_use)
+    relations = [
+        Relation(**each | {"others": (*each["others"],)}) for each in compared["relations"]
+    ]
+    reasons, remarks = leave_out(stems, relations)
+    stems = [stem | {"left_out": reasons.get(at)} for at, stem in enumerate(stems)]
+    of_use = [
+        stem
+        for stem in stems
+        if stem["instrument"] and not stem["silent"] and stem["left_out"] is None
+    ]
+    problems += [*remarks, *_doubts(printable(track.path), named, of_use)]
     return {"stems": stems, "problems": problems}
+
+
+def _silence(stem: Row, config: IdentifyConfig) -> Row:
+    """Return the problem of a stem that is silent: how much of it sounds, and what takes it."""
+    source, length, share = stem["source"], stem["duration_seconds"], stem["active_fraction"]
+    if stem["peak_dbfs"] is None:
+        return _problem(source, "silent-stem", f"{source} is digital silence.")
+    # Rounded down: the option that is proposed takes the stem.
+    enough = math.floor(100 * share) / 100
+    return _problem(
+        source,
+        "silent-stem",
+        f"{source} sounds for {share * length:.1f} s of {length:.1f} s ({share:.0%}), less than "
+        f"--identify.min_active_fraction {config.min_active_fraction:g}: it is left out; "
+        f"--identify.min_active_fraction {enough:g} takes it.",
+    )
 
 
 def _unknown(source: str, reading: Reading) -> str:
@@ -185,5 +213,5 @@ STEP = Step(
         ]
     ),
     run=per_track(identify),
-    upstream=("convert",),
+    upstream=("convert", "compare"),
 )

@@ -42,6 +42,11 @@ STEMS = pa.schema(
         column("stem", pa.string(), "What the source calls it"),
         column("instrument", pa.string(), "What it is; null if nothing tells"),
         column("silent", pa.bool_(), "Whether it is silent for most of its length"),
+        column(
+            "left_out",
+            pa.string(),
+            "near-copy or sum-of-stems: why it is not used; null if it is no copy of others",
+        ),
         column("path", pa.string(), "Ogg Opus file, below this folder"),
         column("duration_seconds", pa.float64(), "Length", "s"),
         column("source_rate_hz", pa.int32(), "Sample rate that it was found with", "Hz"),
@@ -55,7 +60,7 @@ STEMS = pa.schema(
         column("fingerprint", pa.binary(), "Of the song's mix; on the song's first stem"),
     ]
 )
-"""A row per stem; those of no known instrument and silent ones are in it too."""
+"""A row per stem; those of no known instrument, silent ones and copies are in it too."""
 
 
 class NotPreparedError(Exception):
@@ -108,13 +113,14 @@ def read(prepared: Storage) -> list[Row]:
     """
     try:
         with prepared.reading(MANIFEST) as path:
-            rows: list[Row] = pq.ParquetFile(path).read().to_pylist()
+            found = pq.ParquetFile(path).read().to_pylist()
     except (FileNotFoundError, pa.ArrowInvalid) as error:
         raise NotPreparedError(
             f"{prepared.address} holds no prepared stems: `python flows/prepare_stems.py SOURCE "
             f"--output {shlex.quote(prepared.address)}` makes them."
         ) from error
-    return rows
+    # Tables of earlier versions lack columns.
+    return [{name: row.get(name) for name in STEMS.names} for row in found]
 
 
 def songs(rows: Sequence[Row]) -> list[PreparedSong]:
@@ -153,7 +159,7 @@ def songs(rows: Sequence[Row]) -> list[PreparedSong]:
 
 def is_of_use(row: Row) -> bool:
     """Return whether a stem can be a target or a companion."""
-    return row["instrument"] is not None and not row["silent"]
+    return row["instrument"] is not None and not row["silent"] and row["left_out"] is None
 
 
 def left_out(results: Results) -> list[tuple[str, str, str]]:

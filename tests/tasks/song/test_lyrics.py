@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from blocks.storage import Storage
 from tasks.song import lyrics
-from tasks.song.lyric_files.encoding import MAX_FILE_BYTES, decode
+from tasks.song.lyric_files.encoding import decode
 from tasks.song.segments import vocals_heard
 from tasks.song.track import SongTrack
 from tasks.step import Tools, TrackError, digest, item_digest

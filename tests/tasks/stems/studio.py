@@ -11,9 +11,11 @@ from blocks.storage import Storage
 from tasks.engine.plan import Plan, plan, run_here
 from tasks.engine.results import Results
 from tasks.engine.stage import Stage
+from tasks.stems import compare as compare_step
 from tasks.stems import convert as convert_step
 from tasks.stems import identify as identify_step
 from tasks.stems import prepared_stems
+from tasks.stems.compare import CompareConfig
 from tasks.stems.convert import ConvertConfig
 from tasks.stems.discover import Discovery, discover
 from tasks.stems.identify import IdentifyConfig
@@ -106,7 +108,11 @@ def prepare(
     storage = Storage(str(folder))
     checkpoints = storage.below("checkpoints")
     found = discover(Storage(str(source)), checkpoints, own=[storage])
-    stages = [Stage(convert_step.STEP, convert), Stage(identify_step.STEP, identify)]
+    stages = [
+        Stage(convert_step.STEP, convert),
+        Stage(compare_step.STEP, CompareConfig()),
+        Stage(identify_step.STEP, identify),
+    ]
     tools = Tools(source=Storage(str(source)), outputs=storage)
     carried = carry_out(stages, found.songs, checkpoints.below("steps"), tools)
     stems, failures = prepared_stems.write(carried.results, found, storage)

@@ -29,14 +29,14 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     return found
 
 
-def build(prepared: Prepared, folder: Path) -> dict:
+def build(prepared: Prepared, folder: Path, min_chunk_seconds: float = 0.5) -> dict:
     params = StemsParams(
         instrument="guitar",
         prepared=prepared.storage.address,
         models_dir=str(Path(prepared.storage.address).parent / "models"),
         augment={"variants": 1},
         assort={"basic": 1, "random": 0},
-        encode={"chunk_frames": 64, "min_chunk_seconds": 0.5},
+        encode={"chunk_frames": 64, "min_chunk_seconds": min_chunk_seconds},
     )
     tables, tools = params.results_place.below("steps"), params.tools()
     made = carry_out(params.stages(), prepared.songs, tables, tools).results
@@ -58,7 +58,9 @@ def test_what_failed_is_listed_and_the_rest_is_a_dataset(prepared: Prepared, tmp
     assert content["failures_by_reason"] == {row["reason"]: 1}
     assert (content["counts"]["tracks"], content["counts"]["failed"]) == (1, 1)
     assert content["counts"]["chunks"] == sum(content["chunks_by_split"].values()) > 0
-    assert [*content["seconds_by_step"]] == ["augment", "assort", "distort", "encode"]
+    assert [*content["seconds_by_step"]] == [
+        *("augment", "keep_apart", "assort", "distort", "encode")
+    ]
     names = {path.name for path in tmp_path.iterdir() if path.is_file()}
     assert names == {*content["files"], FAILURES, MANIFEST, REPORT, CARD}
     text = (tmp_path / MANIFEST).read_text()
@@ -81,3 +83,18 @@ def test_it_is_written_again_if_something_is_missing_and_else_not(
         assert (tmp_path / name).exists()
     else:
         assert (tmp_path / name).read_bytes() == content
+
+
+def test_loops_are_listed_with_the_option_that_takes_them(tmp_path: Path):
+    write_song(tmp_path / "in" / "Eve" / "Loop", ["guitar", "drums"], seed=7, seconds=1.0)
+    found = prepare(tmp_path / "in", tmp_path / "prepared")
+    write(tmp_path / "models", "encodec-32khz")
+    content = build(found, tmp_path / "out", min_chunk_seconds=4.0)
+    [row] = read_failures(Storage(str(tmp_path / "out")))
+    assert (row["reason"], row["in_dataset"]) == ("too-short-for-chunk", False)
+    assert "less than the 4 s of --encode.min_chunk_seconds" in row["message"]
+    assert (content["counts"]["chunks"], content["counts"]["dropped_short_chunks"]) == (0, 2)
+    assert content["files"] == []
+    proposed = float(row["message"].split("such as ")[1].split(",")[0])
+    content = build(found, tmp_path / "out", min_chunk_seconds=proposed)
+    assert (content["counts"]["chunks"], content["failures_by_reason"]) == (2, {})

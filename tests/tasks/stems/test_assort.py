@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 
@@ -23,9 +24,13 @@ def song(*instruments: str) -> PreparedSong:
     return PreparedSong("song", "song.zip", stems=stems)
 
 
-def chosen(track: PreparedSong, instrument: str = "guitar", **choice: int) -> list[dict]:
+def chosen(
+    track: PreparedSong, instrument: str = "guitar", apart: Sequence[str] = (), **choice: int
+) -> list[dict]:
+    """Assortments of a song; ``apart`` are pairs such as ``"id0 id3"``."""
     config = AssortConfig(instrument=instrument, choice=Assortments(**choice))
-    rows: list[dict] = assort(track, {}, config, TOOLS)["assortments"]
+    compared = {"apart": [pair.split() for pair in apart]}
+    rows: list[dict] = assort(track, {"keep_apart": compared}, config, TOOLS)["assortments"]
     return rows
 
 
@@ -70,6 +75,24 @@ def test_no_stem_accompanies_itself_and_no_assortment_comes_twice(instruments, s
     assert all(len(set(row["companions"])) == len(row["companions"]) for row in rows)
     assert len({(row["target"], *row["companions"]) for row in rows}) == len(rows)
     assert chosen(track, seed=seed) == rows
+
+
+def test_stems_of_which_one_is_in_the_other_are_never_together():
+    track = song("guitar", "bass", "drum", "vocals", "synth")
+    rows = [
+        row for seed in range(40) for row in chosen(track, apart=["id2 id0", "id1 id4"], seed=seed)
+    ]
+    assert {row["companions"] and tuple(row["companions"]) for row in rows} == {
+        *(("id1",), ("id3",), ("id4",)),
+        *(("id1", "id3"), ("id3", "id4")),
+    }
+
+
+def test_a_target_that_is_in_all_others_has_no_companions():
+    track = song("guitar", "bass", "drum")
+    with pytest.raises(TrackError, match="since its 2 other stems hold it or are in it") as raised:
+        chosen(track, apart=["id0 id1", "id0 id2"])
+    assert raised.value.reason == "no-companions"
 
 
 def test_other_seeds_and_other_stems_choose_otherwise():

@@ -11,10 +11,11 @@ import pytest
 from blocks.storage import Storage
 from tasks import audio
 from tasks.engine.stage import Stage
-from tasks.stems import assort, augment, distort
+from tasks.stems import assort, augment, distort, keep_apart
 from tasks.stems.assort import AssortConfig, Assortments
 from tasks.stems.augment import Augmentation, AugmentConfig
 from tasks.stems.distort import PEAK_DBFS, DistortConfig, Mixes, distorted
+from tasks.stems.keep_apart import KeepApartConfig
 from tasks.stems.prepared_song import PreparedSong
 from tasks.stems.render import render
 from tasks.step import Tools
@@ -33,6 +34,7 @@ def stages(config: DistortConfig = CLEAN, *, channels: int = 1, variants: int = 
     assorted = AssortConfig(instrument="guitar", choice=Assortments(basic=1, random=2))
     return [
         Stage(augment.STEP, augmented),
+        Stage(keep_apart.STEP, KeepApartConfig()),
         Stage(assort.STEP, assorted),
         Stage(distort.STEP, config),
     ]
@@ -182,7 +184,7 @@ def test_noise_is_the_same_in_both_contexts():
 
 def test_another_distortion_changes_nothing_before_it(studio: Prepared, tmp_path: Path):
     first, _ = made(studio, tmp_path, CLEAN, variants=1)
-    assert first.computed == {"augment": 2, "assort": 2, "distort": 2}
+    assert first.computed == {**{"augment": 2, "keep_apart": 2, "assort": 2, "distort": 2}}
     again, _ = made(studio, tmp_path, CLEAN, variants=1)
     assert again.computed == {}
     other, _ = made(studio, tmp_path, HARSH, variants=1)

@@ -181,6 +181,10 @@ def _look_at_name(path: str) -> _Look:
 
 
 def _look_into(source: Storage, path: str) -> _Look:
+    by_name = _look_at_name(path)
+    if by_name.candidate and not by_name.video:
+        # Most of a folder's files, which opening them all would read twice.
+        return by_name
     local = Path(source.address, path)
     try:
         with open(local, "rb") as file:
@@ -190,7 +194,7 @@ def _look_into(source: Storage, path: str) -> _Look:
     if streams := audio.video_streams(local, container):
         return _Look(streams.sound, streams.sound and streams.pictures)
     # What is named like a song but cannot be opened becomes a failure.
-    return _Look(container is not None or _look_at_name(path).candidate, False)
+    return _Look(container is not None or by_name.candidate, False)
 
 
 def _not_besides(source: Storage, paths: Sequence[str], besides: Collection[Path]) -> list[str]:

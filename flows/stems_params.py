@@ -16,8 +16,8 @@ from tasks.stems.augment import Augmentation, AugmentConfig
 from tasks.stems.chunks import SIGNALS
 from tasks.stems.distort import DistortConfig
 from tasks.stems.encode import EncodeConfig
-from tasks.stems.instruments import Instrument, instrument_of
 from tasks.stems.keep_apart import KeepApartConfig
+from tasks.stems.names.instruments import Instrument, instrument_of
 from tasks.step import Tools
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from tasks.dataset.seeding import generator
-from tasks.stems.instruments import BASIC, Instrument
+from tasks.stems.names.instruments import BASIC, Instrument
 from tasks.stems.prepared_song import PreparedSong, PreparedStem
 from tasks.step import Row, Step, StepConfig, Tools, column, per_track
 from tasks.text import printable

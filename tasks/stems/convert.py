@@ -21,8 +21,8 @@ from tasks.corpora.archives import unzip
 from tasks.corpora.song import Song, StemFile
 from tasks.dataset.near_duplicates import MixFingerprint
 from tasks.stems import low_rate
-from tasks.stems.arrange import SeveralSongsError, as_one_song
-from tasks.stems.instruments import instrument_of, is_mixture, read_names
+from tasks.stems.names.arrange import SeveralSongsError, as_one_song
+from tasks.stems.names.instruments import instrument_of, is_mixture, read_names
 from tasks.step import Row, Step, StepConfig, Tools, column, digest, per_track
 from tasks.text import printable
 from tasks.track import Track, TrackError

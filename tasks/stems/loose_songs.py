@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from blocks.storage import Storage
 from tasks.corpora.layout import ROOT, artist_and_title, folder_name
 from tasks.corpora.song import Song, StemFile
-from tasks.stems.arrange import Group, arranged
+from tasks.stems.names.arrange import Group, arranged
 from tasks.text import printable
 
 GENERIC = frozenset(

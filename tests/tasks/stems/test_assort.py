@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from blocks.storage import Storage
 from tasks.stems.assort import STEP, AssortConfig, Assortments, assort
-from tasks.stems.instruments import BASIC
+from tasks.stems.names.instruments import BASIC
 from tasks.stems.prepared_song import PreparedSong, PreparedStem
 from tasks.step import Tools, TrackError
 

@@ -1,0 +1,1 @@
+"""Names of stems: what instrument each is, and which files are of one song."""

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from tasks import audio
 from tasks.dataset.seeding import generator
+from tasks.stems.mixing import from_db
 from tasks.stems.prepared_song import PreparedSong, PreparedStem
 from tasks.step import Row, Step, StepConfig, Tools, column, digest, per_track
 from tasks.track import Samples, Track
@@ -147,6 +148,8 @@ def varied(
         rate_hz=decoding_rate_hz,
         channels=1 if config.channels == 1 else 2,
     )
+    if stem.balance_db:
+        signal = signal * from_db(stem.balance_db)
     signal = stretch(signal, rate_hz, variant["tempo"] * decoding_rate_hz / rate_hz)
     samples = variant["samples"]
     padding = max(0, samples - signal.shape[1])
@@ -158,6 +161,7 @@ def _path(stem: PreparedStem, variant: Mapping[str, Any], config: AugmentConfig)
     made_of = [
         STEP.version,
         stem.path,
+        stem.balance_db,
         config.sample_rate_hz,
         config.channels,
         variant["decoding_rate_hz"],

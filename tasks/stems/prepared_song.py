@@ -20,6 +20,9 @@ class PreparedStem:
         Ogg Opus file below the prepared folder.
     seconds
         Its length.
+    balance_db
+        Gain that puts it beside the song's other stems as it was found: those above full scale
+        are stored softer, and the others follow the softest of them.
     """
 
     stem_id: str
@@ -27,6 +30,7 @@ class PreparedStem:
     instrument: str
     path: str
     seconds: float
+    balance_db: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

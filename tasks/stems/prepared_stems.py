@@ -135,6 +135,8 @@ def songs(rows: Sequence[Row]) -> list[PreparedSong]:
         # Found twice under different names, a song has each of its stems twice.
         unique = {row["stem_id"]: row for row in stems}
         ordered = [unique[stem_id] for stem_id in sorted(unique)]
+        # Folders of earlier versions name no gains.
+        gains_db = [row["gain_db"] or 0.0 for row in ordered]
         found.append(
             PreparedSong(
                 track_id=digest("\n".join(row["path"] for row in ordered).encode()),
@@ -149,8 +151,9 @@ def songs(rows: Sequence[Row]) -> list[PreparedSong]:
                         instrument=row["instrument"],
                         path=row["path"],
                         seconds=row["duration_seconds"],
+                        balance_db=min(gains_db) - gain_db,
                     )
-                    for row in ordered
+                    for row, gain_db in zip(ordered, gains_db, strict=True)
                 ),
             )
         )

@@ -9,9 +9,10 @@ import soundfile
 from blocks.storage import Storage
 from tasks import audio
 from tasks.corpora.song import Song, StemFile
+from tasks.stems.augment import AugmentConfig, variant_of, varied
 from tasks.stems.convert import STEP, ConvertConfig
 from tasks.step import Row, Tools
-from tests.tasks.stems.studio import RATE_HZ, melody
+from tests.tasks.stems.studio import RATE_HZ, melody, prepare
 
 
 def converted(folder: Path, **signals: np.ndarray) -> tuple[dict[str, Row], Storage]:
@@ -44,6 +45,30 @@ def test_a_stem_above_full_scale_is_stored_softer_and_not_clipped(tmp_path: Path
     residual = heard(guitar, outputs) - loud.T / 3.0
     assert np.mean(residual**2) < 1e-2 * np.mean((loud / 3.0) ** 2)
     assert stems["bass"]["gain_db"] == 0.0
+
+
+def test_stems_play_together_at_the_levels_that_they_were_found_at(tmp_path: Path):
+    signals = {
+        "guitar": melody(1, 3.0, level=2.0),
+        "bass": melody(2, 3.0, level=0.2),
+        "drums": melody(3, 3.0, level=0.7),
+    }
+    folder = tmp_path / "in" / "Ana" / "Loud"
+    folder.mkdir(parents=True)
+    for name, signal in signals.items():
+        soundfile.write(folder / f"{name}.wav", signal, RATE_HZ, subtype="FLOAT")
+    prepared = prepare(tmp_path / "in", tmp_path / "out")
+    [song] = prepared.songs
+    tools = Tools(prepared.storage, prepared.storage)
+    config = AugmentConfig(sample_rate_hz=RATE_HZ, channels=2)
+    as_it_is = variant_of(song, 0, 0.0, 1.0, RATE_HZ)
+    levels = {
+        stem.name: np.sqrt(np.mean(varied(tools, stem, as_it_is, config) ** 2))
+        / np.sqrt(np.mean(signals[stem.name] ** 2))
+        for stem in song.stems
+    }
+    assert levels["guitar"] < 0.7, "it was above full scale"
+    assert list(levels.values()) == pytest.approx([levels["guitar"]] * 3, rel=0.02)
 
 
 @pytest.mark.parametrize("value", [np.inf, np.nan, 1e30])

@@ -125,7 +125,7 @@ def test_a_build_runs_by_name_with_parameters_from_the_command_line(
     logs = eventually(
         lambda: [log.message for log in client.read_logs() if log.flow_run_id == run.id]
     )
-    assert any("1 tracks; 11 results of steps to compute" in line for line in logs)
+    assert any("1 track; 11 results of steps to compute" in line for line in logs)
 
 
 def test_runs_on_gpus_wait_for_each_other_and_others_do_not(

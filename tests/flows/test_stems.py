@@ -20,15 +20,16 @@ from flows.prepare_stems_params import PrepareStemsParams
 from flows.stems_params import StemsParams
 from models.tiny.write import write as write_tiny
 from tasks.stems.pairs import StemPairs, collate
-from tests.flows.conftest import ROOT, TIMEOUT_SECONDS, Finished, environment
+from tests.flows.conftest import ROOT, TIMEOUT_SECONDS, Finished, environment, standing_worker
 from tests.support.prefect_server import shared_api_url
 from tests.tasks.stems.makers import write_zip
 from tests.tasks.stems.studio import RATE_HZ, melody, prepare, write_song
 
 SPLITS = ("train", "validation", "test")
 SMALL = ("--encode.chunk_frames", "64", "--encode.min_chunk_seconds", "0.5")
+TINY = ("--models_dir", "models")
 FEW = ("--augment.variants", "1", "--assort.basic", "1", "--assort.random", "1")
-TWO, ONE = ("--workers", "2"), ("--workers", "1")
+TWO = ("--workers", "2")
 
 
 def run(flow: str, *arguments: str | Path, cwd: Path) -> Finished:
@@ -171,7 +172,7 @@ def prepared(place: Path) -> Finished:
 
 @pytest.fixture(scope="module")
 def guitar(place: Path, prepared: Finished) -> Finished:
-    return run("stems", "guitar", "--models_dir", "models", *SMALL, *FEW, *TWO, cwd=place)
+    return run("stems", "guitar", *TINY, *SMALL, *FEW, *standing_worker(), cwd=place)
 
 
 def lines(path: Path) -> list[dict]:
@@ -234,7 +235,16 @@ def test_another_target_shares_what_does_not_depend_on_it(place: Path, guitar: F
         if row["instrument"] in songs and not row["silent"]:
             songs[row["instrument"]].add(row["song_id"])
     done = run(
-        *("stems", "drum", "--models_dir", "models", "--webdataset", *SMALL, *FEW, *ONE),
+        *(
+            "stems",
+            "drum",
+            "--models_dir",
+            "models",
+            "--webdataset",
+            *SMALL,
+            *FEW,
+            *standing_worker(),
+        ),
         cwd=place,
     )
     assert done.status == 0, done
@@ -251,16 +261,16 @@ def test_another_target_shares_what_does_not_depend_on_it(place: Path, guitar: F
 def test_a_second_run_computes_nothing_and_leaves_the_files(place: Path, guitar: Finished):
     folder = place / "stems" / "guitar"
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
-    again = run("stems", "guitar", "--models_dir", "models", *SMALL, *FEW, *ONE, cwd=place)
+    again = run("stems", "guitar", *TINY, *SMALL, *FEW, *standing_worker(), cwd=place)
     assert (again.status, "; 0 results of steps to compute" in again.stdout) == (0, True), again
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
 
 def test_what_cannot_be_done_is_said_in_one_line(place: Path, prepared: Finished, tmp_path: Path):
-    nothing = run("stems", "guitar", "--models_dir", "models", cwd=tmp_path)
+    nothing = run("stems", "guitar", *TINY, cwd=tmp_path)
     assert nothing.status == 2
     assert "holds no prepared stems: `python flows/prepare_stems.py SOURCE" in nothing.stderr
-    absent = run("stems", "winds", "--models_dir", "models", cwd=place)
+    absent = run("stems", "winds", *TINY, cwd=place)
     assert absent.status == 2
     assert "holds winds; there is bass, drum, guitar" in absent.stderr
     bare = run("stems", "guitar", "--models_dir", "none", cwd=place)
@@ -305,7 +315,7 @@ def test_a_dataset_says_what_was_deleted_beneath_it(place: Path, guitar: Finishe
     moved = outputs.rename(place / "moved")
     try:
         done = run(
-            *("stems", "guitar", "--models_dir", "models", *SMALL, *FEW, *ONE),
+            *("stems", "guitar", *TINY, *SMALL, *FEW, *standing_worker()),
             *("--split_seed", "7"),
             cwd=place,
         )

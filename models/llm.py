@@ -8,8 +8,6 @@ are the client's own.
 """
 
 import asyncio
-import hashlib
-import json
 import os
 import re
 import sqlite3
@@ -21,6 +19,7 @@ from typing import TYPE_CHECKING
 from models.llm_cache import CacheError, Reply, ReplyCache
 from models.llm_errors import LlmError, failure_of, sentence_of
 from models.llm_replies import read_completion
+from models.llm_request import ChatRequest
 from models.llm_servers import dialect_of
 
 if TYPE_CHECKING:
@@ -71,31 +70,6 @@ class LlmSettings:
     budget_usd: float | None = None
     timeout_seconds: float = 60.0
     max_retries: int = 6
-
-
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
-    """One request; all of it but `max_tokens` is the key of its reply in the cache."""
-
-    model: str
-    system: str
-    user: str
-    max_tokens: int
-    temperature: float | None = None
-
-    @property
-    def messages(self) -> list[dict[str, str]]:
-        """The conversation as the API takes it."""
-        return [
-            {"role": "system", "content": self.system},
-            {"role": "user", "content": self.user},
-        ]
-
-    @property
-    def key(self) -> str:
-        """Digest of model, temperature and messages."""
-        parts = json.dumps([self.model, self.temperature, self.messages])
-        return hashlib.blake2b(parts.encode(), digest_size=16).hexdigest()
 
 
 def complete(

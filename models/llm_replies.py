@@ -1,11 +1,9 @@
 """What a server answered, whatever it was."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 from models.llm_errors import LlmError, excerpt, said_in
-
-if TYPE_CHECKING:
-    from models.llm import ChatRequest
+from models.llm_request import ChatRequest
 
 MAX_MODEL_CHARACTERS = 200
 

@@ -7,10 +7,9 @@ all further requests of the process.
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from models.llm import ChatRequest
+from models.llm_request import ChatRequest
 
 _JSON_MODE = re.compile(
     r"response[_ ]?format|json[_ ](?:object|schema|mode)|guided|grammar|structured output",

@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from tasks.audio.levels import SUM
 from tasks.audio.measures import Measurement
-from tasks.audio.meters import SUM
 from tasks.audio.repair import ChannelMap, Repair
 from tasks.track import Samples
 

@@ -3,8 +3,16 @@
 import numba
 import numpy as np
 
-from tasks.audio.levels import CLIPPED_RUN, FULL_SCALE
-from tasks.audio.meters import CANDIDATE, PEAK, SQUARES, SUM, TAPS, WEIGHTED
+from tasks.audio.levels import (
+    CANDIDATE,
+    CLIPPED_RUN,
+    FULL_SCALE,
+    PEAK,
+    SQUARES,
+    SUM,
+    TAPS,
+    WEIGHTED,
+)
 
 
 @numba.njit(nogil=True, inline="always")

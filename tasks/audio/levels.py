@@ -13,6 +13,17 @@ CLIPPED_RUN = 3
 """Samples in a row at full scale that count as clipped. Meters of CD mastering (Sony DMU-30)
 could be set to any number, and four was usual; a single peak may touch full scale twice."""
 
+TAPS = 12
+"""Samples that a true peak is interpolated from, as in the example of ITU-R BS.1770-4, annex 2."""
+
+CANDIDATE = 0.5
+"""A peak between samples is looked for where one of them has this share of the peak so far: a
+sine of less than a third of the sample rate rises to no more than double its largest sample."""
+
+SUM, SQUARES, WEIGHTED, PEAK = range(4)
+"""What is kept of each frame and channel: sums of samples, of their squares, and of squares of
+K-weighted ones, and the largest sample."""
+
 ABSOLUTE_GATE_LUFS = -70.0
 RELATIVE_GATE_LU = -10.0
 LOUDNESS_OFFSET_DB = -0.691

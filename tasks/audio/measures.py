@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tasks.audio.levels import integrated_loudness_lufs
-from tasks.audio.meters import PEAK, SQUARES, SUM, WEIGHTED, Meter
+from tasks.audio.levels import PEAK, SQUARES, SUM, WEIGHTED, integrated_loudness_lufs
+from tasks.audio.meters import Meter
 from tasks.track import Samples
 
 Array = npt.NDArray[np.float64]

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from tasks.audio.levels import FULL_SCALE, k_weighting
+from tasks.audio.levels import FULL_SCALE, PEAK, TAPS, k_weighting
 from tasks.track import Samples
 
 Array = npt.NDArray[np.float64]
@@ -17,16 +17,7 @@ LEAST_WEIGHTED_HZ = 4_000
 UNWEIGHTED = np.array([[1.0, 0.0, 0.0, 1.0, 0.0, 0.0]] * 2)
 
 PHASES = 4
-TAPS = 12
-"""Oversampling of true peaks, as the example of ITU-R BS.1770-4, annex 2, has it."""
-
-CANDIDATE = 0.5
-"""A peak between samples is looked for where one of them has this share of the peak so far: a
-sine of less than a third of the sample rate rises to no more than double its largest sample."""
-
-SUM, SQUARES, WEIGHTED, PEAK = range(4)
-"""What is kept of each frame and channel: sums of samples, of their squares, and of squares of
-K-weighted ones, and the largest sample."""
+"""Oversampling of true peaks, with `TAPS`, as the example of ITU-R BS.1770-4, annex 2, has it."""
 
 
 class Meter:

@@ -57,7 +57,8 @@ def run(
     tools: SongTools,
 ) -> list[Row | TrackError]:
     """Rewritten prompts of a batch; the requests of all its tracks run concurrently."""
-    from models.llm import ChatRequest, LlmError, complete
+    from models.llm import LlmError, complete
+    from models.llm_request import ChatRequest
 
     if tools.llm is None:
         raise ValueError("the step 'enhance' needs SongTools.llm")

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from examples.chat_server import Answer, ChatServer, chat_server, completion, failure
-from models.llm import ChatRequest, LlmError, LlmSettings, check_access, complete, spent_usd
+from models.llm import LlmError, LlmSettings, check_access, complete, spent_usd
 from models.llm_cache import Reply, ReplyCache
+from models.llm_request import ChatRequest
 
 KEY = "sk-test-0123456789abcdef"
 

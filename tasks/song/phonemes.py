@@ -43,6 +43,9 @@ COLUMNS = pa.schema(
     ]
 )
 
+UNREADABLE = "\N{REPLACEMENT CHARACTER}"
+"""Stands for a damaged byte of the lyrics file: nothing tells how its word is said."""
+
 MAX_RUN_WORDS = 200
 """Words pronounced at once, so that a file without line ends takes bounded memory."""
 
@@ -143,7 +146,9 @@ def pronounce_line(words: list[str], adapter: Any, language: str) -> list[list[s
         if len(spoken) != len(run):
             spoken = tuple(_pronounce_word(word, adapter, language) for word in run)
         phonemes.extend(list(word) or None for word in spoken)
-    return phonemes
+    return [
+        None if UNREADABLE in word else said for word, said in zip(words, phonemes, strict=True)
+    ]
 
 
 def _pronounce_word(parts: list[Reading], adapter: Any, language: str) -> tuple[str, ...]:
@@ -235,6 +240,6 @@ def _is_plain(word: list[Reading]) -> bool:
 
 def _is_punctuation(char: str) -> bool:
     category = unicodedata.category(char)
-    if char == "'" or char in _SPOKEN_SYMBOLS or category == "Sc":
+    if char in ("'", UNREADABLE) or char in _SPOKEN_SYMBOLS or category == "Sc":
         return False
     return category[0] in "PSCZ"

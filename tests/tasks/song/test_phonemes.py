@@ -112,6 +112,14 @@ def test_words_of_an_unreadable_script_are_null_and_the_others_stay(speak):
     assert row["line_ipa"] == ["hɛloʊ wɚld", ""]
 
 
+def test_a_word_with_a_damaged_byte_is_null(speak):
+    row = speak("[la:es]\nno vuelvas m\N{REPLACEMENT CHARACTER}s \N{REPLACEMENT CHARACTER}a mar")
+    assert [word for word, said in by_word(row).items() if said is None] == [
+        "m\N{REPLACEMENT CHARACTER}s",
+        "\N{REPLACEMENT CHARACTER}a",
+    ]
+
+
 def test_lyrics_of_which_no_word_can_be_read_fail(speak):
     assert speak("[la:ja]\n君愛").reason == "language-unsupported"
 

@@ -175,7 +175,8 @@ def folder_of(run: FlowRun) -> str | None:
 
 def deployed(folder: Path) -> UUID:
     """A run of a deployment of the flow, which waits to be executed."""
-    flow = fits.from_source(source=str(ROOT), entrypoint="tests/flows/fit_flow.py:fits")
+    # Prefect copies the source: a folder of a few files, not the project with its environment.
+    flow = fits.from_source(source=str(ROOT / "tests" / "flows"), entrypoint="fit_flow.py:fits")
     deployment = flow.to_deployment("test")  # type: ignore[union-attr]
     with get_client(sync_client=True) as client:
         run = client.create_flow_run_from_deployment(

@@ -6,12 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tasks.song.lyric_files import formats
-from tasks.song.lyric_files.cleaning import clean
-from tasks.song.lyric_files.encoding import decode
-from tasks.song.lyric_files.language import detect
 from tasks.song.lyric_files.lines import Line, Lyrics, Word, is_word, notice
-from tasks.song.lyric_files.page import without_page
 from tasks.song.lyric_files.sidecars import language_of
 from tasks.song.track import SongTrack
 from tasks.step import Row, Step, StepConfig, Tools, TrackError, column, per_track
@@ -256,6 +251,12 @@ def _in_order(
 
 def _read(path: str, duration_seconds: float | None, tools: Tools) -> tuple[Lyrics, str]:
     """Return what of a file is sung, and the file's format."""
+    # Their patterns take a twentieth of a second to compile, which a command need not wait for.
+    from tasks.song.lyric_files import formats
+    from tasks.song.lyric_files.cleaning import clean
+    from tasks.song.lyric_files.encoding import decode
+    from tasks.song.lyric_files.page import without_page
+
     try:
         data = tools.source.read_bytes(path)
     except (FileNotFoundError, PermissionError) as error:
@@ -288,6 +289,8 @@ def _language(lyrics: Lyrics, of_name: str | None) -> str | None:
     tag = lyrics.language or of_name
     if tag is not None and len(tag.split("-")[0]) == 2:
         return tag
+    from tasks.song.lyric_files.language import detect
+
     found = detect(lyrics.text, (word.text for line in lyrics.lines for word in line.words))
     return found[0] if found else tag
 

@@ -1,7 +1,8 @@
 """What every test may need: signals, files in a folder, and a quiet Prefect."""
 
+import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    # By the process that hands out the tests, which outlives those that run them.
+    prefect_server.share()
+    dask_cluster.share()
+
+
+def pytest_unconfigure() -> None:
+    dask_cluster.stop()
+    prefect_server.stop()
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule | None:
     if config.option.dist != "load":
         # Another way was asked for.
@@ -56,18 +69,28 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule | N
     return ByModule(config, log)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    # Modules are millions of objects that stay: each full look for garbage takes a second.
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     rank = {folder: at for at, folder in enumerate(BEGIN_FIRST)}
     items.sort(key=lambda item: rank.get(item.path.parent.name, len(BEGIN_FIRST)))
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _own_prefect_home(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Servers that tests start keep their database out of the user's home."""
-    os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
-    yield
-    dask_cluster.stop()
-    prefect_server.stop()
+    home = tmp_path_factory.mktemp("prefect")
+    prefect_server.furnish(home)
+    os.environ["PREFECT_HOME"] = str(home)
 
 
 def tone(

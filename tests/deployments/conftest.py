@@ -17,6 +17,8 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from tests.support import prefect_server
+
 ROOT = Path(__file__).parents[2]
 PREFECT = Path(sys.executable).with_name("prefect")
 TIMEOUT_SECONDS = 600.0
@@ -30,7 +32,7 @@ def eventually(ask: Callable[[], Answer], seconds: float = TIMEOUT_SECONDS) -> A
     deadline = time.monotonic() + seconds
     while not (answer := ask()):
         assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.2)
+        time.sleep(0.5)
     return answer
 
 
@@ -41,6 +43,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environmen
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     home = tmp_path_factory.mktemp("operator")
+    prefect_server.furnish(home)
     kept = {
         name: value
         for name, value in os.environ.items()

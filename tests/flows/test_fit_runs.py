@@ -14,7 +14,12 @@ from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterKey,
+    FlowFilter,
+    FlowFilterName,
+)
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.settings import (
     PREFECT_LOGGING_LEVEL,
@@ -23,12 +28,12 @@ from prefect.settings import (
 )
 from prefect.states import Cancelling
 
-from blocks import server
 from blocks.storage import Storage
 from tasks.training.files import FitFiles, stop_run
 from tasks.training.session import FitOptions
 from tests.flows.conftest import environment
 from tests.flows.fit_flow import CONFIG, FitFlowParams, fits
+from tests.support import prefect_server
 from tests.tasks.training.proof import FIT, ProofConfig, proof_job, steps
 from tests.tasks.training.warm import Child, until
 
@@ -39,10 +44,9 @@ TIMEOUT_SECONDS = 240.0
 
 @pytest.fixture(scope="module", autouse=True)
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Prefect server for all flows here, also those in processes of their own."""
     results = tmp_path_factory.mktemp("results")
     settings = {PREFECT_LOGGING_LEVEL: "ERROR", PREFECT_RESULTS_LOCAL_STORAGE_PATH: results}
-    with server.running() as url, temporary_settings(settings):
+    with prefect_server.shared() as url, temporary_settings(settings):
         yield url
 
 
@@ -107,7 +111,9 @@ def test_a_sweep_goes_on_when_a_fit_fails_and_is_not_done_twice(
 
 def artifacts(key: str) -> list[Any]:
     with get_client(sync_client=True) as client:
-        found = [each for each in client.read_artifacts() if each.key == key]
+        found = client.read_artifacts(
+            artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key]))
+        )
     data = [each.data for each in sorted(found, key=lambda each: str(each.created))]
     return [json.loads(each) if str(each).startswith("[") else each for each in data]
 
@@ -133,8 +139,11 @@ def test_a_flow_that_is_stopped_saves_its_fits_and_the_next_goes_on(tmp_path: Pa
         if how == "requested":
             [each] = (
                 run
-                for run in client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC)
-                if folder_of(run) == str(tmp_path)
+                for run in client.read_flow_runs(
+                    flow_filter=FlowFilter(name=FlowFilterName(any_=[fits.name])),
+                    sort=FlowRunSort.START_TIME_DESC,
+                )
+                if run.parameters["params"]["folder"] == str(tmp_path)
             )
             stop_run(Storage(str(tmp_path / "fits")), str(each.id))
         elif how == "cancelled":
@@ -165,12 +174,6 @@ def test_a_flow_that_is_stopped_saves_its_fits_and_the_next_goes_on(tmp_path: Pa
     assert Child(whole, tmp_path).outcome().metrics == finished.metrics
     read = [each.files.model.read_bytes("model.safetensors") for each in (job, whole)]
     assert read[0] == read[1]
-
-
-def folder_of(run: FlowRun) -> str | None:
-    """Folder of a run of fits; runs of other flows have none."""
-    folder: str | None = run.parameters["params"].get("folder")
-    return folder
 
 
 def deployed(folder: Path) -> UUID:

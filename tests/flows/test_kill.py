@@ -126,7 +126,7 @@ def wait_for_rows(process: "subprocess.Popen[str]", output: Path, count: int) ->
         if process.poll() is not None:
             raise AssertionError(f"it ended by itself: {process.communicate()}")
         assert time.monotonic() < deadline
-        time.sleep(0.02)
+        time.sleep(0.1)
 
 
 def gone(mark: str, seconds: float = 120.0) -> bool:

@@ -10,6 +10,13 @@ import pyarrow as pa
 import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    FlowFilter,
+    FlowFilterName,
+)
+from prefect.client.schemas.objects import Artifact, FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.settings import (
     PREFECT_LOGGING_LEVEL,
@@ -185,6 +192,20 @@ def test_runs_are_listed_and_gone_on_with(folder: Path, capsys):
         command(str(folder), "--resume_run_id", "nonesuch")
 
 
+def last_run() -> tuple[FlowRun, dict[str | None, Artifact]]:
+    """Run of the toy that began last, and its artifacts by key; other tests run other flows."""
+    with get_client(sync_client=True) as client:
+        [latest] = client.read_flow_runs(
+            flow_filter=FlowFilter(name=FlowFilterName(any_=[toy.name])),
+            sort=FlowRunSort.START_TIME_DESC,
+            limit=1,
+        )
+        found = client.read_artifacts(
+            artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[latest.id]))
+        )
+    return latest, {each.key: each for each in found}
+
+
 def test_nothing_at_all_is_a_failure(folder: Path):
     (folder / "a").write_text("")
     with pytest.raises(FailedTracksError, match="No file has a length"):
@@ -196,10 +217,7 @@ def test_what_failed_is_shown_and_counts_if_it_is_to(folder: Path):
     toy(ToyParams(folder=str(folder)))
     assert CALLS["check"] == 1
     assert content(folder)["lengths"] == {"a": 4}
-    with get_client(sync_client=True) as client:
-        [latest] = client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=1)
-        found = client.read_artifacts(limit=200)
-    artifacts = {each.key: each for each in found if each.flow_run_id == latest.id}
+    latest, artifacts = last_run()
     assert latest.name == "lengths of files"
     assert artifacts["dataset"].data == "1 lengths"
     [row] = json.loads(artifacts["steps"].data)
@@ -232,11 +250,8 @@ def test_a_bug_in_one_batch_takes_no_other_and_ends_with_a_failure(folder: Path)
     assert CALLS["conclude"] == 1
     [record] = RunRecords(Storage(f"{folder}-results")).all()
     assert (record.status, record.counts) == ("completed", {"tracks": 4, "failed": 4})
-    with get_client(sync_client=True) as client:
-        [latest] = client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=1)
-        found = client.read_artifacts(limit=200)
+    latest, artifacts = last_run()
     assert (latest.state_name, str(raised.value) in latest.state.message) == ("Failed", True)
-    artifacts = {each.key: each for each in found if each.flow_run_id == latest.id}
     assert len(json.loads(artifacts["failures"].data)) == 4
 
     # The next run tries them again, and what all is well with leaves nothing.

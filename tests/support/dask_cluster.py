@@ -1,4 +1,4 @@
-"""One Dask worker for the flows of all tests of a process.
+"""One Dask worker for the flows of all tests of a run, however many processes share the run.
 
 Starting and importing one costs some four seconds of a processor for each flow. What a test
 has to say of a command's own workers needs workers of its own.
@@ -8,43 +8,58 @@ import functools
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from blocks.cluster import local_cluster
 
 ROOT = Path(__file__).parents[2]
+START_TIMEOUT_SECONDS = 300.0
+VARIABLE = "SONGMILL_TEST_DASK"
+"""Where the processes of a run find the file that will name the scheduler's address."""
 
 
+def share() -> None:
+    """Start it for the processes that this one starts, without waiting for it."""
+    os.environ[VARIABLE] = str(_started()[1])
+
+
+@functools.cache
 def shared_address() -> str:
     """Address of its scheduler, which is started when it is first asked for."""
-    return _started()[1]
+    said = Path(os.environ[VARIABLE]) if VARIABLE in os.environ else _started()[1]
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    while not (address := said.read_text()).endswith("\n"):
+        assert time.monotonic() < deadline, "the worker does not start"
+        time.sleep(0.1)
+    return address.strip()
 
 
 def stop() -> None:
-    """End it, if it was started."""
+    """End it, if this process has started it."""
     if _started.cache_info().currsize:
-        process, _ = _started()
+        process, said = _started()
         assert process.stdin is not None
         process.stdin.close()
         process.wait()
+        said.unlink()
         _started.cache_clear()
 
 
 @functools.cache
-def _started() -> tuple["subprocess.Popen[str]", str]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", __name__],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        text=True,
-    )
-    assert process.stdout is not None
-    address = process.stdout.readline().strip()
-    assert address, "it ended by itself"
-    return process, address
+def _started() -> tuple["subprocess.Popen[str]", Path]:
+    with NamedTemporaryFile(prefix="songmill-tests-dask-", delete=False) as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", __name__],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=said,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            text=True,
+        )
+    return process, Path(said.name)
 
 
 if __name__ == "__main__":

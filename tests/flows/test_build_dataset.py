@@ -86,7 +86,7 @@ def test_a_build_gives_a_dataset_tables_failures_manifest_and_report(whole: Path
 
 def test_one_worker_makes_the_same_bytes_as_two(whole: Path, songs: Path, tmp_path: Path):
     output = tmp_path / whole.name
-    done = build(songs, output, "--workers", "1")
+    done = build(songs, output, *standing_worker())
     assert done.status == 0, done.stderr
     alone, together = files(output), files(whole)
     assert alone.keys() == together.keys()

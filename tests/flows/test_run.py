@@ -35,7 +35,8 @@ from tasks.engine.results import Results
 from tasks.engine.run_records import RunRecords
 from tasks.engine.stage import Stage
 from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column, per_track
-from tests.support import prefect_server
+from tests.flows.conftest import standing_worker
+from tests.support import dask_cluster, prefect_server
 
 CALLS: Counter[str] = Counter()
 
@@ -140,8 +141,9 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def command(*argv: str) -> None:
-    params, asked = cli.parse_command(ToyParams, RunCommand, argv)
+def command(*argv: str, workers: tuple[str, ...] | None = None) -> None:
+    where = standing_worker() if workers is None else workers
+    params, asked = cli.parse_command(ToyParams, RunCommand, [*argv, *where])
     run.command(TOY, toy, params, asked)
 
 
@@ -150,7 +152,7 @@ def content(folder: Path) -> Any:
 
 
 def test_a_command_checks_once_what_its_flow_runs_on(folder: Path, capsys):
-    command(str(folder))
+    command(str(folder), workers=("--workers", "1"))
     assert CALLS == {"check": 1, "survey": 1, "conclude": 1}
     assert content(folder) == {"lengths": {"a": 4}, "read": "once"}
     said = capsys.readouterr().out
@@ -214,7 +216,7 @@ def test_nothing_at_all_is_a_failure(folder: Path):
 
 def test_what_failed_is_shown_and_counts_if_it_is_to(folder: Path):
     (folder / "b").write_text("")
-    toy(ToyParams(folder=str(folder)))
+    toy(ToyParams(folder=str(folder), cluster=dask_cluster.shared_address()))
     assert CALLS["check"] == 1
     assert content(folder)["lengths"] == {"a": 4}
     latest, artifacts = last_run()

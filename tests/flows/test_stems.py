@@ -29,7 +29,6 @@ SPLITS = ("train", "validation", "test")
 SMALL = ("--encode.chunk_frames", "64", "--encode.min_chunk_seconds", "0.5")
 TINY = ("--models_dir", "models")
 FEW = ("--augment.variants", "1", "--assort.basic", "1", "--assort.random", "1")
-TWO = ("--workers", "2")
 
 
 def run(flow: str, *arguments: str | Path, cwd: Path) -> Finished:
@@ -167,7 +166,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def prepared(place: Path) -> Finished:
-    return run("prepare_stems", "in", *TWO, cwd=place)
+    return run("prepare_stems", "in", *standing_worker(), cwd=place)
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,8 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.songmill-ready
-# One more would fill the waits of some tests, and lose more to its own imports and servers.
-TEST_PROCESSES ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n : 4)))
+# One more than cores, for the waits of some tests, and no more than four.
+TEST_PROCESSES ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 3 ? n + 1 : 4)))
 TINY := htdemucs whisper-large-v3 clap-music-and-speech ecapa-voxceleb
 
 .PHONY: help demo demo-full demo-stems cluster gpu test test-cluster test-fuzz lint format lock bench clean
@@ -40,8 +40,8 @@ cluster: $(READY) ## Run a whole cluster on this machine until Ctrl-C: server, w
 gpu: $(READY) ## Add what Whisper needs on an NVIDIA GPU
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable ".[cuda]"
 
-# A process per core, up to four: each holds three gigabytes at the end. They and the commands
-# that they start import the same modules: bytecode is kept even where the environment forbids it.
+# Each process holds three gigabytes at the end. They and the commands that they start import
+# the same modules: bytecode is kept even where the environment forbids it.
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(READY) ## Run the whole test suite
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES)

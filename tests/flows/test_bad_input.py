@@ -14,7 +14,7 @@ from flows import cli
 from flows.build_dataset_params import BuildDatasetParams
 from tasks.engine.run_records import RunRecords
 from tests.conftest import write_tone
-from tests.flows.conftest import Finished, build, parts, read_json, run_flow
+from tests.flows.conftest import Finished, build, parts, read_json, run_flow, standing_worker
 
 Main = Callable[..., Finished]
 
@@ -187,12 +187,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 # The vocals fill the disk: no more than these is needed.
-ONE_WITH_VOCALS = ("--max_tracks", "1", "--workers", "1", "--steps", "vocals_path")
+ONE_WITH_VOCALS = ("--max_tracks", "1", "--steps", "vocals_path")
 
 
 def test_a_full_disk_is_one_sentence_and_nothing_done_is_lost(small_disk: Path, songs: Path):
     output = small_disk / "X.json"
-    done = build(songs / "album 0", output, *ONE_WITH_VOCALS)
+    done = build(songs / "album 0", output, *ONE_WITH_VOCALS, *standing_worker())
     assert done.status == 1
     assert "space" in one_sentence(done)
     finished = parts(output)
@@ -202,7 +202,7 @@ def test_a_full_disk_is_one_sentence_and_nothing_done_is_lost(small_disk: Path, 
     assert run.status == "failed"
 
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
-    done = build(songs / "album 0", output, *ONE_WITH_VOCALS)
+    done = build(songs / "album 0", output, *ONE_WITH_VOCALS, *standing_worker())
     assert done.status == 0, done.stderr
     assert len(read_json(output)) == 1
     assert finished.items() <= parts(output).items(), "what was finished was not computed again"

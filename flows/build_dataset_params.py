@@ -121,9 +121,9 @@ class BuildDatasetParams(ModelParams):
     )
     separator: OptionalPlace = Field(
         None,
-        description="demucs (htdemucs), htdemucs_ft, htdemucs_6s, mdx_extra, offline (without "
-        "weights), the folder of a trained model or the path of a Demucs checkpoint (default: by "
-        "the profile).",
+        description="demucs (htdemucs), htdemucs_ft, htdemucs_6s, mdx_extra, spleeter (whose "
+        "weights come with a package), offline (without weights), the folder of a trained model or "
+        "the path of a Demucs checkpoint (default: by the profile).",
         json_schema_extra=COMPUTE,
     )
     checkpoint_dir: OptionalPlace = Field(

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from models import trained
+from models import packages, trained
 from models.registry import ModelCard
 from models.weights import NAME_DIGITS, TrainedManifest, read_manifest
 
@@ -42,7 +42,8 @@ def load(card: ModelCard, device: str = "cpu", place: Path | None = None) -> Any
     elif place is None:
         raise ValueError(f"{card.name} has files of its own: their folder is needed to load it")
     manifest = read_manifest(place) if place else None
-    if place and place.is_dir() and manifest is None:
+    is_packaged = place is not None and place == packages.folder(card)
+    if place and place.is_dir() and manifest is None and not is_packaged:
         # Nothing says which revision lies there.
         return _load(card, device, place)
     revision = manifest.revision if manifest else card.revision

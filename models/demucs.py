@@ -217,7 +217,11 @@ class DemucsAdapter:
         Names of the sources that a mix is separated into.
     sample_rate_hz
         Rate of the audio that the networks take and return.
+    needs_level
+        Whether the level of the whole track has to be known: yes.
     """
+
+    needs_level = True
 
     def __init__(self, bag: BagOfModels, device: str) -> None:
         self._device = torch.device(device)

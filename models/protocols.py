@@ -45,10 +45,13 @@ class Separator(Protocol):
         Names of what it tells apart.
     sample_rate_hz
         Rate of the audio that it takes and returns.
+    needs_level
+        Whether it normalises a track by the level of all of it.
     """
 
     sources: tuple[str, ...]
     sample_rate_hz: int
+    needs_level: bool
 
     def separate(
         self,
@@ -61,7 +64,7 @@ class Separator(Protocol):
     ) -> Iterator[Float32]:
         """Return the stems of a track, from blocks ``(2, n)`` to blocks ``(len(stems), 2, n)``.
 
-        `mean` and `std` are those of the mono mix of the whole track.
+        `mean` and `std` are those of the mono mix of the whole track, for one that needs them.
         """
         ...
 

@@ -150,8 +150,6 @@ def _by_network(
     ModelError
         If the network cannot be used, knows no vocals, or has another rate.
     """
-    from models.demucs import level
-
     adapter = tools.model(config.separator, SEPARATION)
     rate_hz, name = config.sample_rate_hz, config.separator
     place = tools.weights.trained.get(name, name)
@@ -161,8 +159,12 @@ def _by_network(
         raise ModelError(
             f"The model {place} separates at {adapter.sample_rate_hz} Hz, not at {rate_hz} Hz"
         )
-    # The network wants the whole track's level: decoding twice costs less than keeping it.
-    mean, std = level(tools.mix_stereo_blocks(track, rate_hz, repair))
+    mean, std = 0.0, 1.0
+    if adapter.needs_level:
+        from models.demucs import level
+
+        # Decoding twice costs less than keeping the track.
+        mean, std = level(tools.mix_stereo_blocks(track, rate_hz, repair))
     stems = adapter.separate(mix, ["vocals"], mean=mean, std=std, batch_size=tools.batch_size)
     for (vocals,) in stems:
         yield vocals

@@ -73,7 +73,7 @@ class Fetched:
 def state(place: Weights, name: str) -> State:
     """Return what there is of a model; of a bucket's files, only the sizes are looked at."""
     card = registry.card(name)
-    if not card.files:
+    if not card.files or place.package(name):
         return "packaged"
     manifest = place.manifest(name)
     if manifest is None and not place.storage.sizes(name):

@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock
 
 from blocks.storage import Storage
-from models import registry, weights
+from models import packages, registry, weights
 from models.protocols import Task
 from models.registry import ModelCard
 from models.weights import MANIFEST, Manifest
@@ -173,6 +173,8 @@ class Weights:
         home = self._home(name)
         if not card.files or _is_file(home):
             return []
+        if package := self.package(name):
+            return packages.problems(card, package)
         if home.is_local:
             return weights.problems(Path(home.address), card)
         manifest = self.manifest(name)
@@ -191,7 +193,7 @@ class Weights:
     def verify(self, name: str) -> list[str]:
         """Read every byte of a model, and return what is wrong with it, a phrase each."""
         home = self._home(name)
-        if home.is_local:
+        if home.is_local or self.package(name):
             weights.forget(Path(home.address))
             return self.problems(name)
         found = self.problems(name)
@@ -224,6 +226,8 @@ class Weights:
         WeightsError
             If it is not there, or what a bucket holds is damaged.
         """
+        if package := self.package(name):
+            return package
         home = self._home(name)
         if home.is_local:
             return Path(home.address)
@@ -244,6 +248,12 @@ class Weights:
                     {name: [f"it could not be copied from {home.address} to {folder}: {reason}"]}
                 ) from error
         return folder
+
+    def package(self, name: str) -> Path | None:
+        """Return where an installed package holds a model that was not put here."""
+        if name in self.trained or (found := packages.folder(registry.card(name))) is None:
+            return None
+        return found if self.manifest(name) is None else None
 
     def _home(self, name: str) -> Storage:
         """Return where the files of a model lie."""

@@ -7,12 +7,12 @@ taken; what the others lack is told only if none does.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import quote
 
 from blocks.storage import Storage
+from models import packages
 from models.registry import (
     FolderSource,
     HubSource,
@@ -216,13 +216,13 @@ def _offer(source: Source, card: ModelCard) -> Offer:
 
 def _folder(source: PackageSource) -> str:
     """Return the folder of the files of an installed package, which is not imported."""
-    try:
-        return str(distribution(source.distribution).locate_file(source.path or ""))
-    except PackageNotFoundError as error:
+    place = packages.located(source)
+    if place is None:
         raise DownloadError(
             f"The package {source.distribution} is not installed: install it where models are "
             "pulled."
-        ) from error
+        )
+    return str(place)
 
 
 def _expected(file: ModelFile) -> Expected:

@@ -93,7 +93,7 @@ def test_packages_come_before_the_code_and_only_pytorchs_own_index_goes_without_
         else:
             assert at < code or at > cuda
             assert ("--require-hashes" in command) != ("$TORCH_INDEX_URL" in command)
-    assert len(installs) == 6
+    assert len(installs) == 7
     assert ("ARG", 'TORCH_INDEX_URL=""') in done
 
 

@@ -89,6 +89,7 @@ class Scaled(SimpleNamespace):
 
     sources = ("vocals",)
     sample_rate_hz = 44_100
+    needs_level = False
 
     def separate(self, blocks, stems, *, mean, std, batch_size=None):
         for block in blocks:

@@ -297,3 +297,26 @@ def test_a_bucket_records_the_source_as_well(
     assert manifest is not None
     assert manifest.source == "package toy-weights"
     assert place.verify("toy") == []
+
+
+def test_a_package_that_is_installed_is_used_where_it_lies_until_a_model_is_put_there(
+    places: Places, toy: ModelCard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    card = card_of(monkeypatch, toy, FolderSource("/nowhere"), places.package(CONTENT))
+    inside = tmp_path / "site" / "toyweights" / "data"
+    place = Weights(str(tmp_path / "models"))
+    assert place.problems("toy") == place.verify("toy") == []
+    assert place.folder("toy") == inside
+    assert (fetch.state(place, "toy"), place.revision("toy")) == ("packaged", card.revision)
+    assert not (tmp_path / "models").exists()
+
+    # What was put there goes before it.
+    fetch.fetch("toy", place, lambda *step: None)
+    assert place.folder("toy") == tmp_path / "models" / "toy"
+    shutil.rmtree(tmp_path / "models")
+
+    digested = next(file.name for file in FILES if file.sha256)
+    (inside / digested).write_bytes(b"other")
+    assert place.problems("toy") == [f"{inside / digested} is not the published one"]
+    (inside / digested).unlink()
+    assert place.problems("toy") == ["it is not there"]

@@ -62,8 +62,8 @@ def check_sources(params: BuildDatasetParams) -> MetadataTable:
     own = params.checkpoint
     if own and Storage(own).is_local and not Path(own).exists():
         raise UsageError(
-            f"--separator {own} is neither demucs, htdemucs_ft, htdemucs_6s, mdx_extra, offline "
-            "nor the folder of a trained model or the file of a checkpoint."
+            f"--separator {own} is neither demucs, htdemucs_ft, htdemucs_6s, mdx_extra, spleeter, "
+            "offline nor the folder of a trained model or the file of a checkpoint."
         )
     try:
         stages = params.stages()

@@ -98,7 +98,8 @@ def read(folder: Path) -> Iterator[tuple[str, Truth]]:
     """Yield each recording that a folder's table names and holds, with what is known of it."""
     with (folder / TABLE).open(newline="", encoding="utf-8") as table:
         for row in csv.DictReader(table, delimiter="\t"):
-            if not (folder / row["file"]).is_file() or "," in row["file"]:
+            if not (folder / row["file"]).is_file():
+                print(f"{row['file']}: passed over, no such recording in {folder}")
                 continue
             truth = Truth()
             if key := KEY.search(row["value"]):

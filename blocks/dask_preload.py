@@ -1,4 +1,4 @@
-"""What each Dask worker process of a one-command run does first and last."""
+"""What a Dask worker process does first and last: those of a one-command run, and standing ones."""
 
 import atexit
 import os

@@ -32,6 +32,7 @@ from safetensors import SafetensorError, safe_open
 
 from models.batching import Batcher, to_device
 from models.registry import ModelCard
+from models.stem_names import chosen
 
 Float32 = npt.NDArray[np.float32]
 Network = Demucs | HDemucs | HTDemucs
@@ -272,10 +273,8 @@ class DemucsAdapter:
         ValueError
             If there is no such stem.
         """
-        names = [stem if stem in self.sources else stem.removeprefix("no_") for stem in stems]
-        if unknown := sorted(set(names) - set(self.sources)):
-            raise ValueError(f"no sources {unknown}; there are: {', '.join(self.sources)}")
-        kept = [index for index, source in enumerate(self.sources) if source in names]
+        wanted = chosen(stems, self.sources)
+        kept = sorted({index for index, _ in wanted})
         weights = np.array(self._bag.weights, np.float32)[:, kept]
         shares = weights / weights.sum(axis=0)
         parts = [
@@ -283,8 +282,8 @@ class DemucsAdapter:
             for network, share in zip(self._networks, shares, strict=True)
             if share.any()
         ]
-        order = [kept.index(self.sources.index(name)) for name in names]
-        inverted = [stem != name for stem, name in zip(stems, names, strict=True)]
+        order = [kept.index(index) for index, _ in wanted]
+        inverted = [is_left_out for _, is_left_out in wanted]
         infer = partial(self._infer, parts, kept, mean, std)
         chunks = self._chunks(blocks, [network for network, _ in parts])
         outputs = self._batcher(batch_size).map(infer, chunks)

@@ -23,6 +23,7 @@ from torch.nn import functional
 from models.batching import Batcher, to_device
 from models.registry import ModelCard
 from models.spleeter_network import MaskNetwork, from_published
+from models.stem_names import chosen
 
 Float32 = npt.NDArray[np.float32]
 
@@ -197,12 +198,7 @@ class SpleeterAdapter:
         ValueError
             If there is no such stem.
         """
-        names = [stem if stem in SOURCES else stem.removeprefix("no_") for stem in stems]
-        if unknown := sorted(set(names) - set(SOURCES)):
-            raise ValueError(f"no sources {unknown}; there are: {', '.join(SOURCES)}")
-        shares = [
-            (SOURCES.index(name), stem != name) for stem, name in zip(stems, names, strict=True)
-        ]
+        shares = chosen(stems, SOURCES)
         frames = self._batcher(batch_size).map(partial(self._infer, shares), _pieces(blocks))
         yield from _overlapped(frames, len(stems))
 

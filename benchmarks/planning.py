@@ -30,9 +30,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--tracks", type=int, default=100_000)
     options = parser.parse_args()
-    offline = BuildDatasetParams(profile="offline", llm=False).stages()
+    offline = BuildDatasetParams(profile="offline", separator="repet", llm=False).stages()
     steps = ["clap", *(stage.step.name for stage in offline)]
-    stages = BuildDatasetParams(separator="offline", llm=False, steps=steps).stages()
+    stages = BuildDatasetParams(separator="repet", llm=False, steps=steps).stages()
     tracks = [
         SongTrack(f"{at:032x}", f"{at}.flac", metadata={"artist": str(at % 997)})
         for at in range(options.tracks)

@@ -105,6 +105,7 @@ def params_for(songs: Path, output_dir: Path) -> BuildDatasetParams:
         audio_dir=str(songs),
         output=output_dir / "dataset.json",
         profile="offline",
+        separator="repet",
         workers=WORKERS,
         pitch=PitchConfig(method="pyin"),
     )

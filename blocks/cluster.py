@@ -19,7 +19,14 @@ HOST = "127.0.0.1"
 RESOURCES = ("CPU", "GPU")
 CONNECT_SECONDS = 10
 
-PRELOADED = ("prefect_dask", "distributed.nanny", "numpy", "scipy.signal", "pyarrow.parquet", "torch")
+PRELOADED = (
+    "prefect_dask",
+    "distributed.nanny",
+    "numpy",
+    "scipy.signal",
+    "pyarrow.parquet",
+    "torch",
+)
 """What every worker of this machine imports, and takes seconds for."""
 
 # Steps are single-threaded and workers are many: threads of the numeric

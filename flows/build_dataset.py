@@ -63,7 +63,7 @@ def check_sources(params: BuildDatasetParams) -> MetadataTable:
     if own and Storage(own).is_local and not Path(own).exists():
         raise UsageError(
             f"--separator {own} is neither demucs, htdemucs_ft, htdemucs_6s, mdx_extra, spleeter, "
-            "offline nor the folder of a trained model or the file of a checkpoint."
+            "spleeter-wiener, repet nor the folder of a trained model or the file of a checkpoint."
         )
     try:
         stages = params.stages()
@@ -84,10 +84,8 @@ def check_sources(params: BuildDatasetParams) -> MetadataTable:
             f"--output {params.output} would put its tables into {params.paths.folder}, where "
             "the songs are: choose another name."
         )
-    other = "--profile" if params.profile == "full" else "--separator"
-    run.check_weights(
-        params, stages, f", or do without them by adding `{other} offline` to this command"
-    )
+    other = "--profile offline" if params.profile == "full" else "--separator repet"
+    run.check_weights(params, stages, f", or do without them by adding `{other}` to this command")
     try:
         if any(stage.step is enhance.STEP for stage in stages):
             check_access(params.enhance.llm_model, params.llm_settings)

@@ -43,7 +43,7 @@ from tasks.song.pitch import PitchConfig
 from tasks.song.probe import ProbeConfig
 from tasks.song.prompts import PromptsConfig
 from tasks.song.sections import SectionsConfig
-from tasks.song.separate import SEPARATORS, SeparateConfig
+from tasks.song.separate import SEPARATORS, WITHOUT_WEIGHTS, SeparateConfig
 from tasks.song.singing import SingingConfig
 from tasks.song.track import SongTools
 from tasks.song.transcribe import TranscribeConfig
@@ -53,7 +53,7 @@ _METADATA: Group = {"group": "Metadata"}
 _SHARDS: Group = {"group": "Sharding over machines"}
 _LLM: Group = {"group": "Prompts by an LLM (with OPENAI_API_KEY in the environment)"}
 
-SEPARATOR_ALIASES = {"demucs": "htdemucs", "offline": "repet-centre"}
+SEPARATOR_ALIASES = {"demucs": "htdemucs", **dict.fromkeys(("repet", "offline"), WITHOUT_WEIGHTS)}
 
 
 class BuildDatasetParams(ModelParams):
@@ -121,9 +121,10 @@ class BuildDatasetParams(ModelParams):
     )
     separator: OptionalPlace = Field(
         None,
-        description="demucs (htdemucs), htdemucs_ft, htdemucs_6s, mdx_extra, spleeter (whose "
-        "weights come with a package), offline (without weights), the folder of a trained model or "
-        "the path of a Demucs checkpoint (default: by the profile).",
+        description="demucs (htdemucs), htdemucs_ft, htdemucs_6s, mdx_extra, spleeter or "
+        "spleeter-wiener (whose weights come with a package), repet (without weights, fastest), "
+        "the folder of a trained model or the path of a Demucs checkpoint (default: demucs, or "
+        "spleeter in the offline profile).",
         json_schema_extra=COMPUTE,
     )
     checkpoint_dir: OptionalPlace = Field(
@@ -305,7 +306,7 @@ class BuildDatasetParams(ModelParams):
             # Known by its content: the same model elsewhere is the same separator.
             _, name = super().weights.with_own(self.checkpoint, SEPARATION)
             return SeparateConfig(separator=name)
-        name = self.separator or ("demucs" if self.profile == "full" else "offline")
+        name = self.separator or ("demucs" if self.profile == "full" else "spleeter")
         return SeparateConfig(separator=SEPARATOR_ALIASES.get(name, name))
 
     def _pitch(self) -> PitchConfig:

@@ -24,6 +24,7 @@ from models.batching import Batcher, to_device
 from models.registry import ModelCard
 from models.spleeter_network import MaskNetwork, from_published
 from models.stem_names import chosen
+from models.wiener import multichannel_wiener
 
 Float32 = npt.NDArray[np.float32]
 
@@ -69,7 +70,8 @@ def load(card: ModelCard, device: str, folder: Path) -> "SpleeterAdapter":
     Parameters
     ----------
     card
-        Its files are those of the sources, in the order of ``SOURCES``.
+        Its files are those of the sources, in the order of ``SOURCES``; its argument ``wiener``
+        asks for the filter after the masks.
     device
         ``"cpu"`` or ``"cuda"``.
     folder
@@ -80,7 +82,8 @@ def load(card: ModelCard, device: str, folder: Path) -> "SpleeterAdapter":
     ValueError
         If a file holds something else.
     """
-    return SpleeterAdapter([read_network(folder / file.name) for file in card.files], device)
+    networks = [read_network(folder / file.name) for file in card.files]
+    return SpleeterAdapter(networks, device, wiener=card.arguments.get("wiener", False))
 
 
 def read_network(path: Path) -> MaskNetwork:
@@ -144,6 +147,9 @@ class SpleeterAdapter:
     device
         ``"cpu"`` or ``"cuda"``. Networks compute in bfloat16 on a processor that multiplies
         it, in float16 on a GPU, and else in float32; masks and sound are of float32.
+    wiener
+        Whether what the masks give is only the first estimate of a multichannel Wiener filter,
+        piece by piece.
 
     Attributes
     ----------
@@ -159,7 +165,10 @@ class SpleeterAdapter:
     sample_rate_hz = 44_100
     needs_level = False
 
-    def __init__(self, networks: Sequence[MaskNetwork], device: str) -> None:
+    def __init__(
+        self, networks: Sequence[MaskNetwork], device: str, *, wiener: bool = False
+    ) -> None:
+        self._wiener = wiener
         self._device = torch.device(device)
         self._precision = precision(device)
         self._networks = [network.to(self._device, self._precision) for network in networks]
@@ -218,13 +227,18 @@ class SpleeterAdapter:
             heard = spectra[..., :BINS].abs()
             energies = [(mask * heard).square_() for mask in self._masks(heard)]
             total = sum(energies) + FLOOR
-            results = []
+            estimates = [
+                spectra[..., :BINS] * ((energy + FLOOR / len(SOURCES)) / total)
+                for energy in energies
+            ]
+            if self._wiener:
+                estimates = multichannel_wiener(spectra[..., :BINS], estimates)
             middle = slice(CONTEXT_FRAMES, FRAMES - CONTEXT_FRAMES)
-            spectra = spectra[:, :, middle]
+            results = []
             for source, is_left_out in shares:
-                share = (energies[source] + FLOOR / len(SOURCES)) / total
-                share = functional.pad(share[:, :, middle], (0, spectra.shape[-1] - BINS))
-                kept = spectra * (1 - share if is_left_out else share)
+                estimate = estimates[source][:, :, middle]
+                kept = functional.pad(estimate, (0, spectra.shape[-1] - BINS))
+                kept = spectra[:, :, middle] - kept if is_left_out else kept
                 results.append(torch.fft.irfft(kept) * (window * _GAIN))
             frames = torch.stack(results, 1).cpu().numpy()
         return [(piece.length, each) for piece, each in zip(pieces, frames, strict=True)]

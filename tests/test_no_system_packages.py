@@ -41,6 +41,7 @@ CODE = """if True:
         audio_dir=str(folder),
         output=folder / "X.json",
         profile="offline",
+        separator="repet",
         pitch={"method": "pyin"},
         phonemes={"backend": "espeak"},
     )

@@ -98,7 +98,7 @@ def test_a_build_runs_by_name_with_parameters_from_the_command_line(
     # What is given replaces all of `params`; relative paths begin at the working directory.
     given = (
         '{"audio_dir": "songs", "output": "out/X.json", "profile": "offline", '
-        '"pitch": {"method": "pyin"}, "workers": 1}'
+        '"separator": "repet", "pitch": {"method": "pyin"}, "workers": 1}'
     )
     done = prefect(
         *("deployment", "run", "build-dataset/cpu", "--watch", "--param", f"params={given}"),

@@ -24,6 +24,10 @@ LATIN_1_NAME = os.fsdecode(b"caf\xe9")
 """A file name that is not UTF-8."""
 
 
+OFFLINE = ("--profile", "offline", "--separator", "repet", "--pitch_method", "pyin")
+"""The offline profile by its fastest methods: flows do the same by others."""
+
+
 @dataclass(frozen=True)
 class Finished:
     """A command that has ended."""
@@ -67,11 +71,9 @@ def run_flow(
 
 
 def build(songs: Path, output: Path, *arguments: str | Path, own_server: bool = False) -> Finished:
-    """Build the offline dataset of a folder, with the faster pitch tracker."""
+    """Build the offline dataset of a folder, by the fastest methods."""
     return run_flow(
-        *("--audio_dir", songs, "--output", output, "--profile", "offline"),
-        *("--pitch_method", "pyin", *arguments),
-        own_server=own_server,
+        *("--audio_dir", songs, "--output", output, *OFFLINE, *arguments), own_server=own_server
     )
 
 

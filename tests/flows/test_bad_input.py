@@ -14,7 +14,15 @@ from flows import cli
 from flows.build_dataset_params import BuildDatasetParams
 from tasks.engine.run_records import RunRecords
 from tests.conftest import write_tone
-from tests.flows.conftest import Finished, build, parts, read_json, run_flow, standing_worker
+from tests.flows.conftest import (
+    OFFLINE,
+    Finished,
+    build,
+    parts,
+    read_json,
+    run_flow,
+    standing_worker,
+)
 
 Main = Callable[..., Finished]
 
@@ -62,7 +70,6 @@ def one_sentence(done: Finished) -> str:
     return lines[0]
 
 
-OFFLINE = ["--profile", "offline"]
 SONGS = ["--audio_dir", "songs", *OFFLINE]
 
 

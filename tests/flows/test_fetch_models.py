@@ -19,6 +19,7 @@ from flows import cli, fetch_models
 from flows.build_dataset_params import BuildDatasetParams
 from flows.cli import UsageError
 from flows.fetch_models import PROFILES, FetchModelsParams, licence, needed, table, wanted
+from models import packages
 from models.registry import CARDS, HubSource, ModelCard, ModelFile, PackageSource, Source, UrlSource
 from models.tiny.write import write
 from tasks import download, web
@@ -307,7 +308,8 @@ def test_profiles_are_what_their_steps_need():
         stages = BuildDatasetParams(profile=profile).stages()
         models = {name for stage in stages for name in stage.step.models(stage.config)}
         assert set(needed(profile)) == models
-    assert not any(CARDS[name].files for name in needed("offline"))
+    assert {name for name in needed("offline") if CARDS[name].files} == {"spleeter"}
+    assert packages.located(CARDS["spleeter"].sources[0]), "which comes with a package"
     assert {CARDS[name].task for name in needed("full") if CARDS[name].files} == {
         "separation",
         "transcription",
@@ -335,7 +337,7 @@ def test_what_packages_bring_needs_neither_network_nor_prefect(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.setattr(fetch_models.server, "running", None)
-    fetch_models._command(FetchModelsParams(action="pull", profile="offline"))
+    fetch_models._command(FetchModelsParams(action="pull", models=["crepe-tiny", "gruut"]))
     assert capsys.readouterr().out == "Nothing to fetch: the packages bring these models.\n"
 
 

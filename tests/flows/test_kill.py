@@ -19,6 +19,7 @@ from blocks.storage import Storage
 from tasks.engine.run_records import RunRecords
 from tasks.song.dataset import Paths
 from tests.flows.conftest import (
+    OFFLINE,
     ROOT,
     TIMEOUT_SECONDS,
     build,
@@ -102,9 +103,9 @@ def test_a_build_that_is_asked_to_stop_stops(tmp_path: Path, sent: signal.Signal
 def start(songs: Path, output: Path, workers: int = 2) -> tuple["subprocess.Popen[str]", str]:
     """A build, and the mark that it and all of its processes carry."""
     mark = uuid.uuid4().hex
-    arguments = ["--audio_dir", songs, "--output", output, "--profile", "offline"]
+    arguments = ["--audio_dir", songs, "--output", output, *OFFLINE]
     process = subprocess.Popen(
-        command(*arguments, "--pitch_method", "pyin", "--workers", str(workers)),
+        command(*arguments, "--workers", str(workers)),
         cwd=ROOT,
         env=environment(**{MARK: mark}),
         stdout=subprocess.PIPE,

@@ -49,7 +49,8 @@ def test_a_trained_model_and_a_checkpoint_are_named_by_their_content(folder: Pat
 def test_registered_separators_need_no_address(folder: Path):
     for separator, name in (
         ("demucs", "htdemucs"),
-        ("offline", "repet-centre"),
+        ("repet", "repet-centre"),
+        ("offline", "repet-centre"),  # its name of before
         ("mdx_extra", "mdx_extra"),
     ):
         assert separate_config(separator).separator == name  # type: ignore[attr-defined]

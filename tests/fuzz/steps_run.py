@@ -22,7 +22,7 @@ def main(source: Path, made: Path, *steps: str) -> None:
     found = discover(Storage(str(source)), None, metadata=lambda path: {})
     stages = [
         stage
-        for stage in BuildDatasetParams(profile="offline").stages()
+        for stage in BuildDatasetParams(profile="offline", separator="repet").stages()
         if stage.step.name in steps
     ]
     tools = SongTools(Storage(str(source)), outputs)

@@ -47,7 +47,9 @@ def check(folder: Path) -> None:
     write_song(make_song(1, seconds=6, structure=("verse",)), folder, "song")
     source, tables, outputs = (Storage(str(folder / name)) for name in ("", "tables", "outputs"))
     tracks = discover(source, None, own=[tables, outputs], metadata=lambda path: {}).tracks
-    stages = BuildDatasetParams(profile="offline", pitch={"method": "pyin"}).stages()
+    stages = BuildDatasetParams(
+        profile="offline", separator="repet", pitch={"method": "pyin"}
+    ).stages()
     tools = SongTools(source, outputs)
     planned = plan(stages, tracks, tables, tools, run_id="test", workers=1)
     run_here(planned)

@@ -1,0 +1,137 @@
+"""Key of a track, from its pitch classes and its chords."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.dsp.chords import NO_CHORD, QUALITIES
+from tasks.dsp.tonal import COMPRESSION, HOP_SECONDS, OCTAVES, PITCH_CLASSES, Notes
+
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+Int8 = npt.NDArray[np.int8]
+
+KRUMHANSL = {
+    "major": (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
+    "minor": (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
+}
+"""How well each pitch class fits a key, tonic first (Krumhansl and Kessler, 1982)."""
+
+TEMPERLEY = {
+    "major": (5, 2, 3.5, 2, 4.5, 4, 2, 4.5, 2, 3.5, 1.5, 4),
+    "minor": (5, 2, 3.5, 4.5, 2, 4, 2, 4.5, 3.5, 2, 1.5, 4),
+}
+"""The same as revised by Temperley (What's key for key?, 1999)."""
+
+CHORD_FITS = {
+    "major": {"maj": {0: 4, 5: 3, 7: 3}, "min": {2: 2, 4: 2, 9: 2}},
+    "minor": {"maj": {3: 2, 7: 3, 8: 2, 10: 2}, "min": {0: 4, 5: 3, 7: 2}},
+}
+"""How well chords fit a key, by quality and semitones above its tonic: the tonic best, then
+subdominant and dominant, then the other chords of the scale, and all others not at all.
+
+The mean over the frames of the chords that were decoded is added to the correlation of the pitch
+classes. On 180 songs in all keys that were played by General MIDI instruments, mirex's weighted
+score rose from .74 to .91; keys that were the relative one fell from 38 to 21, those a fifth off
+from 16 to 1. Points of 3, 2 and 1 gave .90, of 5, 4 and 3 .91, of 2, 1 and 1 .92. On 20 songs of
+``examples.songs`` all keys are right with and without."""
+
+QUIETEST_OCTAVE = 0.1
+"""Least share of the loudest octave that is raised to equal weight."""
+
+MIN_CHORD_SHARE = 0.1
+"""Least share of the audible frames with a chord, for there to be a key. Measured: a real speech,
+noise of any colour and drums 0, a lead guitar alone 0.2, singers on their own 0.4 and 0.5, all
+other music 0.7 and more."""
+
+MIN_SURENESS = 0.85
+"""Least sum of the correlation with the best key and of :attr:`Notes.steadiness`, plus as much over
+the seconds, by which chance falls. Measured (pieces of 8 s): a real speech 0.71 (0.74), words of
+espeak-ng at random pitches up to 0.76 (0.82), voices that glide up to 0.51 (0.57), two singers on
+their own 0.73 and 1.04; real music 0.87 to 1.61 (0.91 to 1.61), 40 songs of General MIDI
+instruments 0.98 and more."""
+
+AUDIBLE = 1e-3
+"""Frames below this share of the loudest frame's magnitude (-60 dB) are left out."""
+
+MIN_FRAMES = 21
+"""Two seconds of audible frames; less holds no key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Key of a track.
+
+    Attributes
+    ----------
+    tonic
+        One of :data:`PITCH_CLASSES`.
+    mode
+        ``"major"`` or ``"minor"``.
+    confidence
+        Correlation of the track's pitch classes with the key's profile, at most 1.
+    """
+
+    tonic: str
+    mode: str
+    confidence: float
+
+
+def estimate_key(notes: Notes, chords: Int8) -> Key | None:
+    """Key that a track's pitch classes and chords fit best, or None without one.
+
+    Parameters
+    ----------
+    notes
+        Of :func:`~tasks.dsp.tonal.find_notes`.
+    chords
+        Of :func:`~tasks.dsp.chords.find_chords`.
+    """
+    peaks = notes.magnitudes.max(axis=1)
+    audible = peaks > AUDIBLE * peaks.max()
+    frames = int(audible.sum())
+    if frames < MIN_FRAMES:
+        return None
+    counts = np.bincount(chords[audible], minlength=NO_CHORD + 1)
+    chord_shares = counts[:NO_CHORD] / frames
+    if chord_shares.sum() < MIN_CHORD_SHARE:
+        return None
+    classes = _mean_pitch_classes(notes.heights[audible])
+    keys = []
+    fits = []
+    for mode in ("major", "minor"):
+        profile = _standardised(KRUMHANSL[mode]) + _standardised(TEMPERLEY[mode])
+        chord_fits = _chord_fits(mode)
+        for shift, tonic in enumerate(PITCH_CLASSES):
+            correlation = float(np.corrcoef(classes, np.roll(profile, shift))[0, 1])
+            keys.append(Key(tonic, mode, correlation))
+            fit = float(np.roll(chord_fits, shift, axis=1).ravel() @ chord_shares)
+            fits.append(correlation + fit)
+    sureness = max(key.confidence for key in keys) + notes.steadiness
+    least = MIN_SURENESS * (1 + 1 / (frames * HOP_SECONDS))
+    return keys[int(np.argmax(fits))] if sureness >= least else None
+
+
+def _mean_pitch_classes(heights: Float32) -> Float64:
+    """Mean over frames and octaves, the largest value of each being 1, shape ``(12,)``."""
+    classes = (heights**COMPRESSION).reshape(len(heights), OCTAVES, 12)
+    peaks = classes.max(axis=2, keepdims=True)
+    peaks = np.maximum(peaks, QUIETEST_OCTAVE * peaks.max(axis=1, keepdims=True))
+    peaks = np.maximum(peaks, np.finfo(np.float32).tiny)
+    return np.mean(classes / peaks, axis=(0, 1), dtype=np.float64)
+
+
+def _chord_fits(mode: str) -> Float64:
+    """:data:`CHORD_FITS` of a key on C, of major and of minor chords, shape ``(2, 12)``."""
+    fits = np.zeros((2, 12))
+    for row, quality in zip(fits, QUALITIES, strict=True):
+        for semitones, fit in CHORD_FITS[mode][quality].items():
+            row[semitones] = fit
+    return fits
+
+
+def _standardised(profile: Sequence[float]) -> Float64:
+    values = np.array(profile, np.float64)
+    return (values - values.mean()) / values.std()

@@ -338,13 +338,17 @@ def _cycle(progression: Sequence[int], section: Section, bar_seconds: float) -> 
 def _chords(bars: Sequence[Bar], band: Band) -> tuple[Chord, ...]:
     """Return the chords of all bars, one where neighbours are equal."""
     chords: list[Chord] = []
-    for bar in bars:
+    ends = [
+        *(bar.start_seconds for bar in bars[1:]),
+        bars[-1].start_seconds + 4 * band.beat_seconds,
+    ]
+    for bar, end in zip(bars, ends, strict=True):
         root, third, _ = band.chord(bar.degree)
         label = f"{TONICS[root % 12]}:{'maj' if third - root == 4 else 'min'}"
         start = bar.start_seconds
         if chords and chords[-1].label == label:
             start = chords.pop().start_seconds
-        chords.append(Chord(start, bar.start_seconds + 4 * band.beat_seconds, label))
+        chords.append(Chord(start, end, label))
     return tuple(chords)
 
 

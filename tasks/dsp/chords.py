@@ -14,6 +14,7 @@ from tasks.dsp.viterbi import decode_sticky
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 Int8 = npt.NDArray[np.int8]
 
 QUALITIES = ("maj", "min")
@@ -70,9 +71,22 @@ CHANGE = -4.0
 none. From -3.5 to -6 the overlap stays the same to a hundredth."""
 
 
-def find_chords(notes: Notes) -> Int8:
-    """Return the chord of each frame, an index into :data:`LABELS`, shape ``(frames,)``."""
-    return decode_sticky(FRAME_WEIGHT * chord_scores(notes), CHANGE)
+FOREIGN = -0.3
+"""Score of a frame of a chord that is foreign to the key. On the 70 songs played by General MIDI
+instruments the overlap is .86 by that instead of .84, on 26 of ``examples.songs`` the same."""
+
+
+def decode_chords(scores: Float64, foreign: Bools) -> Int8:
+    """Return the most likely chord of each frame, an index into :data:`LABELS`, ``(frames,)``.
+
+    Parameters
+    ----------
+    scores
+        Of :func:`chord_scores`, shape ``(frames, 25)``.
+    foreign
+        Which chords are foreign to the key, shape ``(25,)``.
+    """
+    return decode_sticky(FRAME_WEIGHT * scores + FOREIGN * foreign, CHANGE)
 
 
 def chord_scores(notes: Notes) -> Float64:

@@ -1,4 +1,4 @@
-"""Key of a track, from its pitch classes and its chords."""
+"""Key of a track, from its pitch classes and its chords; and the chords, by the key."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tasks.dsp.chords import NO_CHORD, QUALITIES
+from tasks.dsp.chords import NO_CHORD, QUALITIES, chord_scores, decode_chords
 from tasks.dsp.tonal import COMPRESSION, HOP_SECONDS, OCTAVES, PITCH_CLASSES, Notes
 
 Float32 = npt.NDArray[np.float32]
@@ -79,6 +79,21 @@ class Key:
     confidence: float
 
 
+def find_key_and_chords(notes: Notes) -> tuple[Key | None, Int8]:
+    """Key of a track and the chord of each frame, each found with the help of the other.
+
+    The chords are decoded twice: at first without a key, then with the one that they led to.
+    """
+    scores = chord_scores(notes)
+    foreign = np.zeros(NO_CHORD + 1, np.bool_)
+    chords = decode_chords(scores, foreign)
+    key = estimate_key(notes, chords)
+    if key:
+        foreign[:NO_CHORD] = _chord_fits(key.mode, PITCH_CLASSES.index(key.tonic)) == 0
+        chords = decode_chords(scores, foreign)
+    return key, chords
+
+
 def estimate_key(notes: Notes, chords: Int8) -> Key | None:
     """Key that a track's pitch classes and chords fit best, or None without one.
 
@@ -87,7 +102,7 @@ def estimate_key(notes: Notes, chords: Int8) -> Key | None:
     notes
         Of :func:`~tasks.dsp.tonal.find_notes`.
     chords
-        Of :func:`~tasks.dsp.chords.find_chords`.
+        Chord of each frame, shape ``(frames,)``.
     """
     peaks = notes.magnitudes.max(axis=1)
     audible = peaks > AUDIBLE * peaks.max()
@@ -103,12 +118,10 @@ def estimate_key(notes: Notes, chords: Int8) -> Key | None:
     fits = []
     for mode in ("major", "minor"):
         profile = _standardised(KRUMHANSL[mode]) + _standardised(TEMPERLEY[mode])
-        chord_fits = _chord_fits(mode)
         for shift, tonic in enumerate(PITCH_CLASSES):
             correlation = float(np.corrcoef(classes, np.roll(profile, shift))[0, 1])
             keys.append(Key(tonic, mode, correlation))
-            fit = float(np.roll(chord_fits, shift, axis=1).ravel() @ chord_shares)
-            fits.append(correlation + fit)
+            fits.append(correlation + float(_chord_fits(mode, shift) @ chord_shares))
     sureness = max(key.confidence for key in keys) + notes.steadiness
     least = MIN_SURENESS * (1 + 1 / (frames * HOP_SECONDS))
     return keys[int(np.argmax(fits))] if sureness >= least else None
@@ -123,13 +136,13 @@ def _mean_pitch_classes(heights: Float32) -> Float64:
     return np.mean(classes / peaks, axis=(0, 1), dtype=np.float64)
 
 
-def _chord_fits(mode: str) -> Float64:
-    """:data:`CHORD_FITS` of a key on C, of major and of minor chords, shape ``(2, 12)``."""
+def _chord_fits(mode: str, tonic: int) -> Float64:
+    """How well each chord fits a key whose tonic is a number of semitones above C, ``(24,)``."""
     fits = np.zeros((2, 12))
     for row, quality in zip(fits, QUALITIES, strict=True):
         for semitones, fit in CHORD_FITS[mode][quality].items():
-            row[semitones] = fit
-    return fits
+            row[(tonic + semitones) % 12] = fit
+    return fits.ravel()
 
 
 def _standardised(profile: Sequence[float]) -> Float64:

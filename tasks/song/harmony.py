@@ -57,13 +57,11 @@ def compute_harmony(signal: Samples, features: Row) -> Row:
     features
         The track's row of `features`, of which the duration and the beats are taken.
     """
-    from tasks.dsp.chords import LABELS, find_chords
-    from tasks.dsp.key import estimate_key
+    from tasks.dsp.chords import LABELS
+    from tasks.dsp.key import find_key_and_chords
     from tasks.dsp.tonal import constant_q, find_notes
 
-    notes = find_notes(constant_q(signal, RATE_HZ))
-    chords = find_chords(notes)
-    key = estimate_key(notes, chords)
+    key, chords = find_key_and_chords(find_notes(constant_q(signal, RATE_HZ)))
     edges, numbers = _spans(chords, features)
     return {
         "tonic": key and key.tonic,

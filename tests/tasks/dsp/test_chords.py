@@ -6,7 +6,8 @@ import pytest
 import soxr
 
 from examples.songs import make_song
-from tasks.dsp.chords import LABELS, NO_CHORD, find_chords
+from tasks.dsp.chords import LABELS, NO_CHORD
+from tasks.dsp.key import find_key_and_chords
 from tasks.dsp.tonal import HOP_SECONDS, constant_q, find_notes
 
 RATE_HZ = 22_050
@@ -29,9 +30,15 @@ def arpeggio(pitches):
     return np.concatenate(notes)
 
 
+def chords_of(signal):
+    """Chord of each frame."""
+    _, chords = find_key_and_chords(find_notes(constant_q(signal.astype(np.float32), RATE_HZ)))
+    return chords
+
+
 def overlap(signal, truth):
     """Share of the time in which the chords of a signal are those of ``(start, end, label)``."""
-    found = find_chords(find_notes(constant_q(signal.astype(np.float32), RATE_HZ)))
+    found = chords_of(signal)
     times = np.arange(0.05, truth[-1][1], 0.1)
     starts = [start for start, _, _ in truth]
     expected = [truth[at - 1][2] for at in np.searchsorted(starts, times, side="right")]
@@ -95,7 +102,7 @@ def without_chords():
 
 def test_what_has_no_pitch_has_no_chord():
     for name, signal in without_chords().items():
-        found = find_chords(find_notes(constant_q(signal.astype(np.float32), RATE_HZ)))
+        found = chords_of(signal)
         assert (found == NO_CHORD).all(), name
 
 

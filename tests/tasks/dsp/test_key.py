@@ -5,8 +5,7 @@ import pytest
 import soxr
 
 from examples.songs import make_song
-from tasks.dsp.chords import find_chords
-from tasks.dsp.key import estimate_key
+from tasks.dsp.key import find_key_and_chords
 from tasks.dsp.tonal import PITCH_CLASSES, constant_q, find_notes
 
 RATE_HZ = 22_050
@@ -29,8 +28,8 @@ def cadence(tonic, mode, semitones_off=0.0):
 
 
 def key_of(signal):
-    notes = find_notes(constant_q(signal, RATE_HZ))
-    return estimate_key(notes, find_chords(notes))
+    key, _ = find_key_and_chords(find_notes(constant_q(signal, RATE_HZ)))
+    return key
 
 
 @pytest.mark.parametrize("mode", ["major", "minor"])

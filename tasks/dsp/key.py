@@ -26,17 +26,24 @@ TEMPERLEY = {
 """The same as revised by Temperley (What's key for key?, 1999)."""
 
 CHORD_FITS = {
-    "major": {"maj": {0: 4, 5: 3, 7: 3}, "min": {2: 2, 4: 2, 9: 2}},
-    "minor": {"maj": {3: 2, 7: 3, 8: 2, 10: 2}, "min": {0: 4, 5: 3, 7: 2}},
+    "major": {"maj": {0: 4, 5: 3, 7: 3, 10: 1}, "min": {2: 2, 4: 2, 9: 2}},
+    "minor": {"maj": {3: 2, 7: 3, 8: 2, 10: 2}, "min": {0: 4, 5: 3, 7: 3}},
 }
 """How well chords fit a key, by quality and semitones above its tonic: the tonic best, then
-subdominant and dominant, then the other chords of the scale, and all others not at all.
+subdominant and dominant, then the other chords of the scale, last the major chord below a major
+tonic (the most frequent of foreign roots in rock: de Clercq and Temperley, A corpus analysis of
+rock harmony, 2011), and all others not at all.
 
 The mean over the frames of the chords that were decoded is added to the correlation of the pitch
-classes. On 180 songs in all keys that were played by General MIDI instruments, mirex's weighted
-score rose from .74 to .91; keys that were the relative one fell from 38 to 21, those a fifth off
-from 16 to 1. Points of 3, 2 and 1 gave .90, of 5, 4 and 3 .91, of 2, 1 and 1 .92. On 20 songs of
-``examples.songs`` all keys are right with and without."""
+classes. On 60 songs in all keys that were played by General MIDI instruments and that nothing was
+chosen on, mirex's weighted score is .91, and .71 by the pitch classes alone: 53 keys are right
+instead of 37, 3 are the relative one instead of 13, 1 is a fifth off instead of 3. Points of 3, 2
+and 1 or of 5, 4 and 3 are as good on others. On 36 of ``examples.songs`` all keys are right, with
+and without."""
+
+ENDS = 0.1
+"""What is added to the shares of the first and the last chord: most pieces begin and end on the
+tonic."""
 
 QUIETEST_OCTAVE = 0.1
 """Least share of the loudest octave that is raised to equal weight."""
@@ -113,6 +120,8 @@ def estimate_key(notes: Notes, chords: Int8) -> Key | None:
     chord_shares = counts[:NO_CHORD] / frames
     if chord_shares.sum() < MIN_CHORD_SHARE:
         return None
+    sounding = chords[audible & (chords != NO_CHORD)]
+    chord_shares[sounding[[0, -1]]] += ENDS
     classes = _mean_pitch_classes(notes.heights[audible])
     keys = []
     fits = []

@@ -100,7 +100,8 @@ def find_notes(magnitudes: Float32) -> Notes:
     the notes are read from between the bins.
     """
     deviation_bins, steadiness = _semitone_grid(magnitudes)
-    centres = BINS_PER_NOTE * np.arange(12 * OCTAVES) + deviation_bins
+    centres = np.linspace(0, BINS_PER_OCTAVE * OCTAVES, 12 * OCTAVES, endpoint=False)
+    centres += deviation_bins
     at_notes = _between_bins(magnitudes, centres)
     below = _between_bins(magnitudes, centres - BINS_PER_NOTE / 2)
     above = _between_bins(magnitudes, centres + BINS_PER_NOTE / 2)

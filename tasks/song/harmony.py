@@ -87,7 +87,7 @@ def _spans(chords: "Int8", features: Row) -> "tuple[Float64, Int8]":
 
     first = np.flatnonzero(np.diff(chords)) + 1
     # A frame stands for the time around its centre.
-    times = (first - 0.5) * HOP_SECONDS
+    times = np.asarray((first - 0.5) * HOP_SECONDS, np.float64)
     if features["beat_times_seconds"] is not None:
         times = _on_beats(times, np.asarray(features["grid_seconds"], np.float64))
     edges = np.concatenate([[0.0], times, [features["duration_seconds"]]])

@@ -7,8 +7,8 @@ import soxr
 from examples.songs import make_song
 from tasks.dsp.key import find_key_and_chords
 from tasks.dsp.tonal import PITCH_CLASSES, constant_q, find_notes
+from tests.support.tones import RATE_HZ, held
 
-RATE_HZ = 22_050
 CADENCES = {
     "major": ((0, 4, 7), (5, 9, 12), (7, 11, 14), (0, 4, 7)),
     "minor": ((0, 3, 7), (5, 8, 12), (7, 11, 14), (0, 3, 7)),
@@ -17,14 +17,9 @@ CADENCES = {
 
 def cadence(tonic, mode, semitones_off=0.0):
     """Tonic, subdominant, dominant, tonic: four chords of a second each."""
-    time = np.arange(RATE_HZ) / RATE_HZ
-    chords = []
-    for pitches in CADENCES[mode]:
-        midi = np.array([*pitches, pitches[0] - 12]) + 60 + tonic + semitones_off
-        f0_hz = 440 * 2 ** ((midi - 69) / 12)
-        tones = [np.sin(2 * np.pi * f0_hz[:, None] * k * time) / k for k in (1, 2, 3, 4)]
-        chords.append(np.sum(tones, axis=(0, 1)) * np.exp(-time))
-    return 0.1 * np.concatenate(chords).astype(np.float32)
+    at = 60 + tonic + semitones_off
+    chords = [held(np.array([*each, each[0] - 12]) + at, 1.0) for each in CADENCES[mode]]
+    return np.concatenate(chords).astype(np.float32)
 
 
 def key_of(signal):
@@ -44,6 +39,15 @@ def test_the_key_of_a_cadence(tonic, mode):
 def test_the_key_of_a_detuned_recording(semitones_off):
     key = key_of(cadence(7, "major", semitones_off))
     assert (key.tonic, key.mode) == ("G", "major")
+
+
+def test_chords_tell_a_key_from_its_relative():
+    """D minor, F major, C major, G minor: by the pitch classes alone, F major."""
+    chords = ((2, 3), (5, 4), (0, 4), (7, 3))
+    pitches = [(36 + root, 48 + root, 48 + root + third, 55 + root) for root, third in chords]
+    tones = np.concatenate([held(each, 2.0) for each in pitches * 2])
+    key = key_of(tones.astype(np.float32))
+    assert (key.tonic, key.mode) == ("D", "minor")
 
 
 def test_the_keys_of_songs_with_drums_and_vocals():

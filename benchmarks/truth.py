@@ -3,13 +3,15 @@
 ``python -m benchmarks.truth FOLDER`` runs the steps of build-dataset over a folder of recordings,
 as a build does, and scores what they say against its ``README.tsv``: a row per recording, with
 ``file``, ``kind`` and ``value``. What is known stands in a file that `value` names, or in `value`
-itself: a ``.jams`` (tempo, key, beats, boundaries), a ``_f0.csv`` (time and F0 in Hz, 0 where
-unvoiced), or a key such as ``C major``.
+itself: a ``.jams`` (tempo, key, beats, chords, boundaries), a ``_f0.csv`` (time and F0 in Hz, 0
+where unvoiced), or a key such as ``C major``.
 
 Measures are mir_eval's: tempo within 4 % (`acc1`), also of half, double, third or triple of it
 (`acc2`); beats within 70 ms, those of the first five seconds left out; the weighted score of a key;
 of F0 the raw pitch accuracy, the false alarms and the overall accuracy, all within 50 cents;
-boundaries within 3 s. Truths that no step has a label for yet are named below the table.
+boundaries within 3 s; the overlap of chords as major, minor or none (majmin), true ones of another
+kind left out, with each annotation where there are several, as GuitarSet's of what was to be played
+and of what was (2). Truths that no step has a label for yet are named below the table.
 """
 
 import argparse
@@ -29,6 +31,7 @@ import mir_eval
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.accuracy import majmin_overlap
 from flows.build_dataset import BUILD
 from flows.build_dataset_params import BuildDatasetParams
 from flows.run import prepare
@@ -42,10 +45,10 @@ TEMPO_TOLERANCE = 0.04
 OTHER_LEVELS = (1 / 3, 1 / 2, 1, 2, 3)
 BOUNDARY_WINDOW_SECONDS = 3.0
 KEY = re.compile(r"[A-G][b#]? (major|minor)")
-UNLABELLED = {"beat_position": "downbeats and metre", "chord": "chords"}
+UNLABELLED = {"beat_position": "downbeats and metre"}
 """What a JAMS file may tell that no step does."""
 
-STEPS = ("features", "sections", "pitch")
+STEPS = ("features", "harmony", "sections", "pitch")
 
 
 @dataclass
@@ -60,6 +63,8 @@ class Truth:
         Times of the beats.
     boundaries_seconds
         Starts and ends of the sections, shape ``(n, 2)``.
+    chords
+        Annotations of the chords: starts and ends, shape ``(n, 2)``, and labels in Harte's syntax.
     f0
         Times in seconds and F0 in Hz, 0 where unvoiced, shape ``(n, 2)``.
     unused
@@ -70,6 +75,7 @@ class Truth:
     key: str | None = None
     beats_seconds: Floats | None = None
     boundaries_seconds: Floats | None = None
+    chords: list[tuple[Floats, list[str]]] = field(default_factory=list)
     f0: Floats | None = None
     unused: set[str] = field(default_factory=set)
 
@@ -124,12 +130,16 @@ def _add_jams(truth: Truth, path: Path) -> None:
             truth.key = data[0]["value"].replace(":", " ")
         elif space in ("beat", "beat_position"):
             truth.beats_seconds = np.array([each["time"] for each in data])
+        elif space == "chord":
+            truth.chords.append((_spans(data), [each["value"] for each in data]))
         elif space.startswith("segment"):
-            truth.boundaries_seconds = np.array(
-                [(each["time"], each["time"] + each["duration"]) for each in data]
-            )
+            truth.boundaries_seconds = _spans(data)
         if space in UNLABELLED:
             truth.unused.add(UNLABELLED[space])
+
+
+def _spans(data: list[dict[str, Any]]) -> Floats:
+    return np.array([(each["time"], each["time"] + each["duration"]) for each in data])
 
 
 def estimates(
@@ -170,8 +180,10 @@ def score(truth: Truth, rows: Mapping[str, Row]) -> dict[str, float]:
             mir_eval.beat.trim_beats(truth.beats_seconds), mir_eval.beat.trim_beats(found)
         )
     if truth.key is not None:
-        said = f"{features['tonic']} {features['mode']}" if features["tonic"] else "X"
+        harmony = rows["harmony"]
+        said = f"{harmony['tonic']} {harmony['mode']}" if harmony["tonic"] else "X"
         figures["key"] = mir_eval.key.weighted_score(truth.key, said)
+    figures |= _chords(truth.chords, rows["harmony"])
     if truth.boundaries_seconds is not None:
         sections = rows["sections"]
         found = np.stack([sections["start_seconds"], sections["end_seconds"]], axis=1)
@@ -181,6 +193,14 @@ def score(truth: Truth, rows: Mapping[str, Row]) -> dict[str, float]:
     if truth.f0 is not None:
         figures |= _melody(truth.f0, rows["pitch"])
     return figures
+
+
+def _chords(annotations: list[tuple[Floats, list[str]]], row: Row) -> dict[str, float]:
+    """Return the overlap with each annotation of the chords; a second one gets its number."""
+    return {
+        "chords" if number == 1 else f"chords ({number})": majmin_overlap(spans, labels, row)
+        for number, (spans, labels) in enumerate(annotations, start=1)
+    }
 
 
 def _melody(truth: Floats, row: Row) -> dict[str, float]:

@@ -1,4 +1,6 @@
-"""Songs whose truth is known: tempo, beats, key, sections, lyrics, F0, vibrato, breaths, stems.
+"""Songs whose truth is known.
+
+That is tempo, beats, key, chords, sections, lyrics, F0, vibrato, breaths and stems.
 
 ``python -m examples.songs OUTPUT_DIR --count 4`` writes a few of them. A song is
 a function of its seed: the same seed gives the same samples, bit for bit.
@@ -39,6 +41,15 @@ _HALF_LENGTH = frozenset({"intro", "outro"})
 @dataclass(frozen=True)
 class Section:
     """A part of the song; `label` as build-dataset names them."""
+
+    start_seconds: float
+    end_seconds: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Chord:
+    """A chord of the band; `label` in Harte's syntax: ``C:maj``, ``A:min``."""
 
     start_seconds: float
     end_seconds: float
@@ -93,6 +104,7 @@ class Song:
     key: str
     mode: str
     beat_times_seconds: tuple[float, ...]
+    chords: tuple[Chord, ...]
     sections: tuple[Section, ...]
     lines: tuple[Line, ...]
     vibratos: tuple[Vibrato, ...]
@@ -131,6 +143,7 @@ class Song:
         return {
             **{name: getattr(self, name) for name in names},
             "duration_seconds": self.duration_seconds,
+            "chords": [asdict(chord) for chord in self.chords],
             "sections": [asdict(section) for section in self.sections],
             "lines": [asdict(line) | {"text": line.text} for line in self.lines],
             "vibratos": [asdict(vibrato) for vibrato in self.vibratos],
@@ -201,6 +214,7 @@ def make_song(
             float(time)
             for time in np.arange(round(4 * sections[-1].end_seconds / bar_seconds)) * 60 / tempo
         ),
+        chords=_chords(bars, band),
         sections=(
             *sections[:-1],
             Section(sections[-1].start_seconds, duration, sections[-1].label),
@@ -319,6 +333,23 @@ def _sections(
 def _cycle(progression: Sequence[int], section: Section, bar_seconds: float) -> list[int]:
     count = round((section.end_seconds - section.start_seconds) / bar_seconds)
     return [progression[index % len(progression)] for index in range(count)]
+
+
+def _chords(bars: Sequence[Bar], band: Band) -> tuple[Chord, ...]:
+    """Return the chords of all bars, one where neighbours are equal."""
+    chords: list[Chord] = []
+    ends = [
+        *(bar.start_seconds for bar in bars[1:]),
+        bars[-1].start_seconds + 4 * band.beat_seconds,
+    ]
+    for bar, end in zip(bars, ends, strict=True):
+        root, third, _ = band.chord(bar.degree)
+        label = f"{TONICS[root % 12]}:{'maj' if third - root == 4 else 'min'}"
+        start = bar.start_seconds
+        if chords and chords[-1].label == label:
+            start = chords.pop().start_seconds
+        chords.append(Chord(start, end, label))
+    return tuple(chords)
 
 
 def _balance(stems: dict[str, Stereo], f0_hz: Mono, *, vocals_db: float) -> None:

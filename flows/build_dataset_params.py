@@ -20,6 +20,7 @@ from tasks.engine.stage import Stage
 from tasks.song import (
     enhance,
     features,
+    harmony,
     lyrics,
     merge,
     phonemes,
@@ -36,6 +37,7 @@ from tasks.song.dataset import Paths
 from tasks.song.discover import Shard, ShardBy
 from tasks.song.enhance import EnhanceConfig
 from tasks.song.features import FeaturesConfig
+from tasks.song.harmony import HarmonyConfig
 from tasks.song.lyrics import LyricsConfig
 from tasks.song.merge import MergeConfig
 from tasks.song.phonemes import PhonemesConfig
@@ -260,6 +262,7 @@ class BuildDatasetParams(ModelParams):
             (True, Stage(probe.STEP, ProbeConfig())),
             (with_audio, Stage(separate.STEP, self._separate())),
             (with_audio, Stage(features.STEP, self.features)),
+            (with_audio, Stage(harmony.STEP, HarmonyConfig())),
             (with_audio, Stage(sections.STEP, self.sections)),
             (with_audio, Stage(pitch.STEP, self._pitch())),
             (with_audio, Stage(singing.STEP, SingingConfig())),

@@ -10,12 +10,14 @@ import numpy as np
 from tasks.audio.measures import Measurement
 from tasks.dsp.envelope import compress
 from tasks.dsp.filterbanks import mel_centres_hz
+from tasks.dsp.key import find_key_and_chords
 from tasks.dsp.pyin import pyin
 from tasks.dsp.rhythm import find_beats
 from tasks.dsp.salience import N_BINS, decode_salience
 from tasks.dsp.separation import separate_vocals
 from tasks.dsp.spectral import N_MELS, frame_features
 from tasks.dsp.stretch import stretch
+from tasks.dsp.tonal import constant_q, find_notes
 
 RATE_HZ = 16_000
 SECONDS = 4
@@ -34,6 +36,7 @@ def compile_kernels() -> None:
         Measurement(RATE_HZ, len(signal)).take([frames.T]).levels()
     found = frame_features(mono, RATE_HZ)
     find_beats(found.mel_db, mel_centres_hz(RATE_HZ, N_MELS), found.hop_seconds)
+    find_key_and_chords(find_notes(constant_q(mono, RATE_HZ)))
     pyin(mono, fmin_hz=80, fmax_hz=800, rate_hz=RATE_HZ)
     salience = random.random((8, N_BINS), np.float32)
     decode_salience([salience], len(salience), fmin_hz=80, fmax_hz=800)

@@ -62,9 +62,6 @@ class FrameFeatures:
     chroma
         Energy of the pitch classes, C first, the largest of each frame being 1,
         shape ``(frames, 12)``; 0 in silence.
-    tuning_bins
-        Deviation from A = 440 Hz in thirds of a semitone, as ``librosa.feature.chroma_cqt``
-        estimates it.
     """
 
     hop_seconds: float
@@ -73,7 +70,6 @@ class FrameFeatures:
     mel_db: Float32
     mfcc: Float32
     chroma: Float32
-    tuning_bins: float
 
 
 def frame_features(signal: Float32, sample_rate_hz: int) -> FrameFeatures:
@@ -85,13 +81,11 @@ def frame_features(signal: Float32, sample_rate_hz: int) -> FrameFeatures:
     mel = np.empty((spectrum.frames, N_MELS), np.float32)
     magnitudes = np.empty((spectrum.frames, 2), np.float32)
     power_peaks = SpectralPeaks(sample_rate_hz, N_FFT)
-    magnitude_peaks = SpectralPeaks(sample_rate_hz, N_FFT)
     for frames, power in spectrum:
         magnitude = np.sqrt(power)
         bands.apply(power, mel[frames])
         np.matmul(magnitude, sums, out=magnitudes[frames])
         power_peaks.add(power)
-        magnitude_peaks.add(magnitude)
 
     chroma_bank = chroma_filterbank(
         sample_rate_hz, N_FFT, estimate_tuning(power_peaks, bins_per_octave=12)
@@ -108,7 +102,6 @@ def frame_features(signal: Float32, sample_rate_hz: int) -> FrameFeatures:
         mel_db=mel_db,
         mfcc=mel_db @ dct_basis(N_MELS, N_MFCC),
         chroma=_normalised(chroma),
-        tuning_bins=estimate_tuning(magnitude_peaks, bins_per_octave=36),
     )
 
 

@@ -1,6 +1,5 @@
-"""Constant-Q transform, and the key and mode that it speaks for."""
+"""Constant-Q transform, and the notes that stand out in it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +14,7 @@ OCTAVES = 4
 """C2 to B5. Below lie bass drums, above overtones and cymbals."""
 
 BINS_PER_OCTAVE = 36
+BINS_PER_NOTE = BINS_PER_OCTAVE // 12
 
 HOP_SECONDS = 2048 / 22_050
 """Between frames. Four times finer ones gave the same keys on nine songs."""
@@ -26,118 +26,35 @@ BLOCK_FRAMES = 1024
 
 PITCH_CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
-KRUMHANSL = {
-    "major": (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
-    "minor": (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
-}
-"""How well each pitch class fits a key, tonic first (Krumhansl and Kessler, 1982)."""
-
-TEMPERLEY = {
-    "major": (5, 2, 3.5, 2, 4.5, 4, 2, 4.5, 2, 3.5, 1.5, 4),
-    "minor": (5, 2, 3.5, 4.5, 2, 4, 2, 4.5, 3.5, 2, 1.5, 4),
-}
-"""The same as revised by Temperley (What's key for key?, 1999)."""
-
-COMPRESSION = 0.5
-"""Power of magnitudes, so that quiet voices of a chord count as well as its loudest.
-
-On 152 synthesised songs this, the equal weight of octaves and the sum of both profiles
-gave 151 keys, Krumhansl's profile alone 145 and Temperley's 146; without compression
-and weights the sum gave 144. On 60 songs not used for this choice the key was right in 56.
-"""
-
-QUIETEST_OCTAVE = 0.1
-"""Least share of the loudest octave that is raised to equal weight (-40 dB of magnitude)."""
-
-MIN_CREST = 4.0
-"""Least mean ratio of an octave's largest magnitude to its mean, for there to be pitch.
-Measured: white, pink and brown noise 2.2 to 2.5, clicks and drums alone 3.2, speech 5.3,
-songs 6.3 to 10."""
-
-MIN_SURENESS = 0.8
-"""Least sum of the correlation with the best key and of :func:`pitch_steadiness`, plus as much over
-the seconds, by which chance falls. Measured, keys found of tracks (of their pieces of 8 s): speech
-0 of 10 (0 of 28), two singers on their own 0 of 2 (0 of 5); real music 3 of 3 (22 of 22),
-synthesised songs 20 of 20 (68 of 68), their vocals 6 of 6 (14 of 19), tonal stems 4 of 4. The sum
-is up to 0.67 of the first two and at least 0.93 of the rest; the correlation alone reaches 0.54
-with speech, as with real bass and clavinet."""
+COMPRESSION = 1 / 3
+"""Power of the notes' heights, so that quiet voices of a chord count as well as its loudest."""
 
 PEAK_SHARE = 0.2
 """Least magnitude of a peak in frequency, the frame's largest being 1."""
 
-AUDIBLE = 1e-3
-"""Frames below this share of the loudest frame's magnitude (-60 dB) are left out."""
-
-MIN_FRAMES = 21
-"""Two seconds of audible frames; less holds no key."""
-
 
 @dataclass(frozen=True, slots=True)
-class Key:
-    """Key of a track.
+class Notes:
+    """Notes of a track, on the semitones that it is tuned to.
 
     Attributes
     ----------
-    tonic
-        One of :data:`PITCH_CLASSES`.
-    mode
-        ``"major"`` or ``"minor"``.
-    confidence
-        Correlation of the track's pitch classes with the key's profile, at most 1.
-    """
-
-    tonic: str
-    mode: str
-    confidence: float
-
-
-def estimate_key(magnitudes: Float32) -> Key | None:
-    """Key that the magnitudes of :func:`constant_q` fit best, or None without one."""
-    peaks = magnitudes.max(axis=1)
-    magnitudes = magnitudes[peaks > AUDIBLE * peaks.max()]
-    if len(magnitudes) < MIN_FRAMES:
-        return None
-    octaves = magnitudes.reshape(len(magnitudes), OCTAVES, BINS_PER_OCTAVE)
-    means = np.maximum(octaves.mean(axis=2), np.finfo(np.float32).tiny)
-    if np.mean(octaves.max(axis=2) / means) < MIN_CREST:
-        return None
-    classes = _mean_pitch_classes(magnitudes)
-    keys = []
-    for mode in ("major", "minor"):
-        profile = _standardised(KRUMHANSL[mode]) + _standardised(TEMPERLEY[mode])
-        for shift, tonic in enumerate(PITCH_CLASSES):
-            correlation = np.corrcoef(classes, np.roll(profile, shift))[0, 1]
-            keys.append(Key(tonic, mode, float(correlation)))
-    best = max(keys, key=lambda key: key.confidence)
-    least = MIN_SURENESS * (1 + 1 / (len(magnitudes) * HOP_SECONDS))
-    return best if best.confidence + pitch_steadiness(magnitudes) >= least else None
-
-
-def pitch_steadiness(magnitudes: Float32) -> float:
-    """How well all peaks in frequency lie on one grid of semitones, 0 to 1.
-
-    Notes of a piece do, whatever it is tuned to; the voice of a speaker glides across.
-
-    Parameters
-    ----------
+    heights
+        How far each note from C2 to B5 stands out of what lies between it and its neighbours, as
+        magnitude; shape ``(frames, 48)``, at hops of :data:`HOP_SECONDS`.
     magnitudes
-        Of :func:`constant_q`, shape ``(frames, 144)``.
+        Magnitude at each note, shape ``(frames, 48)``.
+    steadiness
+        How well all peaks in frequency lie on one grid of semitones, 0 to 1. Notes of a piece do,
+        whatever it is tuned to; the voice of a speaker glides across.
     """
-    low, centre, high = magnitudes[:, :-2], magnitudes[:, 1:-1], magnitudes[:, 2:]
-    least = PEAK_SHARE * magnitudes.max(axis=1, keepdims=True)
-    frames, bins = np.nonzero((centre > low) & (centre >= high) & (centre > least))
-    weights = centre[frames, bins].astype(np.float64)
-    if len(weights) == 0:
-        return 0.0
-    tiny = np.finfo(np.float32).tiny
-    # The vertex of a parabola through the logarithms of the peak and its neighbours.
-    a, b, c = (np.log(part[frames, bins] + tiny) for part in (low, centre, high))
-    offsets = np.clip(0.5 * (a - c) / np.minimum(a - 2 * b + c, -tiny), -0.5, 0.5)
-    turns = (bins + offsets) * 12 / BINS_PER_OCTAVE
-    return float(abs(weights @ np.exp(2j * np.pi * turns)) / weights.sum())
+
+    heights: Float32
+    magnitudes: Float32
+    steadiness: float
 
 
-def constant_q(signal: Float32, sample_rate_hz: int, *, tuning_bins: float) -> Float32:
+def constant_q(signal: Float32, sample_rate_hz: int) -> Float32:
     """Magnitudes of a constant-Q transform of C2 to B5, shape ``(frames, 144)``.
 
     Equal to these octaves of ``abs(librosa.cqt(...))`` with 36 bins per octave and a hop
@@ -153,10 +70,8 @@ def constant_q(signal: Float32, sample_rate_hz: int, *, tuning_bins: float) -> F
         Shape ``(samples,)``.
     sample_rate_hz
         Rate of `signal`, at least 8 kHz.
-    tuning_bins
-        Deviation from A = 440 Hz in bins (thirds of a semitone).
     """
-    top_hz = LOWEST_HZ * 2 ** (OCTAVES - 1 + (np.arange(36) + tuning_bins) / BINS_PER_OCTAVE)
+    top_hz = LOWEST_HZ * 2 ** (OCTAVES - 1 + np.arange(36) / BINS_PER_OCTAVE)
     factor = 1
     while sample_rate_hz / (2 * factor) >= OVERSAMPLING * top_hz[-1]:
         factor *= 2
@@ -178,19 +93,46 @@ def constant_q(signal: Float32, sample_rate_hz: int, *, tuning_bins: float) -> F
     return np.concatenate(octaves[::-1], axis=1)
 
 
-def _mean_pitch_classes(magnitudes: Float32) -> Float64:
-    """Mean over frames and octaves, the largest value of each being 1, shape ``(12,)``."""
-    # The bins of a pitch class are the one on it and its two neighbours.
-    bins = np.roll(magnitudes**COMPRESSION, 1, axis=1)
-    classes = bins.reshape(len(bins), OCTAVES, 12, BINS_PER_OCTAVE // 12).sum(axis=3)
-    peaks = classes.max(axis=2, keepdims=True)
-    peaks = np.maximum(peaks, QUIETEST_OCTAVE * peaks.max(axis=1, keepdims=True))
-    return np.mean(classes / peaks, axis=(0, 1), dtype=np.float64)
+def find_notes(magnitudes: Float32) -> Notes:
+    """Return the notes in the magnitudes of :func:`constant_q`, shape ``(frames, 144)``.
+
+    The tuning of a recording is the mean, around the circle of a semitone, of where the peaks lie;
+    the notes are read from between the bins.
+    """
+    deviation_bins, steadiness = _semitone_grid(magnitudes)
+    centres = np.linspace(0, BINS_PER_OCTAVE * OCTAVES, 12 * OCTAVES, endpoint=False)
+    centres += deviation_bins
+    at_notes = _between_bins(magnitudes, centres)
+    below = _between_bins(magnitudes, centres - BINS_PER_NOTE / 2)
+    above = _between_bins(magnitudes, centres + BINS_PER_NOTE / 2)
+    heights = np.maximum(at_notes - (below + above) / 2, 0)
+    return Notes(heights, at_notes, steadiness)
 
 
-def _standardised(profile: Sequence[float]) -> Float64:
-    values = np.array(profile, np.float64)
-    return (values - values.mean()) / values.std()
+def _semitone_grid(magnitudes: Float32) -> tuple[float, float]:
+    """Where the semitones lie against the bins on them, in bins, and the notes' steadiness."""
+    low, centre, high = magnitudes[:, :-2], magnitudes[:, 1:-1], magnitudes[:, 2:]
+    least = PEAK_SHARE * magnitudes.max(axis=1, keepdims=True)
+    frames, bins = np.nonzero((centre > low) & (centre >= high) & (centre > least))
+    weights = centre[frames, bins].astype(np.float64)
+    if len(weights) == 0:
+        return 0.0, 0.0
+    tiny = np.finfo(np.float32).tiny
+    # The vertex of a parabola through the logarithms of the peak and its neighbours.
+    a, b, c = (np.log(part[frames, bins] + tiny) for part in (low, centre, high))
+    offsets = np.clip(0.5 * (a - c) / np.minimum(a - 2 * b + c, -tiny), -0.5, 0.5)
+    turns = (bins + 1 + offsets) / BINS_PER_NOTE
+    mean = weights @ np.exp(2j * np.pi * turns) / weights.sum()
+    return float(np.angle(mean)) / (2 * np.pi) * BINS_PER_NOTE, float(abs(mean))
+
+
+def _between_bins(magnitudes: Float32, positions: Float64) -> Float32:
+    """Magnitudes at `positions` in bins, on a line between their neighbours, ``(frames, n)``."""
+    lower = np.floor(positions).astype(np.intp)
+    share = (positions - lower).astype(np.float32)
+    last = magnitudes.shape[1] - 1
+    at_lower = magnitudes[:, np.clip(lower, 0, last)]
+    return at_lower + share * (magnitudes[:, np.clip(lower + 1, 0, last)] - at_lower)
 
 
 def _decimate(signal: Float32, factor: int) -> Float32:

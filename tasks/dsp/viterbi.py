@@ -321,3 +321,54 @@ def trace_band(codes, half_width, state):  # type: ignore[no-untyped-def]
         states[frame] = state
         state += codes[frame, state] - half_width
     return states
+
+
+def decode_sticky(scores: Floats, change: float) -> npt.NDArray[np.int8]:
+    """Most likely path through a few states, all changes of which are equally likely.
+
+    Equal to `librosa.sequence.viterbi` with such a transition matrix: only the best state of a
+    frame can be worth a change, so that a frame takes as many steps as there are states.
+
+    Parameters
+    ----------
+    scores, shape (frames, n_states)
+        Logarithms of observation probabilities, up to a constant per frame; at most 127 states.
+    change
+        Logarithm of the probability of changing to a certain other state, less that of staying.
+
+    Returns
+    -------
+    ndarray, shape (frames,)
+        The decoded states; of equals, the one that stays, or else the first.
+    """
+    origins = np.empty(scores.shape, np.int8)
+    last = _advance_sticky(scores, change, origins)
+    return _trace_sticky(origins, last)
+
+
+@numba.njit(cache=True, nogil=True)
+def _advance_sticky(scores, change, origins):  # type: ignore[no-untyped-def]
+    """Note where each state was best reached from; return the best state of the last frame."""
+    frames, n_states = scores.shape
+    values = np.zeros(n_states)
+    best = 0
+    for frame in range(frames):
+        jump = values[best] + change
+        following = 0
+        for state in range(n_states):
+            jumps = jump > values[state]
+            origins[frame, state] = best if jumps else state
+            values[state] = (jump if jumps else values[state]) + scores[frame, state]
+            if values[state] > values[following]:
+                following = state
+        best = following
+    return best
+
+
+@numba.njit(cache=True, nogil=True)
+def _trace_sticky(origins, state):  # type: ignore[no-untyped-def]
+    states = np.empty(len(origins), np.int8)
+    for frame in range(len(origins) - 1, -1, -1):
+        states[frame] = state
+        state = origins[frame, state]
+    return states

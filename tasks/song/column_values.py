@@ -77,6 +77,19 @@ def audio_notices(rows: Rows) -> list[str]:
     return notices
 
 
+def chords(rows: Rows) -> list[dict[str, Any]] | None:
+    """Chords, one after the other from the begin of the track to its end."""
+    row = rows["harmony"]
+    if not row:
+        return None
+    return [
+        {"chord": label, "start_time": start, "end_time": end}
+        for label, start, end in zip(
+            row["chord_label"], row["chord_start_seconds"], row["chord_end_seconds"], strict=True
+        )
+    ]
+
+
 def lyrics_lines(rows: Rows) -> list[dict[str, Any]] | None:
     """Lines of the lyrics with their times."""
     return _timed(rows["lyrics"], "line", "text")

@@ -82,6 +82,7 @@ NUMBERS, TEXTS = pa.list_(NUMBER), pa.list_(TEXT)
 TIMED = [("start_time", NUMBER), ("end_time", NUMBER)]
 LINE = pa.struct([("text", TEXT), *TIMED])
 WORD = pa.struct([("word", TEXT), *TIMED])
+CHORD = pa.struct([("chord", TEXT), *TIMED])
 HEADING = pa.struct([("label", TEXT), ("start_time", NUMBER), ("line", WHOLE)])
 DOUBTS = ("average_log_probability", "no_speech_probability", "compression_ratio")
 HEARD = pa.struct(
@@ -126,9 +127,10 @@ TRACKS = (
     Column("silence_ratio", NUMBER, "probe.silence_ratio", "Share of tenths of a second below -60 dBFS", rounding=TIME),
     Column("tempo", NUMBER, "features.tempo_bpm", "Tempo, refined from the beats", "bpm", PITCH),
     Column("tempo_confidence", NUMBER, "features.tempo_confidence", "How surely there is a beat of this tempo, 0 to 1", rounding=DIGITS),
-    Column("dominant_key", TEXT, "features.tonic", "Tonic of the key, with sharps"),
-    Column("mode", TEXT, "features.mode", "major or minor"),
-    Column("key_confidence", NUMBER, "features.key_confidence", "Confidence of the key, 0 to 1", rounding=DIGITS),
+    Column("dominant_key", TEXT, "harmony.tonic", "Tonic of the key, with sharps"),
+    Column("mode", TEXT, "harmony.mode", "major or minor"),
+    Column("key_confidence", NUMBER, "harmony.key_confidence", "Correlation with the key's profile, at most 1", rounding=DIGITS),
+    Column("chords", pa.list_(CHORD), "harmony", "Chords: C:maj, A:min, ... or N for none", "s", TIMES, values.chords),
     Column("energy", NUMBER, "features.energy", "Mean frame RMS over the largest, 0 to 1", rounding=DIGITS),
     Column("rms", NUMBER, "features.rms", "Mean frame RMS of the mono mix", rounding=DIGITS),
     Column("spectral_centroid", NUMBER, "features.spectral_centroid_hz", "Mean spectral centroid", "Hz", DIGITS),

@@ -1,4 +1,4 @@
-"""What a track sounds like: tempo, beats, key, loudness, timbre, as a whole and beat by beat."""
+"""What a track sounds like: tempo, beats, loudness, timbre, as a whole and beat by beat."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -48,13 +48,6 @@ COLUMNS = pa.schema(
             pa.list_(pa.float32()),
             "Times of the beats; null without a credible beat",
             "s",
-        ),
-        column("tonic", pa.string(), "Tonic of the key, C to B with sharps; null without a key"),
-        column("mode", pa.string(), "major or minor; null without a key"),
-        column(
-            "key_confidence",
-            pa.float64(),
-            "Correlation of the track's pitch classes with its key's profile; null without a key",
         ),
         column(
             "energy", pa.float64(), "Mean RMS of frames over the largest RMS of a frame, 0 to 1"
@@ -106,7 +99,6 @@ def compute_features(signal: Samples, sample_rate_hz: int) -> Row:
     """
     from tasks.dsp.rhythm import beat_grid
     from tasks.dsp.spectral import frame_features, frame_rms
-    from tasks.dsp.tonal import constant_q, estimate_key
 
     duration_seconds = len(signal) / sample_rate_hz
     if duration_seconds < MIN_SECONDS:
@@ -121,7 +113,6 @@ def compute_features(signal: Samples, sample_rate_hz: int) -> Row:
         )
     frames = frame_features(signal, sample_rate_hz)
     beats = _beats(signal, sample_rate_hz, frames.mel_db)
-    key = estimate_key(constant_q(signal, sample_rate_hz, tuning_bins=frames.tuning_bins))
     grid_seconds = beat_grid(beats, duration_seconds)
     starts = np.ceil(grid_seconds[:-1] / frames.hop_seconds).astype(np.intp)
     peak_rms = float(rms.max())
@@ -131,9 +122,6 @@ def compute_features(signal: Samples, sample_rate_hz: int) -> Row:
         "tempo_bpm": beats and beats.tempo_bpm,
         "tempo_confidence": beats and beats.confidence,
         "beat_times_seconds": beats and beats.times_seconds.astype(np.float32),
-        "tonic": key and key.tonic,
-        "mode": key and key.mode,
-        "key_confidence": key and key.confidence,
         "energy": _mean(energy),
         "rms": _mean(rms),
         "spectral_centroid_hz": _mean(frames.centroid_hz),
@@ -189,7 +177,7 @@ def _block_means(values: "Float32", starts: "npt.NDArray[np.intp]") -> "Float32"
 
 STEP = Step(
     name="features",
-    version=2,
+    version=3,
     config=FeaturesConfig,
     columns=COLUMNS,
     run=per_track(_features),

@@ -106,8 +106,10 @@ def run(
     track: Track, upstream: Mapping[str, Row | None], config: PromptsConfig, tools: Tools
 ) -> Row:
     """Prompts of a track, one per segment and in the segments' order."""
-    features, sections = upstream["features"], upstream["sections"]
+    features, harmony = upstream["features"], upstream["harmony"]
+    sections = upstream["sections"]
     assert features is not None
+    assert harmony is not None
     assert sections is not None
     prompts = []
     spans = zip(sections["start_seconds"], sections["end_seconds"], sections["label"], strict=True)
@@ -116,7 +118,7 @@ def run(
         choose = _chooser(f"{track.track_id}/{index}")
         vocals = vocals_heard(upstream.get("separate"), upstream.get("lyrics"), start, end, label)
         means = segment_means(features, start, end)
-        traits = describe(track.metadata, features, means, label, vocals, choose)
+        traits = describe(track.metadata, features, harmony, means, label, vocals, choose)
         prompts.append(choose("phrasing", PHRASINGS)(traits))
     return {"prompt": prompts}
 
@@ -127,6 +129,7 @@ Chooser = Callable[[str, Sequence[Any]], Any]
 def describe(
     metadata: Mapping[str, str],
     features: Mapping[str, Any],
+    harmony: Mapping[str, Any],
     means: Mapping[str, Any],
     label: str,
     vocals: bool | None,
@@ -139,7 +142,9 @@ def describe(
     metadata
         The track's metadata; ``genre``, ``mood`` and ``instruments`` are used.
     features
-        Row of the step `features`; ``tempo_bpm``, ``key`` and ``mode`` are used.
+        Row of the step `features`; ``tempo_bpm`` is used.
+    harmony
+        Row of the step `harmony`; ``tonic`` and ``mode`` are used.
     means
         Means over the segment, from :func:`tasks.song.segments.segment_means`.
     label
@@ -155,7 +160,7 @@ def describe(
     if tempo_bpm is not None:
         pace = "fast" if tempo_bpm >= FAST_BPM else "slow" if tempo_bpm < SLOW_BPM else "medium"
     centroid_hz = means["spectral_centroid_hz"] if level != "silent" else None
-    key = " ".join(part for part in (features.get("tonic"), features.get("mode")) if part)
+    key = " ".join(part for part in (harmony.get("tonic"), harmony.get("mode")) if part)
     artist = metadata.get("artist", "")
     return Traits(
         section=SECTION_NAMES.get(label, label),
@@ -163,7 +168,7 @@ def describe(
         character=choose("character", CHARACTERS.get((level, pace), ())),
         tempo=choose("tempo", _band(TEMPO_WORDS, tempo_bpm)),
         bpm="" if tempo_bpm is None else f"{tempo_bpm:.0f} BPM",
-        key=key if features.get("tonic") else "",
+        key=key if harmony.get("tonic") else "",
         level=choose("level", LEVEL_WORDS.get(level, ())),
         brightness=choose("brightness", _band(BRIGHTNESS_WORDS, centroid_hz)),
         mood=_tag(metadata.get("mood", "").partition(",")[0], artist),
@@ -340,7 +345,7 @@ STEP = Step(
     config=PromptsConfig,
     columns=pa.schema([column("prompt", pa.list_(pa.string()), "template prompt of each segment")]),
     run=per_track(run),
-    upstream=("features", "sections"),
+    upstream=("features", "harmony", "sections"),
     optional_upstream=("separate", "lyrics"),
     attributes=("track_id", "metadata"),
 )

@@ -147,6 +147,23 @@ def test_sections_tile_the_song_and_contrast(song: Song) -> None:
     assert min(levels["chorus"]) > max(levels["verse"]) + 1
 
 
+def test_chords_follow_each_other_and_sound_in_their_stem(song: Song) -> None:
+    starts = [chord.start_seconds for chord in song.chords]
+    assert starts[0] == 0
+    assert starts[1:] == [chord.end_seconds for chord in song.chords[:-1]]
+    assert song.duration_seconds - 1.5 < song.chords[-1].end_seconds <= song.duration_seconds
+    signal = librosa.resample(song.stems["chords"].mean(axis=0), orig_sr=RATE_HZ, target_sr=22_050)
+    chroma = librosa.feature.chroma_cqt(y=signal, sr=22_050, hop_length=1024)
+    for chord in song.chords:
+        tonic, _, quality = chord.label.partition(":")
+        triad = (TONICS.index(tonic) + np.array([0, 4 if quality == "maj" else 3, 7])) % 12
+        first, last = librosa.time_to_frames(
+            [chord.start_seconds, chord.end_seconds], sr=22_050, hop_length=1024
+        )
+        loudest = np.argsort(chroma[:, first:last].mean(axis=1))[-3:]
+        assert {*loudest} == {*triad}
+
+
 def test_vibrato_oscillates_at_its_rate(song: Song) -> None:
     assert len(song.vibratos) >= 3
     for vibrato in song.vibratos:

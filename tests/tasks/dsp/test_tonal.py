@@ -1,4 +1,4 @@
-"""The constant-Q transform against librosa's, keys against known progressions."""
+"""The constant-Q transform against librosa's, and the notes of tones that are known."""
 
 import librosa
 import numpy as np
@@ -6,35 +6,12 @@ import pytest
 import soxr
 
 from examples.songs import make_song
-from tasks.dsp.spectral import frame_features
-from tasks.dsp.tonal import PITCH_CLASSES, constant_q, estimate_key, pitch_steadiness
+from tasks.dsp.tonal import HOP_SECONDS, constant_q, find_notes
 
 RATE_HZ = 22_050
-CADENCES = {
-    "major": ((0, 4, 7), (5, 9, 12), (7, 11, 14), (0, 4, 7)),
-    "minor": ((0, 3, 7), (5, 8, 12), (7, 11, 14), (0, 3, 7)),
-}
 
 
-def cadence(tonic, mode, semitones_off=0.0):
-    """Tonic, subdominant, dominant, tonic: four chords of a second each."""
-    time = np.arange(RATE_HZ) / RATE_HZ
-    chords = []
-    for pitches in CADENCES[mode]:
-        midi = np.array([*pitches, pitches[0] - 12]) + 60 + tonic + semitones_off
-        f0_hz = 440 * 2 ** ((midi - 69) / 12)
-        tones = [np.sin(2 * np.pi * f0_hz[:, None] * k * time) / k for k in (1, 2, 3, 4)]
-        chords.append(np.sum(tones, axis=(0, 1)) * np.exp(-time))
-    return 0.1 * np.concatenate(chords).astype(np.float32)
-
-
-def key_of(signal):
-    tuning_bins = frame_features(signal, RATE_HZ).tuning_bins
-    return estimate_key(constant_q(signal, RATE_HZ, tuning_bins=tuning_bins))
-
-
-@pytest.mark.parametrize("tuning_bins", [-0.4, 0.0, 0.25])
-def test_magnitudes_are_librosas(tuning_bins):
+def test_magnitudes_are_librosas():
     song = make_song(5, seconds=10)
     signal = soxr.resample(song.mix.mean(axis=0), 44_100, RATE_HZ)
     expected = np.abs(
@@ -44,10 +21,10 @@ def test_magnitudes_are_librosas(tuning_bins):
             hop_length=2048,
             n_bins=7 * 36,
             bins_per_octave=36,
-            tuning=tuning_bins,
+            tuning=0.0,
         )
     )[36:180].T
-    magnitudes = constant_q(signal, RATE_HZ, tuning_bins=tuning_bins)
+    magnitudes = constant_q(signal, RATE_HZ)
     assert magnitudes.shape == expected.shape
     # librosa drops a hundredth of each filter's spectrum.
     np.testing.assert_allclose(magnitudes, expected, atol=0.01 * expected.max())
@@ -57,71 +34,30 @@ def test_magnitudes_are_librosas(tuning_bins):
 @pytest.mark.parametrize("rate_hz", [8_000, 16_000, 44_100, 48_000])
 def test_a_tone_is_found_in_its_bin_at_any_rate(rate_hz):
     tone = np.sin(2 * np.pi * 440 * np.arange(2 * rate_hz) / rate_hz).astype(np.float32)
-    magnitudes = constant_q(tone, rate_hz, tuning_bins=0.0)
+    magnitudes = constant_q(tone, rate_hz)
     # A4 is two octaves and nine semitones above C2.
     assert (magnitudes[5:-5].argmax(axis=1) == 2 * 36 + 9 * 3).all()
 
 
-@pytest.mark.parametrize("mode", ["major", "minor"])
-@pytest.mark.parametrize("tonic", range(12))
-def test_the_key_of_a_cadence(tonic, mode):
-    key = key_of(cadence(tonic, mode))
-    assert (key.tonic, key.mode) == (PITCH_CLASSES[tonic], mode)
-    assert 0.7 < key.confidence <= 1
-
-
-@pytest.mark.parametrize("semitones_off", [-0.35, 0.35])
-def test_the_key_of_a_detuned_recording(semitones_off):
-    key = key_of(cadence(7, "major", semitones_off))
-    assert (key.tonic, key.mode) == ("G", "major")
-
-
-def test_the_keys_of_songs_with_drums_and_vocals():
-    for seed in range(4):
-        song = make_song(seed, seconds=25)
-        key = key_of(soxr.resample(song.mix.mean(axis=0), 44_100, RATE_HZ))
-        assert (key.tonic, key.mode) == (song.key, song.mode)
-
-
-@pytest.mark.parametrize("seconds", [0.1, 1, 20])
-def test_noise_has_no_key(seconds):
-    rng = np.random.default_rng(0)
-    assert key_of(rng.normal(0, 0.1, int(seconds * RATE_HZ)).astype(np.float32)) is None
-
-
-def test_silence_direct_current_and_clicks_have_no_key():
-    clicks = np.zeros(10 * RATE_HZ, np.float32)
-    clicks[:: RATE_HZ // 2] = 0.8
-    assert key_of(np.zeros(3 * RATE_HZ, np.float32)) is None
-    assert key_of(np.full(3 * RATE_HZ, 0.5, np.float32)) is None
-    assert key_of(clicks) is None
-
-
-def glides(seconds, seed=0):
-    """Harmonics of a pitch that wanders as a speaker's does, in syllables."""
-    rng = np.random.default_rng(seed)
-    time = np.arange(seconds * RATE_HZ) / RATE_HZ
-    knots = np.arange(0, seconds + 1, 0.2)
-    pitch_hz = 120 * 2 ** np.interp(time, knots, rng.normal(0, 0.25, len(knots)))
-    phase = 2 * np.pi * np.cumsum(pitch_hz) / RATE_HZ
-    voice = sum(np.sin(k * phase) / k for k in range(1, 12))
-    return (0.2 * voice * np.abs(np.sin(2 * np.pi * 2.1 * time))).astype(np.float32)
-
-
-def test_a_voice_that_glides_has_no_key():
-    assert key_of(glides(10)) is None
-    assert key_of(glides(25, seed=1)) is None
+STEPS = (0, 2, 4, 5, 7, 9, 11)
 
 
 @pytest.mark.parametrize("cents", [0, 35, -45])
-def test_notes_lie_on_a_grid_whatever_the_tuning(cents):
+def test_notes_stand_out_whatever_the_tuning(cents):
     time = np.arange(RATE_HZ) / RATE_HZ
-    notes = [
-        np.sin(2 * np.pi * 220 * 2 ** ((step + cents / 100) / 12) * time)
-        for step in (0, 2, 4, 5, 7, 9, 11)
-    ]
-    steady = pitch_steadiness(
-        constant_q(np.concatenate(notes).astype(np.float32), RATE_HZ, tuning_bins=0.0)
-    )
-    assert steady > 0.8
-    assert pitch_steadiness(constant_q(glides(10), RATE_HZ, tuning_bins=0.0)) < 0.4
+    tones = [np.sin(2 * np.pi * 220 * 2 ** ((step + cents / 100) / 12) * time) for step in STEPS]
+    notes = find_notes(constant_q(np.concatenate(tones).astype(np.float32), RATE_HZ))
+    assert notes.steadiness > 0.8
+    # 220 Hz is an octave and nine semitones above C2; five frames from the middle of each tone.
+    middles = (np.arange(len(STEPS)) + 0.5) / HOP_SECONDS
+    for step, middle in zip(STEPS, middles, strict=True):
+        heights = notes.heights[round(middle) - 2 : round(middle) + 3]
+        assert (heights.argmax(axis=1) == 21 + step).all()
+        assert (np.delete(heights, 21 + step, axis=1) < 0.1 * heights.max()).all()
+
+
+def test_noise_stands_out_nowhere():
+    rng = np.random.default_rng(0)
+    notes = find_notes(constant_q(rng.normal(0, 0.1, 4 * RATE_HZ).astype(np.float32), RATE_HZ))
+    assert notes.heights.mean() < 0.2 * notes.magnitudes.mean()
+    assert notes.steadiness < 0.3

@@ -6,6 +6,7 @@ import pytest
 
 from tasks.dsp.viterbi import (
     advance_band,
+    decode_sticky,
     decode_voicing,
     diagonals,
     trace_band,
@@ -75,3 +76,15 @@ def test_band_path_equals_librosas():
     for start in range(0, n_frames, 64):
         advance_band(scores[start : start + 64], band, values, codes[start : start + 64])
     np.testing.assert_array_equal(trace_band(codes, half_width, int(values.argmax())), expected)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_path_of_equal_changes_equals_librosas(seed: int):
+    rng = np.random.default_rng(seed)
+    n_states, stay = 7, 0.8
+    observed = rng.dirichlet(np.full(n_states, 0.5), 80)
+    transition = np.full((n_states, n_states), (1 - stay) / (n_states - 1))
+    np.fill_diagonal(transition, stay)
+    expected = librosa.sequence.viterbi(observed.T, transition)
+    change = np.log(transition[0, 1] / stay)
+    np.testing.assert_array_equal(decode_sticky(np.log(observed), change), expected)

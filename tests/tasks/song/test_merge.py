@@ -65,6 +65,10 @@ def test_values_are_rounded_here():
     assert record["beats"] == [0.123, 0.75]
     assert record["duration"] == 20.0
     assert record["key_confidence"] == 0.123457
+    assert record["chords"] == [
+        {"chord": "N", "start_time": 0.0, "end_time": 0.123},
+        {"chord": "A:min", "start_time": 0.123, "end_time": 20.0},
+    ]
     assert record["rms"] == 0.0123457
     assert record["spectral_centroid"] == 2145.35
     assert record["mel"][0] == -40.1235
@@ -127,11 +131,11 @@ def test_there_is_no_nan_in_the_json():
     rows = make_rows()
     rows["features"] |= {
         "tempo_bpm": None,
-        "key_confidence": math.nan,
         "chroma": np.full(12, np.nan, np.float32),
         "mfcc": [math.nan, *[1.0] * 19],
         "grid_rms": [math.nan] * 40,
     }
+    rows["harmony"]["key_confidence"] = math.nan
     text = merge(Track("abc", "song.wav"), rows, MergeConfig(), TOOLS)["record"]
     # orjson refuses NaN and Infinity, which are not JSON.
     record = orjson.loads(text)

@@ -15,8 +15,6 @@ def features(**changes: Any) -> dict[str, Any]:
     blocks = 70
     return {
         "tempo_bpm": 95.7,
-        "tonic": "A",
-        "mode": "major",
         "grid_seconds": np.arange(blocks + 1, dtype=np.float32),
         "grid_frames": [43] * blocks,
         "grid_rms": np.full(blocks, 0.05),
@@ -28,6 +26,8 @@ def features(**changes: Any) -> dict[str, Any]:
     }
 
 
+HARMONY = {"tonic": "A", "mode": "major"}
+NO_KEY = {"tonic": None, "mode": None}
 SECTIONS = {
     "start_seconds": [10.0 * i for i in range(7)],
     "end_seconds": [10.0 * (i + 1) for i in range(7)],
@@ -36,8 +36,8 @@ SECTIONS = {
 
 
 def run(track: Track | None = None, **upstream: Any) -> list[str]:
-    rows = {"features": features(), "sections": SECTIONS, "separate": None, "lyrics": None}
-    rows |= upstream
+    rows = {"features": features(), "harmony": HARMONY, "sections": SECTIONS}
+    rows |= {"separate": None, "lyrics": None} | upstream
     batch = {name: [row] for name, row in rows.items()}
     [row] = STEP.run([track or Track("id", "a.mp3")], batch, PromptsConfig(), None)  # type: ignore[arg-type]
     assert isinstance(row, dict)
@@ -139,17 +139,19 @@ def test_loud_fast_music_is_not_called_gentle() -> None:
 
 
 def test_unknown_values_are_left_out() -> None:
-    bare = features(tempo_bpm=None, tonic=None, mode=None, grid_seconds=None)
+    bare = features(tempo_bpm=None, grid_seconds=None)
     for i in range(12):
-        for label, text in zip(LABELS, run(Track(f"t{i}", "a"), features=bare), strict=True):
+        for label, text in zip(
+            LABELS, run(Track(f"t{i}", "a"), features=bare, harmony=NO_KEY), strict=True
+        ):
             assert not re.search(r"BPM|major|None|nan| in | at |,\s*$", text)
             assert not re.search("driving|steady|grooving|bouncy|tempo|fast|slow", text, re.I)
             assert label[:4] in text.lower()
 
 
 def test_silence_is_called_silent() -> None:
-    silent = features(tempo_bpm=None, tonic=None, mode=None, grid_rms=np.zeros(70))
-    assert all("silen" in text.lower() for text in run(features=silent))
+    silent = features(tempo_bpm=None, grid_rms=np.zeros(70))
+    assert all("silen" in text.lower() for text in run(features=silent, harmony=NO_KEY))
 
 
 def test_tags_from_tables_are_cleaned() -> None:
@@ -169,7 +171,7 @@ def test_tags_from_tables_are_cleaned() -> None:
 
 
 def test_key_depends_on_metadata_but_not_on_the_path() -> None:
-    keys = {name: Recipe(name, ("track_id",)) for name in ("features", "sections")}
+    keys = {name: Recipe(name, ("track_id",)) for name in ("features", "harmony", "sections")}
     config = PromptsConfig()
     rock = Track("id", "a.mp3", metadata={"genre": "Rock"})
     assert key_of(STEP, rock, config, keys) != key_of(STEP, Track("id", "a.mp3"), config, keys)

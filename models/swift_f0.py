@@ -27,6 +27,9 @@ from models.registry import ModelCard
 
 Float32 = npt.NDArray[np.float32]
 
+FMAX_HZ = 2093.75
+"""The highest of the pitches."""
+
 HOP_SAMPLES = 256
 """At 16 kHz, of the frames that the network was trained on."""
 
@@ -105,7 +108,12 @@ class SwiftF0Adapter:
         self.track(np.zeros(1, np.float32), HOP_SAMPLES)
 
     def track(
-        self, samples: Float32, hop_samples: int, *, gain: float = 1.0
+        self,
+        samples: Float32,
+        hop_samples: int,
+        *,
+        fmax_hz: float = FMAX_HZ,
+        gain: float = 1.0,
     ) -> tuple[Float32, Float32]:
         """Pitch and confidence of frames centred at multiples of the hop.
 
@@ -115,18 +123,22 @@ class SwiftF0Adapter:
             Mono, at 16 kHz.
         hop_samples
             Samples between frames.
+        fmax_hz
+            Pitches that lie nearer to a higher one are left out of account.
         gain
             Factor of the samples: the network is no judge of what is very loud or soft.
 
         Returns
         -------
         f0_hz, shape (1 + n // hop_samples,)
-            The likeliest pitch, from 46.9 to 2093.8 Hz, whether there is one or not.
+            The likeliest pitch, from 46.9 Hz on, whether there is one or not.
         confidence, of the same shape
             From 0 to 1; the package calls a frame voiced from 0.5 on.
         """
         per_hop = -(-hop_samples // HOP_SAMPLES)
         spacing = max(1, HOP_SAMPLES // hop_samples)
+        half_step = (self._log_frequencies[1] - self._log_frequencies[0]) / 2
+        n_pitches = int((self._log_frequencies <= np.log(fmax_hz) + half_step).sum())
         n_frames = 1 + len(samples) // hop_samples * per_hop
         found = []
         with torch.inference_mode():
@@ -136,7 +148,7 @@ class SwiftF0Adapter:
                 last = min(n_frames, stop + REACH_FRAMES * spacing)
                 centres = np.arange(first, last) * hop_samples // per_hop
                 pitches, confidence = self._infer(self._bands(samples, centres, gain), spacing)
-                values = torch.stack([self._f0_hz(pitches), torch.sigmoid(confidence)])
+                values = torch.stack([self._f0_hz(pitches, n_pitches), torch.sigmoid(confidence)])
                 found.append(values[:, start - first : stop - first].cpu().numpy())
         f0_hz, confidence = np.concatenate(found, axis=1)[:, ::per_hop]
         return f0_hz, confidence
@@ -186,9 +198,11 @@ class SwiftF0Adapter:
         padding = [(size - 1) * apart // 2 for size, apart in zip(weight.shape[2:], dilation, strict=True)]
         return functional.conv2d(hidden, weight, bias, padding=padding, dilation=dilation)
 
-    def _f0_hz(self, pitches: torch.Tensor) -> torch.Tensor:
-        """Return the mean of the likeliest pitch and its neighbours, weighted by likelihood."""
-        near = pitches.argmax(1, keepdim=True) + torch.arange(3, device=self._device)
+    def _f0_hz(self, pitches: torch.Tensor, n_pitches: int) -> torch.Tensor:
+        """Return the mean of the likeliest of the first `n_pitches` and its neighbours, weighted
+        by their likelihoods."""
+        likeliest = pitches[:, :n_pitches].argmax(1, keepdim=True)
+        near = likeliest + torch.arange(3, device=self._device)
         likelihoods = functional.pad(pitches, (1, 1), value=-torch.inf).gather(1, near)
         frequencies = functional.pad(self._log_frequencies, (1, 1))[near]
         weights = torch.softmax(likelihoods.double(), 1)

@@ -92,6 +92,16 @@ def test_a_hop_that_goes_into_that_of_the_package_adds_frames_between(
 
 
 @packaged
+def test_at_a_wider_hop_frames_see_as_far_as_at_that_of_the_package(adapter: SwiftF0Adapter):
+    samples = sung(0.6)
+    f0_hz, confidence = adapter.track(samples, 3 * HOP_SAMPLES)
+    expected_f0_hz, expected = (each[::3] for each in adapter.track(samples, HOP_SAMPLES))
+    n = len(expected) - 3
+    assert np.abs(confidence[:n] - expected[:n]).max() < 1e-5
+    assert np.abs(np.log2(f0_hz[:n] / expected_f0_hz[:n])).max() < 1e-5
+
+
+@packaged
 @pytest.mark.parametrize("hop", [160, 256, 320, 333, 800])
 def test_frames_lie_at_multiples_of_any_hop(adapter: SwiftF0Adapter, hop: int):
     samples = sung(1.5)

@@ -94,9 +94,9 @@ class VoicedPitchTracker(Protocol):
     """Hears the pitch of each frame, and how sure it is that there is one."""
 
     def track(
-        self, samples: Float32, hop_samples: int, *, fmax_hz: float, gain: float = 1.0
+        self, samples: Float32, hop_samples: int, *, fmax_hz: float = np.inf, gain: float = 1.0
     ) -> tuple[Float32, Float32]:
-        """Return F0 up to `fmax_hz` and confidence, ``(frames,)``, of a mono signal times `gain`."""
+        """Return F0 up to `fmax_hz`, and confidence, ``(frames,)`` each; `gain` is a factor."""
         ...
 
 

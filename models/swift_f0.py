@@ -27,9 +27,6 @@ from models.registry import ModelCard
 
 Float32 = npt.NDArray[np.float32]
 
-FMAX_HZ = 2093.75
-"""The highest of the pitches."""
-
 HOP_SAMPLES = 256
 """At 16 kHz, of the frames that the network was trained on."""
 
@@ -112,7 +109,7 @@ class SwiftF0Adapter:
         samples: Float32,
         hop_samples: int,
         *,
-        fmax_hz: float = FMAX_HZ,
+        fmax_hz: float = np.inf,
         gain: float = 1.0,
     ) -> tuple[Float32, Float32]:
         """Pitch and confidence of frames centred at multiples of the hop.
@@ -131,7 +128,7 @@ class SwiftF0Adapter:
         Returns
         -------
         f0_hz, shape (1 + n // hop_samples,)
-            The likeliest pitch, from 46.9 Hz on, whether there is one or not.
+            The likeliest pitch, from 46.9 to 2093.8 Hz, whether there is one or not.
         confidence, of the same shape
             From 0 to 1; the package calls a frame voiced from 0.5 on.
         """
@@ -153,9 +150,7 @@ class SwiftF0Adapter:
         f0_hz, confidence = np.concatenate(found, axis=1)[:, ::per_hop]
         return f0_hz, confidence
 
-    def _bands(
-        self, samples: Float32, centres: npt.NDArray[np.int64], gain: float
-    ) -> torch.Tensor:
+    def _bands(self, samples: Float32, centres: npt.NDArray[np.int64], gain: float) -> torch.Tensor:
         """Return logarithms of bands, shape ``(1, spectra, bands, frames)``, zeros being beyond."""
         reach = max(n for n, _ in _SPECTRA) // 2
         first, last = int(centres[0]) - reach, int(centres[-1]) + reach
@@ -172,8 +167,10 @@ class SwiftF0Adapter:
         return torch.stack(results)[None].contiguous(memory_format=torch.channels_last)
 
     def _infer(self, bands: torch.Tensor, spacing: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return likelihoods of the pitches, ``(frames, pitches)``, and of voice, both before
-        they are normalised; `spacing` is that of the taps in time."""
+        """Return logits of each pitch, ``(frames, pitches)``, and of any pitch, ``(frames,)``.
+
+        `spacing` is that of the taps in time.
+        """
         hidden = functional.relu_(self._convolved(bands, _FIRST, 1, spacing))
         for first, second, apart in _RESIDUAL:
             inner = functional.relu_(self._convolved(hidden, first, apart, spacing))
@@ -195,12 +192,13 @@ class SwiftF0Adapter:
     ) -> torch.Tensor:
         weight, bias = self._layers[name]
         dilation = (bands_apart, spacing)
-        padding = [(size - 1) * apart // 2 for size, apart in zip(weight.shape[2:], dilation, strict=True)]
+        padding = [
+            (size - 1) * apart // 2 for size, apart in zip(weight.shape[2:], dilation, strict=True)
+        ]
         return functional.conv2d(hidden, weight, bias, padding=padding, dilation=dilation)
 
     def _f0_hz(self, pitches: torch.Tensor, n_pitches: int) -> torch.Tensor:
-        """Return the mean of the likeliest of the first `n_pitches` and its neighbours, weighted
-        by their likelihoods."""
+        """Return the weighted mean of the likeliest of the first pitches and its neighbours."""
         likeliest = pitches[:, :n_pitches].argmax(1, keepdim=True)
         near = likeliest + torch.arange(3, device=self._device)
         likelihoods = functional.pad(pitches, (1, 1), value=-torch.inf).gather(1, near)

@@ -42,10 +42,10 @@ def arrays() -> dict[str, npt.NDArray[np.generic]]:
     rng = np.random.default_rng(0)
     shapes = {
         "v353": (CHANNELS, 3, 3, 3),
-        **{name: (CHANNELS, CHANNELS, 7, 3) for name in ("v357", "v361", "v402", "v406")},
-        **{name: (CHANNELS, CHANNELS, 7, 1) for name in ("v366", "v370")},
-        **{name: (CHANNELS, CHANNELS, 5, 1) for name in ("v375", "v379")},
-        **{name: (CHANNELS, CHANNELS, 3, 1) for name in ("v384", "v388", "v393", "v397")},
+        **dict.fromkeys(("v357", "v361", "v402", "v406"), (CHANNELS, CHANNELS, 7, 3)),
+        **dict.fromkeys(("v366", "v370"), (CHANNELS, CHANNELS, 7, 1)),
+        **dict.fromkeys(("v375", "v379"), (CHANNELS, CHANNELS, 5, 1)),
+        **dict.fromkeys(("v384", "v388", "v393", "v397"), (CHANNELS, CHANNELS, 3, 1)),
         "v413": (HEAD_CHANNELS, CHANNELS, 3, 3),
         "v417": (HEAD_CHANNELS, HEAD_CHANNELS, 5, 1),
         "v425": (1, HEAD_CHANNELS, 1, 1),

@@ -24,13 +24,13 @@ the frames that pYIN calls voiced in a studio recording of a singer, 98 % lie ab
 SILENCE_DBFS = -80.0
 """Quieter than the rounding noise of 14 bits; where nothing is loud, nothing is voiced."""
 
-SWIFT_F0_LEVEL_DBFS = -31.0
+SWIFT_F0_LEVEL_DBFS = -30.0
 """Level to which swift-f0 hears vocals, on which its confidence depends.
 
 Voicing recall, false alarms and overall accuracy of a studio recording of a singer (vocadito 1)
-are .977/.045/.966 at -34, the same at -31, .978/.050/.965 at -28 and .667/.002/.786 at -61; of
-six synthetic songs, mixed with their bands at 0 dB and separated by Spleeter, .846/.019/.906,
-.860/.023/.912, .872/.027/.916 and .131/.000/.535. Of five instruments alone, separated, .006 of
+are .977/.045/.966 at -34, .978/.047/.966 at -30, .978/.050/.965 at -28 and .667/.002/.786 at -61;
+of six synthetic songs, mixed with their bands at 0 dB and separated by Spleeter, .846/.019/.906,
+.864/.024/.913, .872/.027/.916 and .131/.000/.535. Of five instruments alone, separated, .006 of
 the frames are false alarms at each but the last."""
 
 SWIFT_F0_CONFIDENCE = 0.5
@@ -119,9 +119,7 @@ def pitch(
     }
 
 
-def _pyin(
-    vocals: Samples, hop_samples: int, config: PitchConfig
-) -> tuple[Floats, Floats]:
+def _pyin(vocals: Samples, hop_samples: int, config: PitchConfig) -> tuple[Floats, Floats]:
     from tasks.dsp.pyin import pyin
 
     found = pyin(

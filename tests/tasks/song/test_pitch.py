@@ -103,7 +103,7 @@ def test_how_loud_a_recording_is_does_not_matter(tmp_path: Path):
 
 @packaged
 def test_a_short_phrase_in_a_long_silence_is_heard_at_its_own_level(tmp_path: Path):
-    samples, f0_hz, sounds = phrases()
+    samples, _, _ = phrases()
     lone = np.concatenate([samples[:8000], np.zeros(20 * 16_000)])
     found = np.array(run(lone, tmp_path, method="swiftf0")["f0_hz"])
     expected = np.array(run(samples[:8000], tmp_path, method="swiftf0")["f0_hz"])

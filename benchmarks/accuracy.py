@@ -42,8 +42,10 @@ FLOORS = {
     "chords, 30 cents sharp": 0.9,
     "no chord in drums": 0.95,
     "boundaries F at 3 s": 0.7,
+    "RPA swiftf0": 0.95,
     "RPA pyin": 0.95,
     "RPA crepe-tiny": 0.95,
+    "vibrato rate within 0.5 Hz, swiftf0": 0.9,
     "vibrato rate within 0.5 Hz, pyin": 0.9,
     "vibrato rate within 0.5 Hz, crepe-tiny": 0.9,
 }
@@ -232,8 +234,8 @@ def print_table(rows: Sequence[dict[str, Any]], songs: Sequence[str]) -> dict[st
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=12, help="how many songs")
-    methods = ("pyin", "crepe-tiny", "crepe-full")
-    parser.add_argument("--methods", nargs="+", choices=methods, default=methods[:2])
+    methods = ("swiftf0", "pyin", "crepe-tiny", "crepe-full")
+    parser.add_argument("--methods", nargs="+", choices=methods, default=methods[:3])
     options = parser.parse_args(arguments)
     rows = []
     seeds = range(FIRST_SEED, FIRST_SEED + options.count)

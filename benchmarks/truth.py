@@ -84,7 +84,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path, help=f"with recordings and {TABLE}")
     parser.add_argument("--separator", default="offline")
-    parser.add_argument("--pitch_method", choices=("crepe", "pyin"), default="crepe")
+    parser.add_argument("--pitch_method", choices=("swiftf0", "crepe", "pyin"), default="swiftf0")
     options = parser.parse_args()
     truths = dict(read(options.folder))
     if not truths:

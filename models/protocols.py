@@ -90,6 +90,17 @@ class PitchTracker(Protocol):
 
 
 @runtime_checkable
+class VoicedPitchTracker(Protocol):
+    """Hears the pitch of each frame, and how sure it is that there is one."""
+
+    def track(
+        self, samples: Float32, hop_samples: int, *, fmax_hz: float = np.inf, gain: float = 1.0
+    ) -> tuple[Float32, Float32]:
+        """Return F0 up to `fmax_hz`, and confidence, ``(frames,)`` each; `gain` is a factor."""
+        ...
+
+
+@runtime_checkable
 class VoiceEmbedder(Protocol):
     """Embeds the voice of an utterance, in which it finds the voice itself."""
 
@@ -267,6 +278,7 @@ class LanguageIdentifier(Protocol):
 SEPARATION: Task[Separator] = Task("separation", Separator)
 TRANSCRIPTION: Task[Transcriber] = Task("transcription", Transcriber)
 PITCH: Task[PitchTracker] = Task("pitch", PitchTracker)
+PITCH_AND_VOICING: Task[VoicedPitchTracker] = Task("pitch-and-voicing", VoicedPitchTracker)
 VOICE_EMBEDDING: Task[VoiceEmbedder] = Task("voice-embedding", VoiceEmbedder)
 SPEAKER_EMBEDDING: Task[SpeakerEmbedder] = Task("speaker-embedding", SpeakerEmbedder)
 AUDIO_TEXT_EMBEDDING: Task[AudioTextEmbedder] = Task("audio-text-embedding", AudioTextEmbedder)
@@ -283,6 +295,7 @@ TASKS: dict[str, Task[Any]] = {
         SEPARATION,
         TRANSCRIPTION,
         PITCH,
+        PITCH_AND_VOICING,
         VOICE_EMBEDDING,
         SPEAKER_EMBEDDING,
         AUDIO_TEXT_EMBEDDING,

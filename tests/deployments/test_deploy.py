@@ -107,7 +107,7 @@ def test_the_form_in_the_ui_has_the_fields_with_their_descriptions_and_defaults(
     assert output["description"].startswith("JSON file to write")
     assert model["properties"]["profile"]["enum"] == ["full", "offline"]
     pitch = schema["definitions"]["PitchConfig"]["properties"]["method"]
-    assert (pitch["enum"], pitch["default"]) == (["crepe", "pyin"], "crepe")
+    assert (pitch["enum"], pitch["default"]) == (["swiftf0", "crepe", "pyin"], "swiftf0")
     assert "neural" in pitch["description"]
 
 

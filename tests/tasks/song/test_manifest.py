@@ -35,7 +35,7 @@ def test_models_are_named_with_revision_and_licence():
         "source": card.source,
     }
     [pitch] = columns["segments.f0_contour"]["models"]
-    assert pitch["name"] in ("crepe-tiny", "crepe-full")
+    assert pitch["name"] == "swift-f0"
     assert columns["segments.f0_contour"]["unit"] == "Hz"
 
 

@@ -8,12 +8,18 @@ import pytest
 import scipy.signal
 
 from blocks.storage import Storage
+from models import packages
+from models.registry import card
 from tasks import audio
 from tasks.song import pitch, singing
 from tasks.step import Tools, Track
 
 TRACK = Track("digest", "song.mp3")
 RATE_HZ = 16_000
+
+packaged = pytest.mark.skipif(
+    packages.folder(card("swift-f0")) is None, reason="the package swift-f0 is not installed"
+)
 
 
 def vocals() -> np.ndarray:
@@ -42,7 +48,7 @@ def run(samples: np.ndarray, folder: Path, method: str, separation: str) -> dict
     return pa.Table.from_pylist(rows, schema=singing.STEP.columns).to_pylist()[0]
 
 
-@pytest.mark.parametrize("method", ["crepe", "pyin"])
+@pytest.mark.parametrize("method", [pytest.param("swiftf0", marks=packaged), "crepe", "pyin"])
 def test_finds_vibrato_and_breath(tmp_path: Path, method: str):
     row = run(vocals(), tmp_path, method, "htdemucs")
     assert row["vibrato_rate_hz"] == pytest.approx([5.5], abs=0.2)
@@ -76,5 +82,5 @@ def test_silence_has_neither(tmp_path: Path, seconds: float):
 
 
 def test_every_pitch_method_has_its_smoothing():
-    methods = {"pyin", *(f"crepe-{name}" for name in ("tiny", "full"))}
+    methods = {"swiftf0", "pyin", *(f"crepe-{name}" for name in ("tiny", "full"))}
     assert set(singing.SMOOTHING_SECONDS) == methods

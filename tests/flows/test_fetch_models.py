@@ -307,11 +307,6 @@ def test_profiles_are_what_their_steps_need():
         stages = BuildDatasetParams(profile=profile).stages()
         models = {name for stage in stages for name in stage.step.models(stage.config)}
         assert set(needed(profile)) == models
-<<<<<<< HEAD
-    assert {name for name in needed("offline") if CARDS[name].files} == {"spleeter"}
-    assert packages.located(CARDS["spleeter"].sources[0]), "which comes with a package"
-    assert {CARDS[name].task for name in needed("full") if CARDS[name].files} == {
-=======
     fetched = {
         name: card.task
         for name, card in CARDS.items()
@@ -319,7 +314,6 @@ def test_profiles_are_what_their_steps_need():
     }
     assert not fetched.keys() & set(needed("offline"))
     assert {fetched[name] for name in needed("full") if name in fetched} == {
->>>>>>> pitch
         "separation",
         "transcription",
         "audio-text-embedding",
@@ -346,11 +340,7 @@ def test_what_packages_bring_needs_neither_network_nor_prefect(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.setattr(fetch_models.server, "running", None)
-<<<<<<< HEAD
-    fetch_models._command(FetchModelsParams(action="pull", models=["crepe-tiny", "gruut"]))
-=======
     fetch_models._command(FetchModelsParams(action="pull", models=["crepe-tiny", "resemblyzer"]))
->>>>>>> pitch
     assert capsys.readouterr().out == "Nothing to fetch: the packages bring these models.\n"
 
 

@@ -24,9 +24,6 @@ BINS = WINDOW_SAMPLES // 2
 BANDS_PER_OCTAVE = 24
 LOWEST_HZ, HIGHEST_HZ, TUNING_HZ = 30.0, 17_000.0, 440.0
 
-RISE_FRAMES = 1
-"""Over which levels rise: from where the window has half its height to its middle, 353 samples."""
-
 BLOCK_FRAMES = 512
 """Frames that are worked on at once, however the signal is cut."""
 
@@ -80,6 +77,13 @@ def filterbank() -> Float32:
         triangle = np.concatenate([rising, falling]).astype(np.float32)
         weights[start:stop, band] = triangle / triangle.sum()
     return weights
+
+
+@cache
+def band_centres_hz() -> npt.NDArray[np.float64]:
+    """Return the centre of gravity of each band, shape ``(bands,)``."""
+    bin_hz = np.arange(BINS) * RATE_HZ / (2 * BINS)
+    return np.asarray(bin_hz @ filterbank(), np.float64)
 
 
 def _pieces(blocks: Iterable[Float32]) -> Iterator[tuple[Float32, int]]:

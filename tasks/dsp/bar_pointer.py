@@ -23,9 +23,8 @@ Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 
 TEMPO_RANGE_BPM = 55.0, 215.0
-
 STEADINESS = 100.0
-"""How much less likely a beat of another length is than one of the length before it."""
+"""By default: how much less likely a beat is that is longer or shorter than the one before it."""
 
 BEAT_SHARE = 1 / 16
 """Of a beat's length, from its start, in which the network is expected to hear it."""
@@ -59,7 +58,11 @@ class Bars:
 
 
 def decode_bars(
-    activations: Float32, frame_rate_hz: float, beats_per_bar: Sequence[int]
+    activations: Float32,
+    frame_rate_hz: float,
+    beats_per_bar: Sequence[int],
+    tempo_range_bpm: tuple[float, float] = TEMPO_RANGE_BPM,
+    steadiness: float = STEADINESS,
 ) -> Bars | None:
     """Decode the likeliest beats; None where nothing is activated.
 
@@ -71,13 +74,15 @@ def decode_bars(
         Frames per second.
     beats_per_bar
         Numbers of beats to try.
+    tempo_range_bpm, steadiness
+        Of the beats.
     """
     active = np.flatnonzero((activations >= MIN_ACTIVATION).any(axis=1))
     if len(active) == 0:
         return None
     first = int(active[0])
     heard = activations[first : active[-1] + 1]
-    lengths, transitions = _tempi(frame_rate_hz)
+    lengths, transitions = _tempi(frame_rate_hz, tempo_range_bpm, steadiness)
     beat_lengths = _beat_frames(lengths)
     sums = _log_sums(heard)
     best: tuple[Int64, Int64] | None = None
@@ -94,11 +99,13 @@ def decode_bars(
     return Bars(frames + first, numbers, beats, tuple(found))
 
 
-def _tempi(frame_rate_hz: float) -> tuple[Int64, Float64]:
+def _tempi(
+    frame_rate_hz: float, tempo_range_bpm: tuple[float, float], steadiness: float
+) -> tuple[Int64, Float64]:
     """Lengths of a beat in frames, and logarithms of transitions, shape ``(from, to)``."""
-    low, high = (round(60 * frame_rate_hz / bpm) for bpm in reversed(TEMPO_RANGE_BPM))
+    low, high = (round(60 * frame_rate_hz / bpm) for bpm in reversed(tempo_range_bpm))
     lengths = np.arange(low, high + 1)
-    transitions = np.exp(-STEADINESS * np.abs(lengths / lengths[:, None] - 1))
+    transitions = np.exp(-steadiness * np.abs(lengths / lengths[:, None] - 1))
     transitions[transitions <= np.spacing(1)] = 0
     transitions /= transitions.sum(axis=1, keepdims=True)
     with np.errstate(divide="ignore"):

@@ -8,8 +8,9 @@ average has the best downbeats in four; of one network alone, the third is neare
 """
 
 import pickle
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,10 @@ from models.registry import ModelCard
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
-_UNREADABLE = (*(pickle.UnpicklingError, EOFError), *(TypeError, ValueError, RuntimeError))
+_UNREADABLE = (
+    *(pickle.UnpicklingError, EOFError, AttributeError, LookupError),
+    *(AssertionError, TypeError, ValueError, RuntimeError),
+)
 
 
 def load(card: ModelCard, device: str, folder: Path) -> "BeatNetAdapter":
@@ -56,7 +60,10 @@ def read_network(path: Path) -> BeatNetwork:
         If the file holds something else.
     """
     try:
-        return from_published(torch.load(path, map_location="cpu", weights_only=True))
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(state, Mapping):
+            raise TypeError("no arrays by name")
+        return from_published(state)
     except _UNREADABLE as error:
         raise ValueError(f"{path.name} holds no network of BeatNet: {error}") from error
 

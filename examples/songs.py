@@ -1,4 +1,4 @@
-"""Songs whose truth is known: tempo, beats, key, sections, lyrics, F0, vibrato, breaths, stems.
+"""Songs whose truth is known: tempo, beats, metre, key, sections, lyrics, F0, vibrato, breaths, stems.
 
 ``python -m examples.songs OUTPUT_DIR --count 4`` writes a few of them. A song is
 a function of its seed: the same seed gives the same samples, bit for bit.
@@ -16,7 +16,7 @@ import numpy as np
 import soundfile
 
 from examples.band import METRES, Band, Bar, Stereo, progressions
-from examples.melody import choose_lines, compose
+from examples.melody import LineToSing, choose_lines, compose
 from examples.speech import speak
 from examples.voice import F0_HOP_SECONDS, RATE_HZ, Breath, Mono, sing
 
@@ -200,18 +200,11 @@ def make_song(
             beat_seconds = (at(start + bar_seconds) - at(start)) / beats if pace else 60.0 / tempo
             bars.append(Bar(at(start), beat_seconds, section.label, chord, index == 0))
     stems = band.play(bars, duration)
-    texts = [
-        replace(
-            line,
-            start_seconds=at(line.start_seconds),
-            slot_seconds=at(line.start_seconds + line.slot_seconds) - at(line.start_seconds)
-            if pace
-            else line.slot_seconds,
-        )
-        for line in choose_lines(
-            [astuple(section) for section in steady], bar_seconds, beats * parts, rng
-        )
-    ]
+    texts = choose_lines(
+        [astuple(section) for section in steady], bar_seconds, beats * parts, rng
+    )
+    if pace:
+        texts = [_moved(line, at) for line in texts]
     spoken = speak([word for line in texts for word in line.text.split()])
     is_high = bool(rng.integers(2))
     lines, breaths = compose(texts, spoken, tonic, mode, is_high, rng)
@@ -361,6 +354,13 @@ def _clock(
     steady = np.arange(bars + 2) * bar_seconds
     real = np.concatenate([[0], np.cumsum([*lengths, lengths[-1]])])
     return lambda seconds: float(np.interp(seconds, steady, real))
+
+
+def _moved(line: LineToSing, at: Callable[[float], float]) -> LineToSing:
+    """Line of a steady song in one whose tempo changes."""
+    start = at(line.start_seconds)
+    slot_seconds = at(line.start_seconds + line.slot_seconds) - start
+    return replace(line, start_seconds=start, slot_seconds=slot_seconds)
 
 
 def _cycle(progression: Sequence[int], section: Section, bar_seconds: float) -> list[int]:

@@ -64,9 +64,14 @@ MIN_THIRDS = 1.8
 """Onsets on both thirds of beats, against those in their middle. Measured, the weaker third of
 dotted quarters 2.7 to 8.9, of swung quarters up to 1.2, of straight ones up to 0.4."""
 
-MIN_SECOND_BEAT = 1.25
+MIN_SECOND_BEAT = 1.75
 """Onsets on the second dotted quarter of a bar, against those of the eighths around it. Measured
-2.0 to 3.3; of bars of three quarters below 0.8."""
+2.0 to 3.3; of bars of three quarters below 0.8, of three bars of four quarters taken for two of
+dotted quarters 1.2 to 1.5."""
+
+MOST_OF_A_BEAT = 2.0
+"""Onsets on the second dotted quarter, against those on the first. Measured 1.1 to 1.5; of dotted
+quarters across the beats of a waltz 2.3 and more."""
 
 MIN_ONSET = 1.0
 ONSET_PERCENTILE = 98
@@ -208,9 +213,13 @@ def _divides_by_three(onsets: Float32, beats: Int64, positions: Int64) -> bool:
         return float(values.mean()) if len(values) else 0.0
 
     thirds = min(mean_onset(1 / 3), mean_onset(2 / 3))
-    second = mean_onset(0, COMPOUND_BEATS)
+    first, second = mean_onset(0, 1), mean_onset(0, COMPOUND_BEATS)
     around = max(mean_onset(2 / 3, 1), mean_onset(1 / 3, COMPOUND_BEATS))
-    return thirds > MIN_THIRDS * mean_onset(1 / 2) and second > MIN_SECOND_BEAT * around
+    return (
+        thirds > MIN_THIRDS * mean_onset(1 / 2)
+        and second > MIN_SECOND_BEAT * around
+        and second < MOST_OF_A_BEAT * first
+    )
 
 
 def downbeat_odds(activations: Float32, accents: Accents, beats: Int64) -> Float64:

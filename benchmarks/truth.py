@@ -3,8 +3,8 @@
 ``python -m benchmarks.truth FOLDER`` runs the steps of build-dataset over a folder of recordings,
 as a build does, and scores what they say against its ``README.tsv``: a row per recording, with
 ``file``, ``kind`` and ``value``. What is known stands in a file that `value` names, or in `value`
-itself: a ``.jams`` (tempo, key, beats and their positions in the bar, boundaries), a ``_f0.csv`` (time and F0 in Hz, 0 where
-unvoiced), or a key such as ``C major``.
+itself: a ``.jams`` (tempo, key, beats and their positions in the bar, boundaries), a ``_f0.csv``
+(time and F0 in Hz, 0 where unvoiced), or a key such as ``C major``.
 
 Measures are mir_eval's: tempo within 4 % (`acc1`), also of half, double, third or triple of it
 (`acc2`); beats and downbeats within 70 ms, those of the first five seconds left out; whether the

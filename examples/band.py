@@ -210,7 +210,7 @@ class Band:
             self._play_lead(stem, bar, style)
 
     def _play_lead(self, stem: Stereo, bar: Bar, style: Style) -> None:
-        """Notes of a part of a beat around the chord, two octaves up."""
+        """Play notes of a part of a beat around the chord, two octaves up."""
         scale, parts = SCALES[self.mode], self.metre.parts
         position = bar.degree
         for index in range(self.metre.beats * parts):

@@ -1,4 +1,4 @@
-"""Songs whose truth is known: tempo, beats, metre, key, sections, lyrics, F0, vibrato, breaths, stems.
+"""Songs whose truth is known: tempo, metre, beats, key, sections, lyrics, F0, vibrato, stems.
 
 ``python -m examples.songs OUTPUT_DIR --count 4`` writes a few of them. A song is
 a function of its seed: the same seed gives the same samples, bit for bit.
@@ -200,9 +200,7 @@ def make_song(
             beat_seconds = (at(start + bar_seconds) - at(start)) / beats if pace else 60.0 / tempo
             bars.append(Bar(at(start), beat_seconds, section.label, chord, index == 0))
     stems = band.play(bars, duration)
-    texts = choose_lines(
-        [astuple(section) for section in steady], bar_seconds, beats * parts, rng
-    )
+    texts = choose_lines([astuple(section) for section in steady], bar_seconds, beats * parts, rng)
     if pace:
         texts = [_moved(line, at) for line in texts]
     spoken = speak([word for line in texts for word in line.text.split()])

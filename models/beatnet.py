@@ -115,8 +115,4 @@ class BeatNetAdapter:
                 for index, network in enumerate(self._networks):
                     probabilities, states[index] = network(given, states[index])
                     total += probabilities[:, :2]
-            yield BeatFrames(
-                (total / len(self._networks)).numpy(), heard[:, : heard.shape[1] // 2]
-            )
-
-
+            yield BeatFrames((total / len(self._networks)).numpy(), heard[:, : heard.shape[1] // 2])

@@ -35,7 +35,7 @@ def compile_kernels() -> None:
         Measurement(RATE_HZ, len(signal)).take([frames.T]).levels()
     found = frame_features(mono, RATE_HZ)
     find_beats(found.mel_db, mel_centres_hz(RATE_HZ, N_MELS), found.hop_seconds)
-    decode_bars(random.random((200, 2), np.float32) / 2, 50, (2,))
+    decode_bars(random.random((200, 2), np.float32), 50, (2,))
     pyin(mono, fmin_hz=80, fmax_hz=800, rate_hz=RATE_HZ)
     salience = random.random((8, N_BINS), np.float32)
     decode_salience([salience], len(salience), fmin_hz=80, fmax_hz=800)

@@ -94,7 +94,7 @@ class Built:
 def source(tmp_path_factory: pytest.TempPathFactory) -> Storage:
     folder = tmp_path_factory.mktemp("songs")
     path = folder / SONG
-    song = make_song(5, seconds=16)
+    song = make_song(7, seconds=16)
     write_song(song, path.parent, path.stem)
     soundfile.write(folder / "silence.wav", np.zeros((44_100 * 3, 2)), 44_100)
     soundfile.write(folder / "clipped.wav", np.sign(song.mix[:, : 44_100 * 3].T), 44_100)

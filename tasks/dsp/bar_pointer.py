@@ -85,7 +85,7 @@ def decode_bars(
     lengths, transitions = _tempi(frame_rate_hz, tempo_range_bpm, steadiness)
     beat_lengths = _beat_frames(lengths)
     sums = _log_sums(heard)
-    best: tuple[Int64, Int64] | None = None
+    best: tuple[tuple[Int64, Int64, Int64], int] | None = None
     found: list[float] = []
     for beats in beats_per_bar:
         sources = np.zeros((len(heard), beats, len(lengths)), np.uint8)
@@ -94,9 +94,9 @@ def decode_bars(
             best = _follow(sources, lengths, *end), beats
         found.append(score)
     assert best is not None
-    (starts, places, tempi), beats = best
+    (starts, places, tempi), likeliest = best
     frames, numbers = _peaks(heard, starts, places, beat_lengths[tempi])
-    return Bars(frames + first, numbers, beats, tuple(found))
+    return Bars(frames + first, numbers, likeliest, tuple(found))
 
 
 def _tempi(
@@ -118,7 +118,7 @@ def _beat_frames(lengths: Int64) -> Int64:
 
 
 def _log_sums(activations: Float32) -> Float64:
-    """Running sums of log densities of no beat, a beat and a downbeat, shape ``(3, frames + 1)``."""
+    """Sum up the log densities of no beat, a beat and a downbeat, shape ``(3, frames + 1)``."""
     beat, downbeat = activations.T.astype(np.float64)
     none = (1 - beat - downbeat) / (1 / BEAT_SHARE - 1)
     densities = np.log(np.maximum([none, beat, downbeat], _TINY))
@@ -189,7 +189,7 @@ def _heard(sums, place, start, beat_length, stop):  # type: ignore[no-untyped-de
 
 @numba.njit(cache=True, nogil=True)
 def _follow(sources, lengths, place, tempo, start):  # type: ignore[no-untyped-def]
-    """Starts, places and tempi of the beats of the path that ends with the given one."""
+    """Return starts, places and tempi of the beats of the path that ends with the given one."""
     beats = sources.shape[1]
     most = len(sources) // lengths[0] + 2
     starts, places = np.empty(most, np.int64), np.empty(most, np.int64)

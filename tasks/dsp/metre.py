@@ -151,7 +151,7 @@ def find_metre(
         return None
     is_credible = reading.fit >= MIN_FIT
     return MetricalBeats(
-        times_seconds=frames * hop_seconds,
+        times_seconds=frames.astype(np.float64) * hop_seconds,
         tempo_bpm=refine_tempo(frames, hop_seconds),
         confidence=confidence,
         positions=positions if is_credible else None,

@@ -140,7 +140,9 @@ def _repetition(window: Float64, period_seconds: float, hop_seconds: float) -> f
         (int(np.floor(beats * period - tolerance)), int(np.ceil(beats * period + tolerance)))
         for beats in range(1, MULTIPLES + 1)
     ]
-    found = [correlation[first : last + 1].max() for first, last in lags if last < 0.75 * len(window)]
+    found = [
+        correlation[first : last + 1].max() for first, last in lags if last < 0.75 * len(window)
+    ]
     return float(np.mean(found)) if found else None
 
 

@@ -127,10 +127,7 @@ def compute_features(signal: Samples, sample_rate_hz: int, heard: Row | None = N
             "not-finite", "The track has samples that are not a finite number; export it again."
         )
     frames = frame_features(signal, sample_rate_hz)
-    if heard is None:
-        beats = _beats(signal, sample_rate_hz, frames.mel_db)
-    else:
-        beats = _heard(heard)
+    beats = _beats(signal, sample_rate_hz, frames.mel_db) if heard is None else _heard(heard)
     key = estimate_key(constant_q(signal, sample_rate_hz, tuning_bins=frames.tuning_bins))
     grid_seconds = beat_grid(beats, duration_seconds)
     starts = np.ceil(grid_seconds[:-1] / frames.hop_seconds).astype(np.intp)

@@ -133,7 +133,7 @@ def test_some_steps_only(songs: Path, models: Path, tmp_path: Path):
         songs, models, output, *standing_worker(), "--steps", "clap_embedding", "tempo"
     )
     assert done.status == 0, done.stderr
-    assert set(rows_per_step(output)) == {"probe", "features", "clap", "merge"}
+    assert set(rows_per_step(output)) == {"probe", "beats", "features", "clap", "merge"}
     record = read_json(output)[0]
     assert len(record["clap_embedding"]) == 512
     assert record["tempo"] > 0

@@ -77,9 +77,7 @@ def test_a_waltz_has_its_beats_and_bars(run, waltz):
 @packaged
 def test_a_quiet_file_is_heard_by_its_loudness(run):
     loud, quiet = run("waltz", -14.0), run("quiet", -64.0)
-    np.testing.assert_allclose(
-        quiet["beat_times_seconds"], loud["beat_times_seconds"], atol=0.021
-    )
+    np.testing.assert_allclose(quiet["beat_times_seconds"], loud["beat_times_seconds"], atol=0.021)
     unknown = run("quiet")
     assert unknown["beat_times_seconds"] is None
 
@@ -109,7 +107,7 @@ def test_features_take_what_was_heard():
     row = features_of(signal, heard)
     assert (row["tempo_bpm"], row["tempo_confidence"]) == (120.0, 0.5)
     assert np.array_equal(row["beat_times_seconds"], times)
-    np.testing.assert_allclose(row["grid_seconds"], [0, *times[:-1] , 3.75, 4])
+    np.testing.assert_allclose(row["grid_seconds"], [0, *times[:-1], 3.75, 4])
 
 
 @pytest.mark.parametrize("heard", [{}, dict.fromkeys(COLUMNS.names)], ids=["failed", "no beat"])
@@ -132,9 +130,7 @@ def test_by_onsets_the_rows_of_features_have_the_keys_that_they_had():
     assert "beats" not in made
     probe = made["probe"].step.recipe(made["probe"].config)
     recipe = features.STEP.recipe(FeaturesConfig(), {"probe": probe})
-    before = replace(features.STEP, optional_upstream=()).recipe(
-        FeaturesConfig(), {"probe": probe}
-    )
+    before = replace(features.STEP, optional_upstream=()).recipe(FeaturesConfig(), {"probe": probe})
     assert recipe == before
     beats = STEP.recipe(BeatsConfig(), {"probe": probe})
     assert features.STEP.recipe(FeaturesConfig(), {"probe": probe, "beats": beats}) != before

@@ -64,7 +64,7 @@ MIN_THIRDS = 1.8
 """Onsets on both thirds of beats, against those in their middle. Measured, the weaker third of
 dotted quarters 2.7 to 8.9, of swung quarters up to 1.2, of straight ones up to 0.4."""
 
-MIN_SECOND_BEAT = 1.75
+MIN_SECOND_BEAT = 1.6
 """Onsets on the second dotted quarter of a bar, against those of the eighths around it. Measured
 2.0 to 3.3; of bars of three quarters below 0.8, of three bars of four quarters taken for two of
 dotted quarters 1.2 to 1.5."""

@@ -50,7 +50,7 @@ def track(period: int, beats_per_bar: int, hits, count: int = 48, sure: float = 
 
 
 QUARTERS = {0.0: 1.0, 0.5: 0.5, 1.0: 1.0, 1.5: 0.5}
-THIRDS = {place / 3: (1.0 if place % 3 == 0 else 0.4) for place in range(6)}
+THIRDS = {place / 3: (1.0 if place % 3 == 0 else 0.2) for place in range(6)}
 SWING = {0.0: 1.0, 2 / 3: 0.5, 1.0: 1.0, 1 + 2 / 3: 0.5}
 
 

@@ -1,4 +1,4 @@
-"""The whole offline path with pYIN against a plain librosa script of the same steps.
+"""The whole offline path with pYIN and beats by onsets against a plain librosa script of it.
 
 ``python -m benchmarks.offline_path`` makes a song of about a minute and lets both turn its
 file into a record, in one process with one thread: ours through ``tasks.engine.plan`` and
@@ -92,6 +92,7 @@ def ours(path: Path, folder: Path, spent: dict[str, list[float]]) -> None:
         profile="offline",
         separator="repet",
         pitch=PitchConfig(method="pyin"),
+        beat_method="onsets",
     )
     made, _ = prepare(BUILD, params)
     run_here(made)

@@ -3,15 +3,16 @@
 ``python -m benchmarks.truth FOLDER`` runs the steps of build-dataset over a folder of recordings,
 as a build does, and scores what they say against its ``README.tsv``: a row per recording, with
 ``file``, ``kind`` and ``value``. What is known stands in a file that `value` names, or in `value`
-itself: a ``.jams`` (tempo, key, beats, chords, boundaries), a ``_f0.csv`` (time and F0 in Hz, 0
-where unvoiced), or a key such as ``C major``.
+itself: a ``.jams`` (tempo, key, beats and their positions in the bar, chords, boundaries), a
+``_f0.csv`` (time and F0 in Hz, 0 where unvoiced), or a key such as ``C major``.
 
 Measures are mir_eval's: tempo within 4 % (`acc1`), also of half, double, third or triple of it
-(`acc2`); beats within 70 ms, those of the first five seconds left out; the weighted score of a key;
+(`acc2`); beats and downbeats within 70 ms, those of the first five seconds left out; whether the
+time signature is right; the weighted score of a key;
 of F0 the raw pitch accuracy, the false alarms and the overall accuracy, all within 50 cents;
 boundaries within 3 s; the overlap of chords as major, minor or none (majmin), true ones of another
 kind left out, with each annotation where there are several, as GuitarSet's of what was to be played
-and of what was (2). Truths that no step has a label for yet are named below the table.
+and of what was (2).
 """
 
 import argparse
@@ -45,10 +46,8 @@ TEMPO_TOLERANCE = 0.04
 OTHER_LEVELS = (1 / 3, 1 / 2, 1, 2, 3)
 BOUNDARY_WINDOW_SECONDS = 3.0
 KEY = re.compile(r"[A-G][b#]? (major|minor)")
-UNLABELLED = {"beat_position": "downbeats and metre"}
-"""What a JAMS file may tell that no step does."""
-
-STEPS = ("features", "harmony", "sections", "pitch")
+STEPS = ("beats", "features", "harmony", "sections", "pitch")
+"""Whose rows are scored, if they are part of the run."""
 
 
 @dataclass
@@ -59,25 +58,26 @@ class Truth:
     ----------
     tempo_bpm, key
         The key as mir_eval writes it: ``C major``.
-    beats_seconds
-        Times of the beats.
+    beats_seconds, downbeats_seconds
+        Times of the beats, and of those that begin a bar.
+    time_signature
+        As ``4/4``.
     boundaries_seconds
         Starts and ends of the sections, shape ``(n, 2)``.
     chords
         Annotations of the chords: starts and ends, shape ``(n, 2)``, and labels in Harte's syntax.
     f0
         Times in seconds and F0 in Hz, 0 where unvoiced, shape ``(n, 2)``.
-    unused
-        What else is known.
     """
 
     tempo_bpm: float | None = None
     key: str | None = None
     beats_seconds: Floats | None = None
+    downbeats_seconds: Floats | None = None
+    time_signature: str | None = None
     boundaries_seconds: Floats | None = None
     chords: list[tuple[Floats, list[str]]] = field(default_factory=list)
     f0: Floats | None = None
-    unused: set[str] = field(default_factory=set)
 
 
 def main() -> int:
@@ -85,18 +85,18 @@ def main() -> int:
     parser.add_argument("folder", type=Path, help=f"with recordings and {TABLE}")
     parser.add_argument("--separator", default="offline")
     parser.add_argument("--pitch_method", choices=("swiftf0", "crepe", "pyin"), default="swiftf0")
+    parser.add_argument("--beat_method", choices=("beatnet", "onsets"), default="beatnet")
     options = parser.parse_args()
     truths = dict(read(options.folder))
     if not truths:
         print(f"{options.folder / TABLE} names no recording that is there.")
         return 1
-    rows = estimates(options.folder, set(truths), options.separator, options.pitch_method)
+    methods = options.separator, options.pitch_method, options.beat_method
+    rows = estimates(options.folder, set(truths), *methods)
     scores = {name: score(truth, rows[name]) for name, truth in truths.items() if name in rows}
     print_table(scores)
     for name in truths.keys() - rows.keys():
         print(f"{name}: no step gave anything for it")
-    if unused := sorted(set().union(*(truth.unused for truth in truths.values()))):
-        print(f"Known, and not labelled yet: {', '.join(unused)}")
     return 0 if rows.keys() >= truths.keys() else 1
 
 
@@ -130,20 +130,28 @@ def _add_jams(truth: Truth, path: Path) -> None:
             truth.key = data[0]["value"].replace(":", " ")
         elif space in ("beat", "beat_position"):
             truth.beats_seconds = np.array([each["time"] for each in data])
+            if space == "beat_position":
+                _add_bars(truth, data)
         elif space == "chord":
             truth.chords.append((_spans(data), [each["value"] for each in data]))
         elif space.startswith("segment"):
             truth.boundaries_seconds = _spans(data)
-        if space in UNLABELLED:
-            truth.unused.add(UNLABELLED[space])
 
 
 def _spans(data: list[dict[str, Any]]) -> Floats:
     return np.array([(each["time"], each["time"] + each["duration"]) for each in data])
 
 
+def _add_bars(truth: Truth, data: list[dict[str, Any]]) -> None:
+    """Take up positions in bars; a time signature that changes is none."""
+    starts = [each["time"] for each in data if each["value"]["position"] == 1]
+    truth.downbeats_seconds = np.array(starts)
+    found = {f"{each['value']['num_beats']}/{each['value']['beat_units']}" for each in data}
+    truth.time_signature = found.pop() if len(found) == 1 else None
+
+
 def estimates(
-    folder: Path, names: set[str], separator: str, pitch_method: str
+    folder: Path, names: set[str], separator: str, pitch_method: str, beat_method: str
 ) -> dict[str, dict[str, Row]]:
     """Return the rows of the steps for each recording, by its name."""
     with tempfile.TemporaryDirectory() as outputs:
@@ -154,14 +162,16 @@ def estimates(
                 "profile": "offline",
                 "separator": separator,
                 "pitch": {"method": pitch_method},
+                "beat_method": beat_method,
                 "llm": False,
                 "workers": 1,
             }
         )
         made, _ = prepare(BUILD, params)
         run_here(made)
+        steps = [stage.step.name for stage in made.results.stages if stage.step.name in STEPS]
         return {
-            track.path: found for track, found in made.results.joined(STEPS) if track.path in names
+            track.path: found for track, found in made.results.joined(steps) if track.path in names
         }
 
 
@@ -175,10 +185,9 @@ def score(truth: Truth, rows: Mapping[str, Row]) -> dict[str, float]:
             any(abs(ratio / level - 1) <= TEMPO_TOLERANCE for level in OTHER_LEVELS)
         )
     if truth.beats_seconds is not None:
-        found = np.asarray(features["beat_times_seconds"], np.float64)
-        figures["beats F"] = mir_eval.beat.f_measure(
-            mir_eval.beat.trim_beats(truth.beats_seconds), mir_eval.beat.trim_beats(found)
-        )
+        figures["beats F"] = beats_f(truth.beats_seconds, features["beat_times_seconds"])
+    if "beats" in rows:
+        figures |= _bars(truth, rows["beats"])
     if truth.key is not None:
         harmony = rows["harmony"]
         said = f"{harmony['tonic']} {harmony['mode']}" if harmony["tonic"] else "X"
@@ -192,6 +201,23 @@ def score(truth: Truth, rows: Mapping[str, Row]) -> dict[str, float]:
         )[2]
     if truth.f0 is not None:
         figures |= _melody(truth.f0, rows["pitch"])
+    return figures
+
+
+def beats_f(truth: Floats, found: Any) -> float:
+    """F-measure of beats; of none, where the track has some, 0."""
+    found = np.asarray([] if found is None else found, np.float64)
+    trim = mir_eval.beat.trim_beats
+    return float(mir_eval.beat.f_measure(trim(truth), trim(found)))
+
+
+def _bars(truth: Truth, row: Row) -> dict[str, float]:
+    """Score downbeats and metre."""
+    figures = {}
+    if truth.downbeats_seconds is not None:
+        figures["downbeats F"] = beats_f(truth.downbeats_seconds, row["downbeat_times_seconds"])
+    if truth.time_signature is not None:
+        figures["metre"] = float(row["time_signature"] == truth.time_signature)
     return figures
 
 

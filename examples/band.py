@@ -51,10 +51,39 @@ STYLES = {
 
 
 @dataclass(frozen=True)
+class Metre:
+    """What is played where in a bar; places are counted in beats, from 0.
+
+    Attributes
+    ----------
+    beats, parts
+        Beats in a bar, and equal parts of a beat: of 6/8 two beats of three.
+    soft_kicks, kicks, snares, bass, strokes
+        Where the drums, the long notes of the bass and the strummed chords begin.
+    """
+
+    beats: int
+    parts: int
+    soft_kicks: tuple[int, ...]
+    kicks: tuple[int, ...]
+    snares: tuple[int, ...]
+    bass: tuple[int, ...]
+    strokes: tuple[float, ...]
+
+
+METRES = {
+    "4/4": Metre(4, 2, (0, 2), (0, 1, 2, 3), (1, 3), (0, 2), (0.0, 1.5, 2.0, 3.0)),
+    "3/4": Metre(3, 2, (0,), (0,), (1, 2), (0,), (0.0, 1.0, 2.0)),
+    "6/8": Metre(2, 3, (0,), (0,), (1,), (0, 1), (0.0, 2 / 3, 1.0, 5 / 3)),
+}
+
+
+@dataclass(frozen=True)
 class Bar:
-    """One bar of four beats: where it starts, who plays it, on which chord."""
+    """One bar: where it starts, how long its beats are, who plays it, on which chord."""
 
     start_seconds: float
+    beat_seconds: float
     label: str
     degree: int
     is_section_start: bool
@@ -70,23 +99,26 @@ class Band:
         Pitch class, 0 for C.
     mode
         ``"major"`` or ``"minor"``.
-    tempo_bpm
-        Beats per minute, four to the bar.
+    metre
+        Of all bars.
+    swing
+        Part of a beat by which every second eighth comes late; None for a little at most, of
+        the hats alone.
     rng
         Chooses the instruments and moves the hats and strums a little.
     """
 
     tonic: int
     mode: str
-    tempo_bpm: float
+    metre: Metre
+    swing: float | None
     rng: np.random.Generator
     _tones: dict[tuple[str, int, int], Mono] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.beat_seconds = 60.0 / self.tempo_bpm
         self.held = ("pad", "organ")[self.rng.integers(2)]
         self.plucked = ("piano", "string")[self.rng.integers(2)]
-        self.swing = (0.0, 0.0, 0.08)[self.rng.integers(3)]
+        self.late_hats = (0.0, 0.0, 0.08)[self.rng.integers(3)]
         self.kit = _drum_kit(self.rng)
 
     def play(self, bars: Sequence[Bar], duration_seconds: float) -> dict[str, Stereo]:
@@ -110,79 +142,85 @@ class Band:
         return tuple(root + pitch for pitch in pitches)
 
     def _play_drums(self, stem: Stereo, bar: Bar, style: Style) -> None:
-        beat = self.beat_seconds
+        beat, metre = bar.beat_seconds, self.metre
         if style.drums == "none":
             return
-        hats = 4 if style.drums == "hats" else 8
-        for index in range(hats):
-            late = self.swing * beat * (index % 2) if hats == 8 else 0.0
+        parts = 1 if style.drums == "hats" else metre.parts
+        for index in range(metre.beats * parts):
+            late = self.late_hats * beat * (index % parts) if self.swing is None else 0.0
             late += 0.002 * self.rng.random()
-            gain = 0.18 * style.level * (1.0 if index % 2 == 0 else 0.6)
-            _add(
-                stem, self.kit["hat"], bar.start_seconds + index * 4 * beat / hats + late, gain, 0.4
-            )
+            loud = index % (2 if parts == 1 else parts) == 0
+            gain = 0.18 * style.level * (1.0 if loud else 0.6)
+            _add(stem, self.kit["hat"], self._part(bar, index, parts) + late, gain, 0.4)
         if style.drums == "hats":
             return
-        kicks = (0, 2) if style.drums == "soft" else (0, 1, 2, 3)
-        for index in kicks:
+        for index in metre.soft_kicks if style.drums == "soft" else metre.kicks:
             _add(stem, self.kit["kick"], bar.start_seconds + index * beat, 0.8 * style.level)
-        for index in (1, 3):
+        for index in metre.snares:
             _add(stem, self.kit["snare"], bar.start_seconds + index * beat, 0.5 * style.level)
         if bar.is_section_start and style.drums == "full":
             _add(stem, self.kit["crash"], bar.start_seconds, 0.3, -0.3)
 
+    def _part(self, bar: Bar, index: int, parts: int) -> float:
+        """Time of a part of a bar whose beats have so many, in seconds."""
+        late = (self.swing or 0.0) * (index % 2) if parts == 2 else 0.0
+        return bar.start_seconds + (index / parts + late) * bar.beat_seconds
+
     def _play_bass(self, stem: Stereo, bar: Bar, style: Style) -> None:
         root = self.chord(bar.degree)[0] - 12
-        beat = self.beat_seconds
+        beat, metre = bar.beat_seconds, self.metre
         if style.bass == "long":
-            for index, length in ((0, 1.9), (2, 1.9)):
+            length = metre.beats / len(metre.bass) - 0.1
+            for index in metre.bass:
                 tone = self._tone("bass", root, length * beat)
                 _add(stem, tone, bar.start_seconds + index * beat, 0.3 * style.level)
         elif style.bass == "pulse":
-            for index in range(8):
-                midi = root + 12 if index == 7 else root
-                tone = self._tone("bass", midi, 0.45 * beat)
-                _add(stem, tone, bar.start_seconds + index * beat / 2, 0.3 * style.level)
+            count = metre.beats * metre.parts
+            for index in range(count):
+                midi = root + 12 if index == count - 1 else root
+                tone = self._tone("bass", midi, 0.9 / metre.parts * beat)
+                _add(stem, tone, self._part(bar, index, metre.parts), 0.3 * style.level)
 
     def _play_chords(self, stem: Stereo, bar: Bar, style: Style) -> None:
-        beat = self.beat_seconds
+        beat, metre = bar.beat_seconds, self.metre
         pitches = [pitch + 12 * style.octave for pitch in self.chord(bar.degree)]
         pans = (-0.6, 0.0, 0.6)
         if style.chords == "held":
             for pitch, pan in zip(pitches, pans, strict=True):
-                tone = self._tone(self.held, pitch, 4 * beat)
+                tone = self._tone(self.held, pitch, metre.beats * beat)
                 _add(stem, tone, bar.start_seconds, 0.18 * style.level, pan)
         elif style.chords == "arpeggio":
-            for index, voice in enumerate((0, 1, 2, 1, 0, 1, 2, 1)):
+            for index in range(metre.beats * metre.parts):
+                voice = (0, 1, 2, 1)[index % 4]
                 tone = self._tone(self.plucked, pitches[voice], 1.5 * beat)
-                at = bar.start_seconds + index * beat / 2
+                at = self._part(bar, index, metre.parts)
                 _add(stem, tone, at, 0.35 * style.level, pans[voice])
         else:
             voices = [*pitches, pitches[0] + 12]
-            for stroke in (0.0, 1.5, 2.0, 3.0):
+            for stroke in metre.strokes:
+                late = (self.swing or 0.0) if stroke % 1 == 0.5 else 0.0
                 for order, pitch in enumerate(voices):
                     tone = self._tone(self.plucked, pitch, beat)
-                    at = bar.start_seconds + stroke * beat + 0.006 * order
+                    at = bar.start_seconds + (stroke + late) * beat + 0.006 * order
                     _add(stem, tone, at, 0.2 * style.level, -0.7 + 0.45 * order)
             for pitch, pan in zip(pitches, (0.7, 0.0, -0.7), strict=True):
-                tone = self._tone(self.held, pitch, 4 * beat)
+                tone = self._tone(self.held, pitch, metre.beats * beat)
                 _add(stem, tone, bar.start_seconds, 0.12 * style.level, pan)
         if style.lead:
             self._play_lead(stem, bar, style)
 
     def _play_lead(self, stem: Stereo, bar: Bar, style: Style) -> None:
-        """Eighth notes around the chord, two octaves up."""
-        scale = SCALES[self.mode]
+        """Play notes of a part of a beat around the chord, two octaves up."""
+        scale, parts = SCALES[self.mode], self.metre.parts
         position = bar.degree
-        for index in range(8):
+        for index in range(self.metre.beats * parts):
             if index % 2:
                 position += int(self.rng.integers(-1, 2))
             else:
                 position = bar.degree + int(self.rng.choice((0, 2, 4, 7)))
             midi = self.chord(0)[0] + 24 + scale[position % 7] + 12 * (position // 7) - 12
-            tone = self._tone("lead", midi, 0.5 * self.beat_seconds)
-            at = bar.start_seconds + index * self.beat_seconds / 2
-            _add(stem, tone, at, 0.3 * style.level, 0.2)
+            tone = self._tone("lead", midi, bar.beat_seconds / parts)
+            _add(stem, tone, self._part(bar, index, parts), 0.3 * style.level, 0.2)
 
     def _tone(self, instrument: str, midi: int, seconds: float) -> Mono:
         key = (instrument, midi, round(seconds * 1000))

@@ -12,8 +12,7 @@ from examples.speech import SpokenWord
 from examples.voice import Breath, Note, SungWord
 
 _SUNG = frozenset({"verse", "chorus", "bridge"})
-_SLOTS_PER_LINE = 16
-_SUNG_SLOTS = 14  # the rest is for the breath
+_SUNG_SLOTS = 14  # of a line; the rest is for the breath
 
 
 @dataclass(frozen=True)
@@ -28,15 +27,31 @@ class LineToSing:
 
 
 def choose_lines(
-    sections: Sequence[tuple[float, float, str]], tempo: float, rng: np.random.Generator
+    sections: Sequence[tuple[float, float, str]],
+    bar_seconds: float,
+    parts: int,
+    rng: np.random.Generator,
 ) -> list[LineToSing]:
     """Lyrics for the sung ones among ``(start_seconds, end_seconds, label)``.
 
     Slow songs sing a line per bar and fast ones a line per two or four, so that
     a slot lasts 0.16 to 0.43 s. Choruses repeat their words, verses do not.
+
+    Parameters
+    ----------
+    sections
+        Of the song.
+    bar_seconds, parts
+        Length of a bar, and into how many eighths it divides.
+    rng
+        Chooses the words.
     """
-    bars_per_line = 1 if tempo < 95 else 2 if tempo < 140 else 4
-    line_seconds = bars_per_line * 240.0 / tempo
+    if parts == 8:
+        bars_per_line = 1 if bar_seconds > 240 / 95 else 2 if bar_seconds > 240 / 140 else 4
+        slots = 16
+    else:
+        bars_per_line, slots = 2 if bar_seconds > 2.2 else 4, 24
+    line_seconds = bars_per_line * bar_seconds
     stanzas = rng.permutation(len(VERSE_LINES) // 4)
     verses = [line for index in stanzas for line in VERSE_LINES[4 * index : 4 * index + 4]]
     chorus = CHORUSES[rng.integers(len(CHORUSES))]
@@ -54,7 +69,7 @@ def choose_lines(
                 text = pool.pop(0)
                 pool.append(text)
             start = section_start + index * line_seconds
-            texts.append(LineToSing(text, start, line_seconds / _SLOTS_PER_LINE, label, index))
+            texts.append(LineToSing(text, start, line_seconds / slots, label, index))
     return texts
 
 

@@ -1,6 +1,6 @@
 """Songs whose truth is known.
 
-That is tempo, beats, key, chords, sections, lyrics, F0, vibrato, breaths and stems.
+That is tempo, metre, beats, key, chords, sections, lyrics, F0, vibrato, breaths and stems.
 
 ``python -m examples.songs OUTPUT_DIR --count 4`` writes a few of them. A song is
 a function of its seed: the same seed gives the same samples, bit for bit.
@@ -8,8 +8,8 @@ a function of its seed: the same seed gives the same samples, bit for bit.
 
 import argparse
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, astuple, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, astuple, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -17,8 +17,8 @@ from typing import Any, Literal
 import numpy as np
 import soundfile
 
-from examples.band import Band, Bar, Stereo, progressions
-from examples.melody import choose_lines, compose
+from examples.band import METRES, Band, Bar, Stereo, progressions
+from examples.melody import LineToSing, choose_lines, compose
 from examples.speech import speak
 from examples.voice import F0_HOP_SECONDS, RATE_HZ, Breath, Mono, sing
 
@@ -93,6 +93,10 @@ class Song:
 
     Attributes
     ----------
+    tempo_bpm
+        Of the first bar; of 6/8 that of the dotted quarters.
+    beat_positions
+        Of the beats in their bars, from 1.
     stems
         ``drums``, ``bass``, ``chords`` and ``vocals``, each (2, samples) float32 at 44.1 kHz.
     f0_hz
@@ -103,7 +107,9 @@ class Song:
     tempo_bpm: float
     key: str
     mode: str
+    metre: str
     beat_times_seconds: tuple[float, ...]
+    beat_positions: tuple[int, ...]
     chords: tuple[Chord, ...]
     sections: tuple[Section, ...]
     lines: tuple[Line, ...]
@@ -139,9 +145,10 @@ class Song:
 
     def truth(self) -> dict[str, Any]:
         """Everything that is known of the song, without its samples, ready for JSON."""
-        names = ("seed", "tempo_bpm", "key", "mode", "beat_times_seconds")
+        names = ("seed", "tempo_bpm", "key", "mode", "metre", "beat_times_seconds")
         return {
             **{name: getattr(self, name) for name in names},
+            "beat_positions": self.beat_positions,
             "duration_seconds": self.duration_seconds,
             "chords": [asdict(chord) for chord in self.chords],
             "sections": [asdict(section) for section in self.sections],
@@ -161,6 +168,9 @@ def make_song(
     key: str | None = None,
     mode: Literal["major", "minor"] | None = None,
     structure: Sequence[str] | None = None,
+    metre: Literal["4/4", "3/4", "6/8"] = "4/4",
+    swing: float | None = None,
+    pace: Callable[[float], float] | None = None,
 ) -> Song:
     """Compose, sing and play a song.
 
@@ -172,25 +182,40 @@ def make_song(
         Aim for the length; sections are whole bars, so the song may be some seconds off.
     structure
         Labels of the sections, from intro, verse, chorus, bridge, solo and outro.
+    metre
+        Of all bars; of 6/8 the tempo is that of the dotted quarters.
+    swing
+        Part of a beat by which every second eighth comes late, 1/6 for triplets; None for a
+        little at most, of the hats alone.
+    pace
+        Factor of the tempo in a bar, from the bar's place in the song, 0 to 1; None for 1.
     """
     rng = np.random.default_rng(seed)
     drawn_tempo, drawn_tonic, drawn_mode = rng.integers(70, 161), rng.integers(12), rng.integers(2)
     tempo = float(drawn_tempo if tempo_bpm is None else tempo_bpm)
     tonic = int(drawn_tonic) if key is None else TONICS.index(key)
     mode = mode or ("major", "minor")[drawn_mode]
-    bar_seconds = 240.0 / tempo
-    sections = _sections(structure, seconds, bar_seconds, rng)
+    beats, parts = METRES[metre].beats, METRES[metre].parts
+    bar_seconds = 60.0 * beats / tempo
+    steady = _sections(structure, seconds, bar_seconds, rng)
+    at = _clock(round(steady[-1].end_seconds / bar_seconds), bar_seconds, pace)
+    sections = [
+        Section(at(part.start_seconds), at(part.end_seconds), part.label) for part in steady
+    ]
     duration = sections[-1].end_seconds + 0.5 * bar_seconds
 
-    band = Band(tonic, mode, tempo, rng)
+    band = Band(tonic, mode, METRES[metre], swing, rng)
     chords = progressions(mode, rng)
-    bars = [
-        Bar(section.start_seconds + index * bar_seconds, section.label, chord, index == 0)
-        for section in sections
-        for index, chord in enumerate(_cycle(chords[section.label], section, bar_seconds))
-    ]
+    bars = []
+    for section in steady:
+        for index, chord in enumerate(_cycle(chords[section.label], section, bar_seconds)):
+            start = section.start_seconds + index * bar_seconds
+            beat_seconds = (at(start + bar_seconds) - at(start)) / beats if pace else 60.0 / tempo
+            bars.append(Bar(at(start), beat_seconds, section.label, chord, index == 0))
     stems = band.play(bars, duration)
-    texts = choose_lines([astuple(section) for section in sections], tempo, rng)
+    texts = choose_lines([astuple(section) for section in steady], bar_seconds, beats * parts, rng)
+    if pace:
+        texts = [_moved(line, at) for line in texts]
     spoken = speak([word for line in texts for word in line.text.split()])
     is_high = bool(rng.integers(2))
     lines, breaths = compose(texts, spoken, tonic, mode, is_high, rng)
@@ -205,16 +230,16 @@ def make_song(
     )
     stems["vocals"] = np.stack([vocals, vocals]) * np.float32(np.sqrt(0.5))
     _balance(stems, f0_hz, vocals_db=float(rng.uniform(-4.0, -1.0)))
+    count = round(beats * steady[-1].end_seconds / bar_seconds)
     return Song(
         seed=seed,
         tempo_bpm=tempo,
         key=TONICS[tonic],
         mode=mode,
-        beat_times_seconds=tuple(
-            float(time)
-            for time in np.arange(round(4 * sections[-1].end_seconds / bar_seconds)) * 60 / tempo
-        ),
-        chords=_chords(bars, band),
+        metre=metre,
+        beat_times_seconds=tuple(at(float(time)) for time in np.arange(count) * 60 / tempo),
+        beat_positions=tuple(index % beats + 1 for index in range(count)),
+        chords=_chords(bars, sections[-1].end_seconds, band),
         sections=(
             *sections[:-1],
             Section(sections[-1].start_seconds, duration, sections[-1].label),
@@ -318,7 +343,7 @@ def _sections(
             if min(bars) * bar_seconds >= 5.0 and max(bars) * bar_seconds <= 26.0:
                 plans.append((abs(sum(bars) * bar_seconds - seconds), labels, bars))
     if not plans:
-        raise ValueError(f"no structure fits {seconds} s at {240 / bar_seconds:.0f} bpm")
+        raise ValueError(f"no structure fits {seconds} s with bars of {bar_seconds:.1f} s")
     nearest = min(plan[0] for plan in plans)
     # A little freedom lets songs of equal length differ in structure.
     near = [plan for plan in plans if plan[0] <= max(1.5 * nearest, 0.12 * seconds)]
@@ -330,18 +355,35 @@ def _sections(
     ]
 
 
+def _clock(
+    bars: int, bar_seconds: float, pace: Callable[[float], float] | None
+) -> Callable[[float], float]:
+    """Time in a song whose tempo changes from bar to bar, by that in a steady one."""
+    if pace is None:
+        return lambda seconds: seconds
+    lengths = [bar_seconds / pace(index / max(bars - 1, 1)) for index in range(bars)]
+    # The last bar ends before what is sung in it does.
+    steady = np.arange(bars + 2) * bar_seconds
+    real = np.concatenate([[0], np.cumsum([*lengths, lengths[-1]])])
+    return lambda seconds: float(np.interp(seconds, steady, real))
+
+
+def _moved(line: LineToSing, at: Callable[[float], float]) -> LineToSing:
+    """Line of a steady song in one whose tempo changes."""
+    start = at(line.start_seconds)
+    slot_seconds = at(line.start_seconds + line.slot_seconds) - start
+    return replace(line, start_seconds=start, slot_seconds=slot_seconds)
+
+
 def _cycle(progression: Sequence[int], section: Section, bar_seconds: float) -> list[int]:
     count = round((section.end_seconds - section.start_seconds) / bar_seconds)
     return [progression[index % len(progression)] for index in range(count)]
 
 
-def _chords(bars: Sequence[Bar], band: Band) -> tuple[Chord, ...]:
+def _chords(bars: Sequence[Bar], end_seconds: float, band: Band) -> tuple[Chord, ...]:
     """Return the chords of all bars, one where neighbours are equal."""
     chords: list[Chord] = []
-    ends = [
-        *(bar.start_seconds for bar in bars[1:]),
-        bars[-1].start_seconds + 4 * band.beat_seconds,
-    ]
+    ends = [*(bar.start_seconds for bar in bars[1:]), end_seconds]
     for bar, end in zip(bars, ends, strict=True):
         root, third, _ = band.chord(bar.degree)
         label = f"{TONICS[root % 12]}:{'maj' if third - root == 4 else 'min'}"

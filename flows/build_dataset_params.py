@@ -18,6 +18,7 @@ from tasks.embed.ecapa import EcapaConfig
 from tasks.embed.voice import VoiceConfig
 from tasks.engine.stage import Stage
 from tasks.song import (
+    beats,
     enhance,
     features,
     harmony,
@@ -33,6 +34,7 @@ from tasks.song import (
     singing,
     transcribe,
 )
+from tasks.song.beats import BeatsConfig
 from tasks.song.dataset import Paths
 from tasks.song.discover import Shard, ShardBy
 from tasks.song.enhance import EnhanceConfig
@@ -127,6 +129,11 @@ class BuildDatasetParams(ModelParams):
         "spleeter-wiener (whose weights come with a package), repet (without weights, fastest), "
         "the folder of a trained model or the path of a Demucs checkpoint (default: demucs, or "
         "spleeter in the offline profile).",
+        json_schema_extra=COMPUTE,
+    )
+    beat_method: Literal["beatnet", "onsets"] = Field(
+        "beatnet",
+        description="beatnet: neural, with downbeats and metre; onsets: without weights, neither.",
         json_schema_extra=COMPUTE,
     )
     checkpoint_dir: OptionalPlace = Field(
@@ -258,9 +265,11 @@ class BuildDatasetParams(ModelParams):
         with_models = with_audio and self.profile == "full"
         with_llm = with_audio and self.llm and bool(os.environ.get("OPENAI_API_KEY"))
         texts = ClapTextConfig(model=self.clap.model)
+        with_beats = with_audio and self.beat_method == "beatnet"
         stages = [
             (True, Stage(probe.STEP, ProbeConfig())),
             (with_audio, Stage(separate.STEP, self._separate())),
+            (with_beats, Stage(beats.STEP, BeatsConfig())),
             (with_audio, Stage(features.STEP, self.features)),
             (with_audio, Stage(harmony.STEP, HarmonyConfig())),
             (with_audio, Stage(sections.STEP, self.sections)),
@@ -289,10 +298,12 @@ class BuildDatasetParams(ModelParams):
         }
         by_name = {stage.step.name: stage for stage in stages}
         chosen: set[str] = set()
-        waiting = [
-            name if name in by_name else steps_of_columns.get(name, name)
-            for name in (*self.steps, stages[-1].step.name)
-        ]
+        waiting = [stages[-1].step.name]
+        for name in self.steps:
+            # `beats` is both, a step and a column of another.
+            column_of = steps_of_columns.get(name)
+            waiting += [name] if name in by_name or column_of is None else []
+            waiting += [column_of] if column_of is not None else []
         if unknown := [name for name in waiting if name not in by_name]:
             raise ValueError(
                 f"--steps: {', '.join(unknown)} is no step of this run; there are "
@@ -301,7 +312,11 @@ class BuildDatasetParams(ModelParams):
         while waiting:
             name = waiting.pop()
             chosen.add(name)
-            waiting += [each for each in by_name[name].step.upstream if each not in chosen]
+            needed = list(by_name[name].step.upstream)
+            if name == features.STEP.name and beats.STEP.name in by_name:
+                # Where the tempo comes from does not depend on what else is asked for.
+                needed.append(beats.STEP.name)
+            waiting += [each for each in needed if each not in chosen]
         return [stage for name, stage in by_name.items() if name in chosen]
 
     def _separate(self) -> SeparateConfig:

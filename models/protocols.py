@@ -6,7 +6,15 @@ A step asks for a model by name and task, ``tools.model(name, SEPARATION)``, and
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    NamedTuple,
+    Protocol,
+    TypeVar,
+    runtime_checkable,
+)
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +24,7 @@ if TYPE_CHECKING:
     from models.whisper import Transcript
 
 Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
 Adapter = TypeVar("Adapter")
 
 
@@ -86,6 +95,44 @@ class PitchTracker(Protocol):
 
     def activations(self, samples: Float32, hop_samples: int) -> Iterator[Float32]:
         """Return activations of pitch bins, ``(frames, bins)`` each, of a mono signal in frames."""
+        ...
+
+
+class BeatFrames(NamedTuple):
+    """What a tracker of beats hears in some frames.
+
+    Attributes
+    ----------
+    activations
+        Probabilities of a beat that is no downbeat, and of a downbeat, shape ``(frames, 2)``.
+    levels
+        Levels of bands, ``log10(1 + magnitude)``, shape ``(frames, bands)``.
+    """
+
+    activations: Float32
+    levels: Float32
+
+
+@runtime_checkable
+class BeatTracker(Protocol):
+    """Hears how likely each moment is a beat, and a downbeat.
+
+    Attributes
+    ----------
+    sample_rate_hz
+        Rate of the audio that it hears.
+    frame_rate_hz
+        Frames per second.
+    band_hz
+        Centres of the bands of its levels, shape ``(bands,)``.
+    """
+
+    sample_rate_hz: int
+    frame_rate_hz: float
+    band_hz: Float64
+
+    def hear(self, blocks: Iterable[Float32]) -> Iterator[BeatFrames]:
+        """Return what is heard in a mono signal, given in blocks of shape ``(n,)``."""
         ...
 
 
@@ -278,6 +325,7 @@ class LanguageIdentifier(Protocol):
 SEPARATION: Task[Separator] = Task("separation", Separator)
 TRANSCRIPTION: Task[Transcriber] = Task("transcription", Transcriber)
 PITCH: Task[PitchTracker] = Task("pitch", PitchTracker)
+BEATS: Task[BeatTracker] = Task("beats", BeatTracker)
 PITCH_AND_VOICING: Task[VoicedPitchTracker] = Task("pitch-and-voicing", VoicedPitchTracker)
 VOICE_EMBEDDING: Task[VoiceEmbedder] = Task("voice-embedding", VoiceEmbedder)
 SPEAKER_EMBEDDING: Task[SpeakerEmbedder] = Task("speaker-embedding", SpeakerEmbedder)
@@ -295,6 +343,7 @@ TASKS: dict[str, Task[Any]] = {
         SEPARATION,
         TRANSCRIPTION,
         PITCH,
+        BEATS,
         PITCH_AND_VOICING,
         VOICE_EMBEDDING,
         SPEAKER_EMBEDDING,

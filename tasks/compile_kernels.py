@@ -8,6 +8,7 @@ some ten seconds of CPU each. ``python -m tasks.compile_kernels`` compiles all o
 import numpy as np
 
 from tasks.audio.measures import Measurement
+from tasks.dsp.bar_pointer import decode_bars
 from tasks.dsp.envelope import compress
 from tasks.dsp.filterbanks import mel_centres_hz
 from tasks.dsp.key import find_key_and_chords
@@ -37,6 +38,7 @@ def compile_kernels() -> None:
     found = frame_features(mono, RATE_HZ)
     find_beats(found.mel_db, mel_centres_hz(RATE_HZ, N_MELS), found.hop_seconds)
     find_key_and_chords(find_notes(constant_q(mono, RATE_HZ)))
+    decode_bars(random.random((200, 2), np.float32), 50, (2,))
     pyin(mono, fmin_hz=80, fmax_hz=800, rate_hz=RATE_HZ)
     salience = random.random((8, N_BINS), np.float32)
     decode_salience([salience], len(salience), fmin_hz=80, fmax_hz=800)

@@ -19,7 +19,7 @@ from deployments.catalogue import DEPLOYMENTS, Folders
 from examples.songs import make_song, write_song
 from flows.build_dataset_params import BuildDatasetParams
 from flows.compute_params import StepFlowParams
-from models import registry
+from models import packages, registry
 from models.tiny.write import write
 from tasks.engine.plan import Plan, plan, run_here
 from tasks.engine.stage import Stage, fetched_models
@@ -94,7 +94,7 @@ class Built:
 def source(tmp_path_factory: pytest.TempPathFactory) -> Storage:
     folder = tmp_path_factory.mktemp("songs")
     path = folder / SONG
-    song = make_song(5, seconds=16)
+    song = make_song(7, seconds=16)
     write_song(song, path.parent, path.stem)
     soundfile.write(folder / "silence.wav", np.zeros((44_100 * 3, 2)), 44_100)
     soundfile.write(folder / "clipped.wav", np.sign(song.mix[:, : 44_100 * 3].T), 44_100)
@@ -112,10 +112,11 @@ def tracks(source: Storage, tmp_path_factory: pytest.TempPathFactory) -> Mapping
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Weights:
-    """Tiny models in the places of those that would be fetched."""
+    """Tiny models in the places of those that would be fetched, and that no package holds."""
     folder = tmp_path_factory.mktemp("models")
     for name in fetched_models(STAGES):
-        write(folder, name)
+        if packages.folder(registry.card(name)) is None:
+            write(folder, name)
     return Weights(str(folder))
 
 

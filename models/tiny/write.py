@@ -17,6 +17,7 @@ _WRITERS = {
     "models.demucs:load": "models.tiny.demucs",
     "models.spleeter:load": "models.tiny.spleeter",
     "models.swift_f0:load": "models.tiny.swift_f0",
+    "models.beatnet:load": "models.tiny.beatnet",
     "models.whisper:load": "models.tiny.whisper",
     "models.clap:load": "models.tiny.clap",
     "models.ecapa:load": "models.tiny.ecapa",

@@ -5,6 +5,8 @@ import numpy.typing as npt
 from scipy import fft
 
 Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+Int64 = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]
 
 AUDIBLE_DB = -70.0
@@ -25,6 +27,12 @@ TOLERANCE_SECONDS = 512 / 22_050
 
 LOUDEST_PERCENTILE = 95
 """Onsets above count no more than this one, so that a few do not decide."""
+
+MIN_SOUNDING = 0.5
+"""Share of a window that has to sound for its beats to count."""
+
+STEADY = 0.15
+"""Deviation of a gap between beats from the typical one that still belongs to the tempo."""
 
 MIN_CONFIDENCE = 0.19
 CHANCE_CONFIDENCE = 0.57
@@ -69,24 +77,48 @@ def tempo_confidence(onsets: Float32, bpm: float, hop_seconds: float) -> float:
     hop_seconds
         Time between frames.
     """
-    clipped = np.minimum(onsets, np.percentile(onsets, LOUDEST_PERCENTILE)).astype(np.float64)
-    period = 60 / bpm / hop_seconds
-    tolerance = TOLERANCE_SECONDS / hop_seconds
+    clipped = _without_loudest(onsets)
     size = round(WINDOW_SECONDS / hop_seconds)
     means = []
     for start in range(0, max(len(clipped) - size // 2, 1), size // 2):
-        window = clipped[start : start + size]
-        correlation = _autocorrelation(window)
-        # Of few frames that overlap, the correlation is chance.
-        lags = [
-            (int(np.floor(beats * period - tolerance)), int(np.ceil(beats * period + tolerance)))
-            for beats in range(1, MULTIPLES + 1)
-        ]
-        found = [
-            correlation[first : last + 1].max() for first, last in lags if last < 0.75 * len(window)
-        ]
-        if found:
-            means.append(np.mean(found))
+        found = _repetition(clipped[start : start + size], 60 / bpm, hop_seconds)
+        if found is not None:
+            means.append(found)
+    return float(np.clip(np.mean(means), 0, 1)) if means else 0.0
+
+
+def beat_confidence(onsets: Float32, sounds: Bool, beats: Int64, hop_seconds: float) -> float:
+    """:func:`tempo_confidence` of beats whose tempo may change, at the tempo that each window has.
+
+    Parameters
+    ----------
+    onsets
+        Onset strength, shape ``(frames,)``.
+    sounds
+        Which frames lie in no pause, shape ``(frames,)``: windows in pauses do not count, and
+        those that sound without two beats count as 0.
+    beats
+        Frames of the beats.
+    hop_seconds
+        Time between frames.
+    """
+    clipped = _without_loudest(onsets)
+    size = round(WINDOW_SECONDS / hop_seconds)
+    means = []
+    for start in range(0, max(len(clipped) - size // 2, 1), size // 2):
+        window = slice(start, start + size)
+        if sounds[window].mean() < MIN_SOUNDING:
+            continue
+        gaps = np.diff(beats[(beats >= start) & (beats < start + size)])
+        if len(gaps) == 0:
+            means.append(0.0)
+            continue
+        typical = np.median(gaps)
+        steady = gaps[np.abs(gaps - typical) <= STEADY * typical]
+        period_seconds = float(steady.mean() if len(steady) else typical) * hop_seconds
+        found = _repetition(clipped[window], period_seconds, hop_seconds)
+        if found is not None:
+            means.append(found)
     return float(np.clip(np.mean(means), 0, 1)) if means else 0.0
 
 
@@ -95,7 +127,26 @@ def least_confidence(seconds: float) -> float:
     return max(MIN_CONFIDENCE, CHANCE_CONFIDENCE / float(np.sqrt(seconds)))
 
 
-def _autocorrelation(signal: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _without_loudest(onsets: Float32) -> Float64:
+    return np.minimum(onsets, np.percentile(onsets, LOUDEST_PERCENTILE)).astype(np.float64)
+
+
+def _repetition(window: Float64, period_seconds: float, hop_seconds: float) -> float | None:
+    """Mean correlation of a window with itself one to six periods later; None if too short."""
+    period, tolerance = period_seconds / hop_seconds, TOLERANCE_SECONDS / hop_seconds
+    correlation = _autocorrelation(window)
+    # Of few frames that overlap, the correlation is chance.
+    lags = [
+        (int(np.floor(beats * period - tolerance)), int(np.ceil(beats * period + tolerance)))
+        for beats in range(1, MULTIPLES + 1)
+    ]
+    found = [
+        correlation[first : last + 1].max() for first, last in lags if last < 0.75 * len(window)
+    ]
+    return float(np.mean(found)) if found else None
+
+
+def _autocorrelation(signal: Float64) -> Float64:
     """Correlation of a signal with itself by lag, shape ``(samples,)``; 0 of a constant."""
     deviation = signal - signal.mean()
     energy = float(deviation @ deviation)

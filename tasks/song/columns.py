@@ -138,6 +138,8 @@ TRACKS = (
     Column("mel", _vector(128), "features.mel_db", "Mean mel spectrum", "dB", DIGITS),
     Column("mfcc", _vector(20), "features.mfcc", "Mean MFCC", rounding=DIGITS),
     Column("beats", NUMBERS, "features.beat_times_seconds", "Times of the beats", "s", TIME),
+    Column("downbeats", NUMBERS, "beats.downbeat_times_seconds", "Times of the beats that begin a bar", "s", TIME),
+    Column("time_signature", TEXT, "beats.time_signature", "3/4, 4/4 or 6/8, whose beats are dotted quarters"),
     Column("vocals_path", TEXT, "separate.vocals_path", "Vocals, in the folder of vocals"),
     Column("singing_confidence", TEXT, "singing.confidence", "low after weight-free separation"),
     Column("voice_embedding", _vector(256), "voice.voice_embedding", "Resemblyzer, unit length", rounding=DIGITS),

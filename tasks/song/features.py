@@ -89,8 +89,15 @@ COLUMNS = pa.schema(
 )
 
 
-def compute_features(signal: Samples, sample_rate_hz: int) -> Row:
+def compute_features(signal: Samples, sample_rate_hz: int, heard: Row | None = None) -> Row:
     """Row of features of a mono signal, shape ``(samples,)``.
+
+    Parameters
+    ----------
+    signal, sample_rate_hz
+        Of the track.
+    heard
+        Row of the step `beats`, empty where it failed; without one, beats are found here.
 
     Raises
     ------
@@ -112,7 +119,7 @@ def compute_features(signal: Samples, sample_rate_hz: int) -> Row:
             "not-finite", "The track has samples that are not a finite number; export it again."
         )
     frames = frame_features(signal, sample_rate_hz)
-    beats = _beats(signal, sample_rate_hz, frames.mel_db)
+    beats = _beats(signal, sample_rate_hz, frames.mel_db) if heard is None else _heard(heard)
     grid_seconds = beat_grid(beats, duration_seconds)
     starts = np.ceil(grid_seconds[:-1] / frames.hop_seconds).astype(np.intp)
     peak_rms = float(rms.max())
@@ -142,7 +149,19 @@ def _features(
     track: Track, upstream: Mapping[str, Row | None], config: FeaturesConfig, tools: Tools
 ) -> Row:
     signal = tools.mix(track, config.sample_rate_hz, Repair.of(upstream["probe"]))
-    return compute_features(signal, config.sample_rate_hz)
+    heard = (upstream["beats"] or {}) if "beats" in upstream else None
+    return compute_features(signal, config.sample_rate_hz, heard)
+
+
+def _heard(row: Row) -> "Beats | None":
+    """Beats of a row of the step `beats`."""
+    from tasks.dsp.rhythm import Beats
+
+    times_seconds = row.get("beat_times_seconds")
+    if times_seconds is None:
+        return None
+    times = np.asarray(times_seconds, np.float64)
+    return Beats(row["tempo_bpm"], times, row["tempo_confidence"])
 
 
 def _beats(signal: Samples, sample_rate_hz: int, mel_db: "Float32") -> "Beats | None":
@@ -182,4 +201,5 @@ STEP = Step(
     columns=COLUMNS,
     run=per_track(_features),
     upstream=("probe",),
+    optional_upstream=("beats",),
 )

@@ -103,6 +103,53 @@ def test_kicks_fall_on_beats(song: Song) -> None:
     assert np.diff(beats) == pytest.approx(60 / 112)
 
 
+def onsets(stem: np.ndarray, band_hz: tuple[float, float]) -> np.ndarray:
+    """Times at which a band of a stem grows loud again."""
+    sections = butter(4, band_hz, "bandpass", fs=RATE_HZ, output="sos")
+    envelope = np.abs(sosfiltfilt(sections, stem.mean(axis=0)))
+    loud = np.flatnonzero(envelope > 0.25 * np.percentile(envelope, 99.9))
+    return loud[np.diff(loud, prepend=-RATE_HZ) > 0.1 * RATE_HZ] / RATE_HZ
+
+
+def test_bars_of_three_have_their_kick_on_the_first_beat() -> None:
+    song = make_song(5, seconds=12, tempo_bpm=120, metre="3/4", structure=("verse", "chorus"))
+    beats, positions = np.array(song.beat_times_seconds), np.array(song.beat_positions)
+    assert list(positions[:7]) == [1, 2, 3, 1, 2, 3, 1]
+    kicks = onsets(song.stems["drums"], (30, 120))
+    assert np.abs(kicks[:, None] - beats[positions == 1]).min(axis=1).max() < 0.03
+    assert len(kicks) == (positions == 1).sum()
+    assert song.truth()["metre"] == "3/4"
+
+
+def test_six_eighths_are_two_beats_of_three() -> None:
+    song = make_song(5, seconds=14, tempo_bpm=60, metre="6/8", structure=("verse", "chorus"))
+    assert np.diff(song.beat_times_seconds) == pytest.approx(1.0)
+    hats = onsets(song.stems["drums"], (9000, 16_000))
+    places = hats * 3 % 1
+    assert np.minimum(places, 1 - places).max() < 0.05
+    assert len(hats) >= 3 * len(song.beat_times_seconds) - 3
+
+
+def test_swung_eighths_come_late() -> None:
+    song = make_song(5, seconds=12, tempo_bpm=90, swing=1 / 6, structure=("verse", "chorus"))
+    places = np.unique(np.round(onsets(song.stems["drums"], (9000, 16_000)) * 1.5 % 1, 1))
+    assert set(places % 1) == {0.0, 0.7}
+
+
+def test_a_tempo_may_change_from_bar_to_bar() -> None:
+    song = make_song(5, seconds=20, tempo_bpm=100, pace=lambda place: 1 + 0.3 * place)
+    beats = np.array(song.beat_times_seconds)
+    gaps = np.diff(beats)
+    assert gaps[0] == pytest.approx(0.6)
+    assert gaps[-1] == pytest.approx(0.6 / 1.3)
+    assert (np.diff(gaps) < 1e-9).all()
+    kicks = onsets(song.stems["drums"], (30, 120))
+    assert np.abs(kicks[:, None] - beats).min(axis=1).max() < 0.03
+    assert song.sections[-1].start_seconds == pytest.approx(
+        beats[np.abs(beats - song.sections[-1].start_seconds).argmin()]
+    )
+
+
 @pytest.mark.parametrize(("key", "mode"), [("A", "minor"), ("C", "major")])
 def test_pitches_belong_to_the_key(key: str, mode: str) -> None:
     song = make_song(6, seconds=20, key=key, mode=mode, structure=("verse", "chorus"))

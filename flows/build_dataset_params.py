@@ -18,6 +18,7 @@ from tasks.embed.ecapa import EcapaConfig
 from tasks.embed.voice import VoiceConfig
 from tasks.engine.stage import Stage
 from tasks.song import (
+    activity,
     enhance,
     features,
     lyrics,
@@ -32,6 +33,7 @@ from tasks.song import (
     singing,
     transcribe,
 )
+from tasks.song.activity import ActivityConfig
 from tasks.song.dataset import Paths
 from tasks.song.discover import Shard, ShardBy
 from tasks.song.enhance import EnhanceConfig
@@ -214,6 +216,12 @@ class BuildDatasetParams(ModelParams):
         return LlmSettings(cache, self.llm_concurrency, self.llm_budget_usd)
 
     @property
+    def hears_activity(self) -> bool:
+        """Whether the network of `activity` is there: a package brings it, or someone put it."""
+        weights = super().weights
+        return weights.package(activity.MODEL) is not None or bool(weights.manifest(activity.MODEL))
+
+    @property
     def weights(self) -> Weights:
         """Where the weights of models lie, the user's own separator among them.
 
@@ -252,11 +260,14 @@ class BuildDatasetParams(ModelParams):
             If `steps` names something that the profile does not hold.
         """
         with_audio = not self.no_features
+        # What is asked for by name is not left out, but found missing.
+        with_activity = with_audio and (self.steps is not None or self.hears_activity)
         with_models = with_audio and self.profile == "full"
         with_llm = with_audio and self.llm and bool(os.environ.get("OPENAI_API_KEY"))
         texts = ClapTextConfig(model=self.clap.model)
         stages = [
             (True, Stage(probe.STEP, ProbeConfig())),
+            (with_activity, Stage(activity.STEP, ActivityConfig())),
             (with_audio, Stage(separate.STEP, self._separate())),
             (with_audio, Stage(features.STEP, self.features)),
             (with_audio, Stage(sections.STEP, self.sections)),

@@ -37,9 +37,9 @@ ENERGY_FLOOR = 1e-20
 PIECE_FRAMES = 4_000
 """Heard at once, besides what the network hears before and after them."""
 
-_HEADER = struct.Struct("<4s5I")
-_MAGIC, _VERSION = b"OVAD", 1
-_FLOAT16_TAG = 0x01306B47
+HEADER = struct.Struct("<4s5I")
+MAGIC, VERSION = b"OVAD", 1
+FLOAT16_TAG = 0x01306B47
 """What ncnn writes before an array of 16-bit numbers."""
 
 
@@ -156,9 +156,11 @@ def _frame_count(samples: int) -> int:
 
 
 def _window() -> torch.Tensor:
-    return torch.hann_window(FRAME_SAMPLES, periodic=False, dtype=torch.float64).pow(
-        WINDOW_EXPONENT
-    ).float()
+    return (
+        torch.hann_window(FRAME_SAMPLES, periodic=False, dtype=torch.float64)
+        .pow(WINDOW_EXPONENT)
+        .float()
+    )
 
 
 def _mel_filters() -> torch.Tensor:
@@ -192,10 +194,10 @@ def read_network(path: Path) -> EventNetwork:
 
 
 def _parts(content: bytes) -> list[bytes]:
-    magic, version, *sizes = _HEADER.unpack_from(content)
-    if (magic, version) != (_MAGIC, _VERSION) or len(content) != _HEADER.size + sum(sizes):
+    magic, version, *sizes = HEADER.unpack_from(content)
+    if (magic, version) != (MAGIC, VERSION) or len(content) != HEADER.size + sum(sizes):
         raise ValueError("no bundle of this format")
-    parts, start = [], _HEADER.size
+    parts, start = [], HEADER.size
     for size in sizes:
         parts.append(content[start : start + size])
         start += size
@@ -243,7 +245,7 @@ def _arrays(layers: str, weights: bytes) -> tuple[list[Dense], list[torch.Tensor
         nonlocal at
         count = int(np.prod(shape))
         (tag,) = struct.unpack_from("<I", weights, at)
-        if tag != _FLOAT16_TAG:
+        if tag != FLOAT16_TAG:
             raise ValueError("weights of another precision")
         array = np.frombuffer(weights, np.float16, count, at + 4).astype(np.float32)
         at += 4 + -(-2 * count // 4) * 4  # arrays begin at multiples of four bytes

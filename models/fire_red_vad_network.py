@@ -50,6 +50,9 @@ class EventNetwork(nn.Module):
         Of its layers.
     """
 
+    mean: torch.Tensor
+    scale: torch.Tensor
+
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         wide, narrow = sizes.hidden, sizes.channels

@@ -16,6 +16,7 @@ Writer = Callable[[ModelCard, Path], None]
 _WRITERS = {
     "models.demucs:load": "models.tiny.demucs",
     "models.spleeter:load": "models.tiny.spleeter",
+    "models.fire_red_vad:load": "models.tiny.fire_red_vad",
     "models.whisper:load": "models.tiny.whisper",
     "models.clap:load": "models.tiny.clap",
     "models.ecapa:load": "models.tiny.ecapa",

@@ -96,8 +96,10 @@ COLUMNS = pa.schema(
 )
 
 
-def compute_features(signal: Samples, sample_rate_hz: int) -> Row:
+def compute_features(signal: Samples, sample_rate_hz: int, *, is_music: bool = True) -> Row:
     """Row of features of a mono signal, shape ``(samples,)``.
+
+    What is no music has neither beats nor a key.
 
     Raises
     ------
@@ -120,8 +122,10 @@ def compute_features(signal: Samples, sample_rate_hz: int) -> Row:
             "not-finite", "The track has samples that are not a finite number; export it again."
         )
     frames = frame_features(signal, sample_rate_hz)
-    beats = _beats(signal, sample_rate_hz, frames.mel_db)
-    key = estimate_key(constant_q(signal, sample_rate_hz, tuning_bins=frames.tuning_bins))
+    beats = key = None
+    if is_music:
+        beats = _beats(signal, sample_rate_hz, frames.mel_db)
+        key = estimate_key(constant_q(signal, sample_rate_hz, tuning_bins=frames.tuning_bins))
     grid_seconds = beat_grid(beats, duration_seconds)
     starts = np.ceil(grid_seconds[:-1] / frames.hop_seconds).astype(np.intp)
     peak_rms = float(rms.max())
@@ -154,7 +158,9 @@ def _features(
     track: Track, upstream: Mapping[str, Row | None], config: FeaturesConfig, tools: Tools
 ) -> Row:
     signal = tools.mix(track, config.sample_rate_hz, Repair.of(upstream["probe"]))
-    return compute_features(signal, config.sample_rate_hz)
+    activity = upstream.get("activity")
+    is_music = activity is None or activity["content"] not in ("speech", "silence")
+    return compute_features(signal, config.sample_rate_hz, is_music=is_music)
 
 
 def _beats(signal: Samples, sample_rate_hz: int, mel_db: "Float32") -> "Beats | None":
@@ -189,9 +195,10 @@ def _block_means(values: "Float32", starts: "npt.NDArray[np.intp]") -> "Float32"
 
 STEP = Step(
     name="features",
-    version=2,
+    version=3,
     config=FeaturesConfig,
     columns=COLUMNS,
     run=per_track(_features),
     upstream=("probe",),
+    optional_upstream=("activity",),
 )

@@ -52,7 +52,7 @@ def merge(
     # Without features a file was not decoded to its end: it is no track of a dataset.
     if "features" in upstream and upstream["features"] is None:
         raise TrackError(UPSTREAM_FAILED, "features failed")
-    rows = {name: upstream.get(name) or {} for name in (*STEP.upstream, *STEP.optional_upstream)}
+    rows = Rows({name: row or {} for name, row in upstream.items()})
     record = {each.name: rounded(_of_track(each, rows), each.rounding) for each in TRACK_COLUMNS}
     record["segments"] = [
         {each.name: rounded(_of_segment(each, segment), each.rounding) for each in SEGMENT_COLUMNS}
@@ -97,7 +97,7 @@ REQUIRED = ("probe",)
 
 STEP = Step(
     name="merge",
-    version=1,
+    version=2,
     config=MergeConfig,
     columns=pa.schema([column("record", pa.large_string(), "Entry of the dataset, as JSON")]),
     run=per_track(merge),

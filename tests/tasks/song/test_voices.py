@@ -12,15 +12,7 @@ from tasks.song.voices import (
     vocals_share,
     voices,
 )
-
-
-def heard(content: str = "music", **spans: list[tuple[float, float]]) -> dict[str, Any]:
-    """Row of activity."""
-    row: dict[str, Any] = {"content": content}
-    for kind in ("speech", "singing", "music"):
-        row[f"{kind}_start_seconds"] = [start for start, _ in spans.get(kind, [])]
-        row[f"{kind}_end_seconds"] = [end for _, end in spans.get(kind, [])]
-    return row
+from tests.tasks.song.records import make_activity as heard
 
 
 def lines(*spans: tuple[float | None, float | None], beyond: int = 0) -> dict[str, Any]:

@@ -15,6 +15,9 @@ UNHEARD_SHARE, HEARD_SHARE = 0.05, 0.2
 24 synthesised songs, the 31 without vocals had at most 0.05 and the 82 sung ones 0.23 or more, but
 for one of 0.04; instruments alone were taken for a voice in up to 0.17 of their time."""
 
+PLAIN_SHARE = 0.5
+"""Of a segment, from which on it has vocals whatever lyrics say: they lack calls and choruses."""
+
 MIDDLE_SHARE = 0.1
 """What decides between the two where nothing else does."""
 
@@ -80,7 +83,9 @@ def has_vocals(
 ) -> bool | None:
     """Return whether a segment surely has vocals; None if that cannot be told.
 
-    Where activity is in doubt, timed lines of the lyrics decide.
+    Timed lyrics that agree with what is heard over the track decide, unless a voice is plainly
+    heard: they know of soft voices, and of instruments that seem to sing. Others decide where
+    activity is in doubt.
 
     Parameters
     ----------
@@ -92,12 +97,23 @@ def has_vocals(
     if not activity:
         return None
     share = vocals_share(activity, start_seconds, end_seconds)
-    if share >= HEARD_SHARE:
+    if share >= PLAIN_SHARE:
         return True
-    if share < UNHEARD_SHARE:
-        return False
+    is_sure = share < UNHEARD_SHARE or share >= HEARD_SHARE
     lines = timed_lines(lyrics)
-    return bool(_overlap([(start_seconds, end_seconds)], lines)) if lines else None
+    if lines and not (is_sure and disagreements(activity, lyrics)):
+        return _is_in_lines(lines, start_seconds, end_seconds, is_heard=share >= UNHEARD_SHARE)
+    return share >= HEARD_SHARE if is_sure else None
+
+
+def _is_in_lines(
+    lines: Sequence[Span], start_seconds: float, end_seconds: float, *, is_heard: bool
+) -> bool:
+    """Return whether lines lie in a segment; where nothing is heard, whether one begins there."""
+    if not is_heard:
+        return any(start_seconds <= start < end_seconds for start, _ in lines)
+    segment = [(start_seconds, end_seconds)]
+    return _overlap(segment, _begun(lines)) >= UNHEARD_SHARE * _length(segment)
 
 
 def is_instrumental(
@@ -124,7 +140,7 @@ def disagreements(
     if not activity or not lines:
         return []
     heard = [(start, end) for start, end, _ in voices(activity)]
-    begun = [(start, min(end, start + JUDGED_SECONDS)) for start, end in lines]
+    begun = _begun(lines)
     unheard = [
         line for line in begun if _overlap([line], heard) < LINE_UNHEARD_SHARE * _length([line])
     ]
@@ -151,6 +167,10 @@ def timed_lines(lyrics: Mapping[str, Any] | None) -> list[Span]:
         for start, end in zip(row["line_start_seconds"], row["line_end_seconds"], strict=True)
         if start is not None
     ]
+
+
+def _begun(lines: Iterable[Span]) -> list[Span]:
+    return [(start, min(end, start + JUDGED_SECONDS)) for start, end in lines]
 
 
 def _spans(activity: Mapping[str, Any], kind: str) -> list[Span]:

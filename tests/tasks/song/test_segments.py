@@ -120,7 +120,7 @@ def test_activity_goes_before_all_else_and_where_it_failed_nothing_is_known() ->
     def decided(rows: dict[str, Any]) -> list[bool | None]:
         return [has_vocals(rows, 10.0 * i, 10.0 * (i + 1), "solo") for i in range(4)]
 
-    assert decided({**rest, "activity": heard}) == [False, True, False, False]
+    assert decided({**rest, "activity": heard}) == [False, True, False, False], "they disagree"
     assert decided({"separate": separate, "activity": heard}) == [False, True, False, True]
     assert decided({**rest, "activity": None}) == [None] * 4
     assert decided({**rest, "activity": {}}) == [None] * 4

@@ -39,20 +39,40 @@ def test_what_is_spoken_in_music_is_vocals_and_in_speech_it_is_not():
     assert vocals_share(heard("music", **spans), 10.0, 30.0) == 0.5
 
 
-def test_timed_lines_decide_only_where_activity_is_in_doubt():
-    row = heard(singing=[(0.0, 1.0), (10.0, 14.0), (20.2, 20.6)])
-    spans = [(0.0, 10.0), (10.0, 20.0), (20.0, 30.0)]
+def test_timed_lyrics_decide_where_they_agree_with_what_is_heard():
+    row = heard(singing=[(0.0, 2.5), (10.0, 14.0), (31.0, 37.0), (50.0, 51.0), (60.0, 99.0)])
+    spans = [(10.0 * at, 10.0 * at + 10.0) for at in range(6)]
 
-    def decided(lyrics: dict[str, Any] | None) -> list[bool | None]:
+    def decided(*more: tuple[float, float], **options: int) -> list[bool | None]:
+        lyrics = lines(*more, (60.0, 80.0), (80.0, 99.0), **options)
         return [has_vocals(row, lyrics, *span) for span in spans]
 
-    assert decided(None) == [None, True, False]
-    assert decided(lines((2.0, 4.0), (22.0, 28.0))) == [True, True, False]
-    assert decided(lines((22.0, 28.0))) == [False, True, False]
-    assert decided(lines((None, None))) == [None, True, False]
-    assert decided(lines((2.0, 4.0), beyond=3)) == [None, True, False], "of another recording"
-    assert has_vocals({}, lines((2.0, 4.0)), 0.0, 10.0) is None
+    alone = [True, True, False, True, False, None]
+    assert [has_vocals(row, None, *span) for span in spans] == alone
+    # The intro only seems to be sung; the third has a soft line, and the fourth calls without any.
+    assert decided((10.0, 14.0), (28.0, 29.0), (50.0, 53.0)) == [
+        False,
+        True,
+        True,
+        True,
+        False,
+        True,
+    ]
+    # A line that lasts until the next begins nowhere but where it is sung.
+    assert decided((10.0, 14.0), (31.0, 60.0)) == [False, True, False, True, False, False]
+    # These disagree: only where activity is in doubt they are asked.
+    assert decided((20.0, 28.0), (40.0, 48.0), (52.0, 56.0)) == [*alone[:5], True]
+    assert decided((10.0, 14.0), beyond=3) == alone, "of another recording"
+    agreeing = lines((60.0, 99.0))
+    assert has_vocals({}, agreeing, 0.0, 10.0) is None
     assert has_vocals(None, None, 0.0, 10.0) is None
+
+
+def test_a_little_is_in_doubt():
+    row = heard(singing=[(0.0, 1.0)])
+    assert has_vocals(row, None, 0.0, 10.0) is None
+    assert has_vocals(row, None, 0.0, 5.0) is True
+    assert has_vocals(row, None, 0.0, 21.0) is False
 
 
 @pytest.mark.parametrize(

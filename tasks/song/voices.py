@@ -21,9 +21,9 @@ PLAIN_SHARE = 0.5
 MIDDLE_SHARE = 0.1
 """What decides between the two where nothing else does."""
 
-DISAGREEING_SHARE = 0.25
+DISAGREEING_SHARE = 0.4
 """Of the time of lines, or of vocals, that has to be without the other for a notice. Soft backing
-vocals are often missed: of lines that were sung, a song had up to 0.2 of their time unheard."""
+vocals are missed: 3 of 8 lines of a synthesised song were not heard at all."""
 
 LINE_UNHEARD_SHARE = 0.1
 """Of a line, below which it is not heard at all."""

@@ -9,7 +9,10 @@ unvoiced), or a key such as ``C major``.
 Measures are mir_eval's: tempo within 4 % (`acc1`), also of half, double, third or triple of it
 (`acc2`); beats within 70 ms, those of the first five seconds left out; the weighted score of a key;
 of F0 the raw pitch accuracy, the false alarms and the overall accuracy, all within 50 cents;
-boundaries within 3 s. Truths that no step has a label for yet are named below the table.
+boundaries within 3 s. Of vocals, from a ``.lines.csv`` with the columns ``start_time`` and
+``end_time``, it is precision and recall of hundredths of a second; and ``content`` is right where
+`value` names it, as in ``content speech``. Truths that no step has a label for yet are named below
+the table.
 """
 
 import argparse
@@ -20,7 +23,7 @@ import statistics
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +36,7 @@ from flows.build_dataset import BUILD
 from flows.build_dataset_params import BuildDatasetParams
 from flows.run import prepare
 from tasks.engine.plan import run_here
+from tasks.song import voices
 from tasks.step import Row
 
 Floats = npt.NDArray[np.float64]
@@ -45,7 +49,9 @@ KEY = re.compile(r"[A-G][b#]? (major|minor)")
 UNLABELLED = {"beat_position": "downbeats and metre", "chord": "chords"}
 """What a JAMS file may tell that no step does."""
 
-STEPS = ("features", "sections", "pitch")
+CONTENT = re.compile(r"content (\w+)")
+
+STEPS = ("features", "sections", "pitch", "activity")
 
 
 @dataclass
@@ -62,6 +68,10 @@ class Truth:
         Starts and ends of the sections, shape ``(n, 2)``.
     f0
         Times in seconds and F0 in Hz, 0 where unvoiced, shape ``(n, 2)``.
+    vocals_seconds
+        Starts and ends of what is sung, shape ``(n, 2)``.
+    content
+        As the step `activity` names it.
     unused
         What else is known.
     """
@@ -71,6 +81,8 @@ class Truth:
     beats_seconds: Floats | None = None
     boundaries_seconds: Floats | None = None
     f0: Floats | None = None
+    vocals_seconds: Floats | None = None
+    content: str | None = None
     unused: set[str] = field(default_factory=set)
 
 
@@ -104,10 +116,26 @@ def read(folder: Path) -> Iterator[tuple[str, Truth]]:
             truth = Truth()
             if key := KEY.search(row["value"]):
                 truth.key = key.group()
+            if content := CONTENT.search(row["value"]):
+                truth.content = content[1]
             for name in re.findall(r"[^\s:,;]+\.(?:jams|csv)", row["value"]):
-                add = _add_jams if name.endswith(".jams") else _add_f0
-                add(truth, folder / name)
+                _added(name)(truth, folder / name)
             yield row["file"], truth
+
+
+def _added(name: str) -> Callable[[Truth, Path], None]:
+    """Return what takes up a file of a name."""
+    if name.endswith(".lines.csv"):
+        return _add_lines
+    return _add_jams if name.endswith(".jams") else _add_f0
+
+
+def _add_lines(truth: Truth, path: Path) -> None:
+    with path.open(newline="", encoding="utf-8") as table:
+        spans = [
+            (float(row["start_time"]), float(row["end_time"])) for row in csv.DictReader(table)
+        ]
+    truth.vocals_seconds = np.array(spans).reshape(-1, 2)
 
 
 def _add_f0(truth: Truth, path: Path) -> None:
@@ -180,7 +208,29 @@ def score(truth: Truth, rows: Mapping[str, Row]) -> dict[str, float]:
         )[2]
     if truth.f0 is not None:
         figures |= _melody(truth.f0, rows["pitch"])
+    return figures | _activity(truth, rows["activity"])
+
+
+def _activity(truth: Truth, row: Row) -> dict[str, float]:
+    """Precision and recall of vocals, and whether the content is right."""
+    figures = {}
+    if truth.vocals_seconds is not None:
+        found = voices.vocals(row)
+        end = max([0.0, *truth.vocals_seconds.ravel(), *(end for _, end in found)])
+        sung, heard = (_hundredths(spans, end) for spans in (truth.vocals_seconds, found))
+        together = float((sung & heard).sum())
+        figures["vocals precision"] = together / max(1, heard.sum())
+        figures["vocals recall"] = together / max(1, sung.sum())
+    if truth.content is not None:
+        figures["content"] = float(row["content"] == truth.content)
     return figures
+
+
+def _hundredths(spans: Iterable[Sequence[float]], end: float) -> npt.NDArray[np.bool_]:
+    flags = np.zeros(round(end * 100) + 1, bool)
+    for start, stop in spans:
+        flags[round(start * 100) : round(stop * 100)] = True
+    return flags
 
 
 def _melody(truth: Floats, row: Row) -> dict[str, float]:

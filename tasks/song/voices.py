@@ -72,7 +72,7 @@ def vocals_share(activity: Mapping[str, Any], start_seconds: float, end_seconds:
     """Return the share of a segment in which there are vocals."""
     length = end_seconds - start_seconds
     segment = [(start_seconds, end_seconds)]
-    return _overlap(segment, vocals(activity)) / length if length > 0 else 0.0
+    return float(_overlap(segment, vocals(activity)) / length) if length > 0 else 0.0
 
 
 def has_vocals(

@@ -1,4 +1,4 @@
-"""Tiny networks of FireRedVAD: random weights, to which silence is silence."""
+"""Tiny networks of FireRedVAD: to their random weights sound is everything, and silence nothing."""
 
 import math
 import struct
@@ -42,6 +42,8 @@ def write(card: ModelCard, folder: Path, sizes: Sizes = TINY) -> None:
             weights.append(random.normal(0, TAPS**-0.5, (sizes.channels, TAPS)))
     connected(sizes.channels, sizes.hidden)
     connected(sizes.hidden, sizes.events, -1.0)
+    # What they weigh is rectified, so any sound is more than silence; and 40 makes enough of it.
+    weights[-2] = 40 * np.abs(weights[-2])
     # Bands of digital silence become zeros.
     mean = np.full(BANDS, math.log(ENERGY_FLOOR), np.float32)
     scale = np.full(BANDS, 0.05, np.float32)

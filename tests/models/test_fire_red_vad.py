@@ -72,7 +72,7 @@ def test_bands_are_those_of_kaldi(tiny: FireRedVadAdapter):
     found = tiny._bands(signal)
     assert found.shape == expected.shape
     floor = np.log(np.finfo(np.float32).eps)  # Kaldi's, above the one of this network
-    np.testing.assert_allclose(np.maximum(found, floor), expected, atol=2e-3)
+    np.testing.assert_allclose(np.maximum(found.numpy(), floor), expected, atol=2e-3)
 
 
 def test_the_network_is_what_its_layers_say(tiny: FireRedVadAdapter, tmp_path: Path):

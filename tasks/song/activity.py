@@ -27,8 +27,8 @@ MIN_MUSIC_SHARE = 0.5
 speech and of unaccompanied singing it was 0 to 0.23, in music 0.9 to 1."""
 
 SPEECH_OVER_SINGING = 2.0
-"""Times as long as singing that speech is heard in a track of speech. Of an unaccompanied singer up
-to half of the singing was heard as speech."""
+"""Times as long as singing that speech is heard in a track of speech. Of one unaccompanied singer
+half was heard as speech."""
 
 
 class ActivityConfig(StepConfig):

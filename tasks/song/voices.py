@@ -11,15 +11,16 @@ Span = tuple[float, float]
 """Start and end in seconds."""
 
 UNHEARD_SHARE, HEARD_SHARE = 0.05, 0.2
-"""Of a segment: below it has surely no vocals, from the other on it surely has. Of 113 sections of
-24 synthesised songs, the 31 without vocals had at most 0.05 and the 82 sung ones 0.23 or more, but
-for one of 0.04; instruments alone were taken for a voice in up to 0.17 of their time."""
+"""Of a segment: below it has surely no vocals, from the other on it surely has. In 40 synthesised
+songs, 45 of the 49 sections without vocals had less than 0.05, and 133 of the 136 sung ones 0.23 or
+more; single instruments were taken for a voice in up to 0.17 of their time."""
 
 PLAIN_SHARE = 0.5
 """Of a segment, from which on it has vocals whatever lyrics say: they lack calls and choruses."""
 
 MIDDLE_SHARE = 0.1
-"""What decides between the two where nothing else does."""
+"""What decides between the two where nothing else does: of the same sections, 2 without vocals had
+more and 3 sung ones less."""
 
 DISAGREEING_SHARE = 0.4
 """Of the time of lines, or of vocals, that has to be without the other for a notice. Soft backing

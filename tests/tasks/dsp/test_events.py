@@ -49,6 +49,17 @@ def test_an_event_is_where_it_is_heard():
     assert find_events(np.zeros(0), 0.5).shape == (0, 2)
 
 
+def test_lengths_that_just_suffice():
+    for pause, count in ((20, 1), (21, 2)):
+        active = np.ones(200)
+        active[100 : 100 + pause] = 0.0
+        assert len(find_events(active, 0.5)) == count
+    for length, count in ((20, 0), (21, 1)):
+        active = np.zeros(100)
+        active[40 : 40 + length] = 1.0
+        assert len(find_events(active, 0.5)) == count
+
+
 def test_a_blip_is_no_event_and_an_event_may_fill_a_track():
     blip = np.zeros(100)
     blip[50:65] = 1.0

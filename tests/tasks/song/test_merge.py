@@ -244,17 +244,17 @@ def test_embeddings_of_track_and_prompts_are_in_their_places():
 
 
 def test_activity_decides_what_is_sung_and_disagreeing_lyrics_are_told():
-    rows = make_rows() | {"activity": make_activity(singing=[(12.3456, 18.0)])}
+    rows = make_rows() | {"activity": make_activity(singing=[(16.3456, 19.0)])}
     record = merged(rows)
     assert record["content"] == "music"
     assert record["is_instrumental"] is False
-    assert record["vocal_activity"] == [{"start_time": 12.346, "end_time": 18.0, "kind": "singing"}]
+    assert record["vocal_activity"] == [{"start_time": 16.346, "end_time": 19.0, "kind": "singing"}]
     assert [segment["has_vocals"] for segment in record["segments"]] == [False, True]
     assert record["segments"][0]["vocal_ratio"] == 0.5, "of the separation, as it was"
     assert record["lyrics_notices"] == [
         "credits: left out",
-        "not-heard: Lines are timed where no voice is heard: 0:01-0:03.",
-        "no-lines: A voice is heard where no line is timed: 0:16-0:18.",
+        "not-heard: Lines are timed where no voice is heard: 0:01-0:03, 0:11-0:15.",
+        "no-lines: A voice is heard where no line is timed: 0:16-0:19.",
     ]
 
 

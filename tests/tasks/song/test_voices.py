@@ -97,18 +97,18 @@ def test_an_instrumental_is_music_without_vocals(
 
 def test_lines_where_no_voice_is_heard_are_told_with_their_times():
     row = heard(singing=[(10.0, 30.0)])
-    times = lines((10.0, 15.0), (16.0, 29.0), (62.0, 66.0), (125.0, 130.5))
+    times = lines((10.0, 15.0), (16.0, 29.0), (62.0, 67.0), (125.0, 131.0))
     assert disagreements(row, times) == [
-        "not-heard: Lines are timed where no voice is heard: 1:02-1:06, 2:05-2:10."
+        "not-heard: Lines are timed where no voice is heard: 1:02-1:07, 2:05-2:11."
     ]
     assert disagreements(row, lines((10.0, 15.0), (16.0, 29.0), (62.0, 66.0))) == [], "a fifth"
     assert disagreements(row, lines((10.0, 15.0), (16.0, 120.0))) == [], "to the next line"
 
 
 def test_a_voice_without_lines_is_told_with_its_times():
-    row = heard(singing=[(10.0, 30.0), (40.0, 52.0)], speech=[(70.0, 71.5)])
+    row = heard(singing=[(10.0, 30.0), (40.0, 56.0)], speech=[(70.0, 71.5)])
     assert disagreements(row, lines((10.0, 20.0), (21.0, 30.0))) == [
-        "no-lines: A voice is heard where no line is timed: 0:40-0:52."
+        "no-lines: A voice is heard where no line is timed: 0:40-0:56."
     ]
     assert disagreements(row, lines((10.0, 20.0), (21.0, 50.0))) == []
 

@@ -12,7 +12,9 @@ time signature is right; the weighted score of a key;
 of F0 the raw pitch accuracy, the false alarms and the overall accuracy, all within 50 cents;
 boundaries within 3 s; the overlap of chords as major, minor or none (majmin), true ones of another
 kind left out, with each annotation where there are several, as GuitarSet's of what was to be played
-and of what was (2).
+and of what was (2). Of vocals, from a ``.lines.csv`` with the columns ``start_time`` and
+``end_time``, it is precision and recall of hundredths of a second; and ``content`` is right where
+`value` names it, as in ``content speech``.
 """
 
 import argparse
@@ -23,7 +25,7 @@ import statistics
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,7 @@ from flows.build_dataset import BUILD
 from flows.build_dataset_params import BuildDatasetParams
 from flows.run import prepare
 from tasks.engine.plan import run_here
+from tasks.song import voices
 from tasks.step import Row
 
 Floats = npt.NDArray[np.float64]
@@ -46,7 +49,9 @@ TEMPO_TOLERANCE = 0.04
 OTHER_LEVELS = (1 / 3, 1 / 2, 1, 2, 3)
 BOUNDARY_WINDOW_SECONDS = 3.0
 KEY = re.compile(r"[A-G][b#]? (major|minor)")
-STEPS = ("beats", "features", "harmony", "sections", "pitch")
+CONTENT = re.compile(r"content (\w+)")
+
+STEPS = ("activity", "beats", "features", "harmony", "sections", "pitch")
 """Whose rows are scored, if they are part of the run."""
 
 
@@ -68,6 +73,10 @@ class Truth:
         Annotations of the chords: starts and ends, shape ``(n, 2)``, and labels in Harte's syntax.
     f0
         Times in seconds and F0 in Hz, 0 where unvoiced, shape ``(n, 2)``.
+    vocals_seconds
+        Starts and ends of what is sung, shape ``(n, 2)``.
+    content
+        As the step `activity` names it.
     """
 
     tempo_bpm: float | None = None
@@ -78,6 +87,8 @@ class Truth:
     boundaries_seconds: Floats | None = None
     chords: list[tuple[Floats, list[str]]] = field(default_factory=list)
     f0: Floats | None = None
+    vocals_seconds: Floats | None = None
+    content: str | None = None
 
 
 def main() -> int:
@@ -110,10 +121,26 @@ def read(folder: Path) -> Iterator[tuple[str, Truth]]:
             truth = Truth()
             if key := KEY.search(row["value"]):
                 truth.key = key.group()
+            if content := CONTENT.search(row["value"]):
+                truth.content = content[1]
             for name in re.findall(r"[^\s:,;]+\.(?:jams|csv)", row["value"]):
-                add = _add_jams if name.endswith(".jams") else _add_f0
-                add(truth, folder / name)
+                _added(name)(truth, folder / name)
             yield row["file"], truth
+
+
+def _added(name: str) -> Callable[[Truth, Path], None]:
+    """Return what takes up a file of a name."""
+    if name.endswith(".lines.csv"):
+        return _add_lines
+    return _add_jams if name.endswith(".jams") else _add_f0
+
+
+def _add_lines(truth: Truth, path: Path) -> None:
+    with path.open(newline="", encoding="utf-8") as table:
+        spans = [
+            (float(row["start_time"]), float(row["end_time"])) for row in csv.DictReader(table)
+        ]
+    truth.vocals_seconds = np.array(spans).reshape(-1, 2)
 
 
 def _add_f0(truth: Truth, path: Path) -> None:
@@ -201,6 +228,21 @@ def score(truth: Truth, rows: Mapping[str, Row]) -> dict[str, float]:
         )[2]
     if truth.f0 is not None:
         figures |= _melody(truth.f0, rows["pitch"])
+    return figures | _activity(truth, rows["activity"])
+
+
+def _activity(truth: Truth, row: Row) -> dict[str, float]:
+    """Precision and recall of vocals, and whether the content is right."""
+    figures = {}
+    if truth.vocals_seconds is not None:
+        found = voices.vocals(row)
+        end = max([0.0, *truth.vocals_seconds.ravel(), *(end for _, end in found)])
+        sung, heard = (_hundredths(spans, end) for spans in (truth.vocals_seconds, found))
+        together = float((sung & heard).sum())
+        figures["vocals precision"] = together / max(1, heard.sum())
+        figures["vocals recall"] = together / max(1, sung.sum())
+    if truth.content is not None:
+        figures["content"] = float(row["content"] == truth.content)
     return figures
 
 
@@ -227,6 +269,13 @@ def _chords(annotations: list[tuple[Floats, list[str]]], row: Row) -> dict[str, 
         "chords" if number == 1 else f"chords ({number})": majmin_overlap(spans, labels, row)
         for number, (spans, labels) in enumerate(annotations, start=1)
     }
+
+
+def _hundredths(spans: Iterable[Sequence[float]], end: float) -> npt.NDArray[np.bool_]:
+    flags = np.zeros(round(end * 100) + 1, bool)
+    for start, stop in spans:
+        flags[round(start * 100) : round(stop * 100)] = True
+    return flags
 
 
 def _melody(truth: Floats, row: Row) -> dict[str, float]:

@@ -9,7 +9,7 @@ from prefect import flow
 from blocks import cluster
 from blocks.storage import Storage, StorageError
 from flows import artifacts, cli, run
-from flows.build_dataset_params import BuildDatasetCommand, BuildDatasetParams
+from flows.build_dataset_params import NO_ACTIVITY, BuildDatasetCommand, BuildDatasetParams
 from flows.cli import UsageError
 from flows.estimate import estimate
 from flows.run import Conclusion, StepFlow, Survey
@@ -18,7 +18,7 @@ from tasks.corpora.metadata import MetadataError, MetadataTable, load_metadata
 from tasks.dataset.failures import read_failures, say_failed
 from tasks.dataset.passed_over import say_passed_over
 from tasks.engine.results import Results
-from tasks.song import dataset, discover, enhance
+from tasks.song import activity, dataset, discover, enhance
 from tasks.song.assemble import assemble
 from tasks.song.dataset import Paths
 from tasks.song.discover import Discovery
@@ -84,6 +84,9 @@ def check_sources(params: BuildDatasetParams) -> MetadataTable:
             f"--output {params.output} would put its tables into {params.paths.folder}, where "
             "the songs are: choose another name."
         )
+    hears = any(stage.step is activity.STEP for stage in stages)
+    if hears and not params.hears_activity:
+        raise UsageError(f"--steps asks for activity, and {NO_ACTIVITY}.")
     other = "--profile offline" if params.profile == "full" else "--separator repet"
     run.check_weights(params, stages, f", or do without them by adding `{other}` to this command")
     try:
@@ -144,6 +147,8 @@ def survey(
             *filter(None, (params.tracks_csv, params.genres_csv, params.metadata_mapping)),
         ],
     )
+    if not (params.no_features or params.steps or params.hears_activity):
+        print(f"Left out is activity, for {NO_ACTIVITY}: the separated vocals decide has_vocals.")
     for notice in metadata.notices:
         print(notice)
     if len(metadata) and found.tracks and not any(track.metadata for track in found.tracks):

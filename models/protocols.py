@@ -90,6 +90,29 @@ class Transcriber(Protocol):
 
 
 @runtime_checkable
+class EventDetector(Protocol):
+    """Hears which kinds of sound there are at each time.
+
+    Attributes
+    ----------
+    events
+        Kinds of sound, of which several may be heard at once.
+    sample_rate_hz
+        Rate of the audio that it hears.
+    hop_seconds
+        Between its frames.
+    """
+
+    events: tuple[str, ...]
+    sample_rate_hz: int
+    hop_seconds: float
+
+    def probabilities(self, blocks: Iterable[Float32]) -> Iterator[Float32]:
+        """Return probabilities, ``(frames, len(events))`` each, of a mono track in blocks."""
+        ...
+
+
+@runtime_checkable
 class PitchTracker(Protocol):
     """Hears how likely each pitch is."""
 
@@ -324,6 +347,7 @@ class LanguageIdentifier(Protocol):
 
 SEPARATION: Task[Separator] = Task("separation", Separator)
 TRANSCRIPTION: Task[Transcriber] = Task("transcription", Transcriber)
+AUDIO_EVENTS: Task[EventDetector] = Task("audio-events", EventDetector)
 PITCH: Task[PitchTracker] = Task("pitch", PitchTracker)
 BEATS: Task[BeatTracker] = Task("beats", BeatTracker)
 PITCH_AND_VOICING: Task[VoicedPitchTracker] = Task("pitch-and-voicing", VoicedPitchTracker)
@@ -342,6 +366,7 @@ TASKS: dict[str, Task[Any]] = {
     for task in (
         SEPARATION,
         TRANSCRIPTION,
+        AUDIO_EVENTS,
         PITCH,
         BEATS,
         PITCH_AND_VOICING,

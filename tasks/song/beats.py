@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from models.protocols import BEATS
 from tasks.audio import Repair
+from tasks.song import voices
 from tasks.step import Row, Samples, Step, StepConfig, Tools, Track, column, per_track
 
 LOUDNESS_LUFS = -14.0
@@ -62,6 +63,8 @@ def beats(
 
     probe = upstream["probe"]
     assert probe is not None
+    if not voices.may_be_music(upstream.get("activity")):
+        return dict.fromkeys(COLUMNS.names)
     adapter = tools.model(config.model, BEATS)
     blocks = tools.mix_blocks(track, adapter.sample_rate_hz, Repair.of(probe))
     accents, activations = Accents(adapter.band_hz), [np.zeros((0, 2), np.float32)]
@@ -97,5 +100,6 @@ STEP = Step(
     columns=COLUMNS,
     run=per_track(beats),
     upstream=("probe",),
+    optional_upstream=("activity",),
     models=lambda config: (config.model,),
 )

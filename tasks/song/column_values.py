@@ -1,6 +1,6 @@
 """Values of columns that are more than a copy of a step's own.
 
-Functions of a track take its rows by step, those of a segment a :class:`Segment`. A step that
+Functions of a track take its :class:`Rows`, those of a segment a :class:`Segment`. A step that
 failed or is not part of the run has an empty row, and its columns are None. Nothing is rounded
 here: how, the table of columns says.
 """
@@ -12,11 +12,18 @@ from typing import Any
 
 import numpy as np
 
+from tasks.song import voices
 from tasks.song.lyrics import segment_lyrics, timed_lyrics
-from tasks.song.segments import segment_means, vocal_ratio, vocals_heard
+from tasks.song.segments import has_vocals as segment_has_vocals
+from tasks.song.segments import segment_means, vocal_ratio
 from tasks.step import Row
 
-Rows = Mapping[str, Row]
+
+class Rows(dict[str, Row]):
+    """Rows of a track by step of the run: empty where a step failed, and of any other step."""
+
+    def __missing__(self, step: str) -> Row:
+        return {}
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,31 @@ def chords(rows: Rows) -> list[dict[str, Any]] | None:
             row["chord_label"], row["chord_start_seconds"], row["chord_end_seconds"], strict=True
         )
     ]
+
+
+def is_instrumental(rows: Rows) -> bool | None:
+    """Return whether the track is music without vocals."""
+    activity = rows["activity"]
+    if not activity:
+        return None
+    return voices.is_instrumental(activity, rows["lyrics"], rows["probe"]["duration_seconds"])
+
+
+def vocal_activity(rows: Rows) -> list[dict[str, Any]] | None:
+    """Return when a voice is heard, and whether it sings."""
+    if not rows["activity"]:
+        return None
+    return [
+        {"start_time": start, "end_time": end, "kind": kind}
+        for start, end, kind in voices.voices(rows["activity"])
+    ]
+
+
+def lyrics_notices(rows: Rows) -> list[str] | None:
+    """Return the notices of the lyrics file, and where its times and what is heard disagree."""
+    disagreements = voices.disagreements(rows["activity"], rows["lyrics"])
+    notices = rows["lyrics"].get("notices")
+    return [*(notices or ()), *disagreements] if disagreements else notices
 
 
 def lyrics_lines(rows: Rows) -> list[dict[str, Any]] | None:
@@ -180,9 +212,8 @@ def mean(name: str) -> Callable[[Segment], Any]:
 
 
 def has_vocals(segment: Segment) -> bool | None:
-    """Return whether the segment is sung."""
-    rows = segment.rows
-    return vocals_heard(rows["separate"], rows["lyrics"], *segment.span, segment.label)
+    """Return whether the segment has vocals."""
+    return segment_has_vocals(segment.rows, *segment.span, segment.label)
 
 
 def ratio_of_vocals(segment: Segment) -> float | None:

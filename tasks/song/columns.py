@@ -52,6 +52,8 @@ class Column:
         Computes the value from the rows of a track by step, or of a segment from a
         :class:`~tasks.song.column_values.Segment`. Rows of a step that fills no column are
         not among them.
+    instead
+        The step that fills it where its own is not part of the run.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Column:
     unit: str | None = None
     rounding: Rounding | Mapping[str, Rounding] | None = None
     value: Callable[[Any], Any] | None = None
+    instead: str | None = None
 
     @property
     def step(self) -> str:
@@ -88,6 +91,7 @@ DOUBTS = ("average_log_probability", "no_speech_probability", "compression_ratio
 HEARD = pa.struct(
     [("text", TEXT), *TIMED, *((name, NUMBER) for name in DOUBTS), ("is_hallucination", FLAG)]
 )
+VOICE = pa.struct([*TIMED, ("kind", TEXT)])
 PHONEMES = pa.struct(
     [
         ("phonemes_ipa", TEXT),
@@ -140,6 +144,9 @@ TRACKS = (
     Column("beats", NUMBERS, "features.beat_times_seconds", "Times of the beats", "s", TIME),
     Column("downbeats", NUMBERS, "beats.downbeat_times_seconds", "Times of the beats that begin a bar", "s", TIME),
     Column("time_signature", TEXT, "beats.time_signature", "3/4, 4/4 or 6/8, whose beats are dotted quarters"),
+    Column("content", TEXT, "activity.content", "What it is: music, singing, speech, silence or other"),
+    Column("is_instrumental", FLAG, "activity", "Whether it is music without vocals", value=values.is_instrumental),
+    Column("vocal_activity", pa.list_(VOICE), "activity", "When a voice is heard: singing or speech", "s", TIMES, values.vocal_activity),
     Column("vocals_path", TEXT, "separate.vocals_path", "Vocals, in the folder of vocals"),
     Column("singing_confidence", TEXT, "singing.confidence", "low after weight-free separation"),
     Column("voice_embedding", _vector(256), "voice.voice_embedding", "Resemblyzer, unit length", rounding=DIGITS),
@@ -152,7 +159,7 @@ TRACKS = (
     Column("lyrics_words", pa.list_(WORD), "lyrics", "Words with their times", "s", TIMES, values.lyrics_words),
     Column("lyrics_translation", TEXTS, "lyrics.line_translation", "The lyrics file's own translation of each line, if any"),
     Column("lyrics_sections", pa.list_(HEADING), "lyrics", "Headings in the lyrics, with their times", "s", {"start_time": TIME}, values.lyrics_sections),
-    Column("lyrics_notices", TEXTS, "lyrics.notices", "What of the lyrics file was repaired or left out, and why"),
+    Column("lyrics_notices", TEXTS, "lyrics", "What of the lyrics file was repaired or left out, and why; where its times are not those of a voice", value=values.lyrics_notices),
     Column("transcript", pa.list_(HEARD), "transcribe", "What Whisper heard, whatever the lyrics come from", "s", TIMES | dict.fromkeys(DOUBTS, DIGITS), values.transcript),
     Column("phonemes", PHONEMES, "phonemes", "IPA of the lyrics, whole, per word and per line", value=values.phonemes),
 )
@@ -169,7 +176,7 @@ SEGMENTS = (
     Column("rms", NUMBER, "features", "Mean frame RMS", None, DIGITS, values.mean("rms")),
     Column("chroma", _vector(12), "features", "Mean chroma, C to B", None, DIGITS, values.mean("chroma")),
     Column("mfcc", _vector(20), "features", "Mean MFCC", None, DIGITS, values.mean("mfcc")),
-    Column("has_vocals", FLAG, "separate", "Whether the segment is sung", value=values.has_vocals),
+    Column("has_vocals", FLAG, "activity", "Whether the segment has vocals", value=values.has_vocals, instead="separate"),
     Column("vocal_ratio", NUMBER, "separate", "RMS of the vocals over the mix's, at most 1", None, DIGITS, values.ratio_of_vocals),
     Column("f0_mean", NUMBER, "pitch", "Mean F0 of the voiced frames", "Hz", PITCH, values.f0_mean),
     Column("f0_contour", NUMBERS, "pitch", "F0 of each frame, null if unvoiced", "Hz", PITCH, values.f0_contour),

@@ -8,6 +8,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from tasks.audio import Repair
+from tasks.song import voices
 from tasks.step import Row, Samples, Step, StepConfig, Tools, Track, TrackError, column, per_track
 
 if TYPE_CHECKING:
@@ -89,7 +90,9 @@ COLUMNS = pa.schema(
 )
 
 
-def compute_features(signal: Samples, sample_rate_hz: int, heard: Row | None = None) -> Row:
+def compute_features(
+    signal: Samples, sample_rate_hz: int, heard: Row | None = None, *, has_beats: bool = True
+) -> Row:
     """Row of features of a mono signal, shape ``(samples,)``.
 
     Parameters
@@ -98,6 +101,8 @@ def compute_features(signal: Samples, sample_rate_hz: int, heard: Row | None = N
         Of the track.
     heard
         Row of the step `beats`, empty where it failed; without one, beats are found here.
+    has_beats
+        Whether it may have any: speech has none.
 
     Raises
     ------
@@ -119,7 +124,12 @@ def compute_features(signal: Samples, sample_rate_hz: int, heard: Row | None = N
             "not-finite", "The track has samples that are not a finite number; export it again."
         )
     frames = frame_features(signal, sample_rate_hz)
-    beats = _beats(signal, sample_rate_hz, frames.mel_db) if heard is None else _heard(heard)
+    if not has_beats:
+        beats = None
+    elif heard is None:
+        beats = _beats(signal, sample_rate_hz, frames.mel_db)
+    else:
+        beats = _heard(heard)
     grid_seconds = beat_grid(beats, duration_seconds)
     starts = np.ceil(grid_seconds[:-1] / frames.hop_seconds).astype(np.intp)
     peak_rms = float(rms.max())
@@ -150,7 +160,8 @@ def _features(
 ) -> Row:
     signal = tools.mix(track, config.sample_rate_hz, Repair.of(upstream["probe"]))
     heard = (upstream["beats"] or {}) if "beats" in upstream else None
-    return compute_features(signal, config.sample_rate_hz, heard)
+    has_beats = voices.may_be_music(upstream.get("activity"))
+    return compute_features(signal, config.sample_rate_hz, heard, has_beats=has_beats)
 
 
 def _heard(row: Row) -> "Beats | None":
@@ -201,5 +212,5 @@ STEP = Step(
     columns=COLUMNS,
     run=per_track(_features),
     upstream=("probe",),
-    optional_upstream=("beats",),
+    optional_upstream=("activity", "beats"),
 )

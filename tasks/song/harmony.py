@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from tasks.audio import Repair
+from tasks.song import voices
 from tasks.step import Row, Samples, Step, StepConfig, Tools, Track, column, per_track
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ def _harmony(
 ) -> Row:
     features = upstream["features"]
     assert features is not None
+    if not voices.may_be_music(upstream.get("activity")):
+        return dict.fromkeys(COLUMNS.names)
     return compute_harmony(tools.mix(track, RATE_HZ, Repair.of(upstream["probe"])), features)
 
 
@@ -114,4 +117,5 @@ STEP = Step(
     columns=COLUMNS,
     run=per_track(_harmony),
     upstream=("probe", "features"),
+    optional_upstream=("activity",),
 )

@@ -29,7 +29,9 @@ def columns(stages: Sequence[Stage], weights: Weights) -> dict[str, dict[str, An
     for table, fields in (("tracks", schema.TRACKS), ("segments", schema.SEGMENTS)):
         for field in fields:
             metadata = {key.decode(): value.decode() for key, value in field.metadata.items()}
-            step = metadata.pop("step")
+            step, instead = metadata.pop("step"), metadata.pop("instead", None)
+            if step not in by_step and instead in by_step:
+                step = instead
             made = by_step.get(step, {"step": step})
             if step not in by_step and step not in ("discover", "metadata"):
                 made = made | {"absent": True}

@@ -12,15 +12,12 @@ from typing import Any
 import numpy as np
 import orjson
 import pyarrow as pa
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
 from tasks.engine.batch import UPSTREAM_FAILED
 from tasks.song.column_values import Rows, Segment, segments
 from tasks.song.columns import OF_FILES, SEGMENTS, TRACKS, Column, Rounding
 from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column, digest, per_track
-
-FIRST_COLUMNS = "ae7b9668f8ed581ce31f3b0db9de6106"
-"""Digest of the columns that the merge has filled from the first: its keys then hold none."""
 
 TRACK_COLUMNS = tuple(each for each in TRACKS if each.step not in OF_FILES)
 SEGMENT_COLUMNS = tuple(each for each in SEGMENTS if each.step not in OF_FILES)
@@ -40,10 +37,6 @@ class MergeConfig(StepConfig):
 
     columns: str = Field(default_factory=columns_digest, description="Digest of the columns.")
 
-    @model_serializer(mode="wrap")
-    def _in_keys(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {} if self.columns == FIRST_COLUMNS else serialize(self)
-
 
 def merge(
     track: Track, upstream: Mapping[str, Row | None], config: MergeConfig, tools: Tools
@@ -52,7 +45,7 @@ def merge(
     # Without features a file was not decoded to its end: it is no track of a dataset.
     if "features" in upstream and upstream["features"] is None:
         raise TrackError(UPSTREAM_FAILED, "features failed")
-    rows = {name: upstream.get(name) or {} for name in (*STEP.upstream, *STEP.optional_upstream)}
+    rows = Rows({name: row or {} for name, row in upstream.items()})
     record = {each.name: rounded(_of_track(each, rows), each.rounding) for each in TRACK_COLUMNS}
     record["segments"] = [
         {each.name: rounded(_of_segment(each, segment), each.rounding) for each in SEGMENT_COLUMNS}

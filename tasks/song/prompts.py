@@ -16,6 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from tasks.song import voices
 from tasks.song.segments import segment_means, vocals_heard
 from tasks.step import Row, Step, StepConfig, Tools, Track, column, per_track
 
@@ -116,11 +117,22 @@ def run(
     for index, (start, end, label) in enumerate(spans):
         # Reproducible variety: the words depend on the track and the segment alone.
         choose = _chooser(f"{track.track_id}/{index}")
-        vocals = vocals_heard(upstream.get("separate"), upstream.get("lyrics"), start, end, label)
+        vocals = _has_vocals(upstream, start, end, label)
         means = segment_means(features, start, end)
         traits = describe(track.metadata, features, harmony, means, label, vocals, choose)
         prompts.append(choose("phrasing", PHRASINGS)(traits))
     return {"prompt": prompts}
+
+
+def _has_vocals(
+    upstream: Mapping[str, Row | None], start: float, end: float, label: str
+) -> bool | None:
+    """Return whether a segment surely has vocals; None if that cannot be told, or it is speech."""
+    if "activity" not in upstream:
+        return vocals_heard(upstream.get("separate"), upstream.get("lyrics"), start, end, label)
+    activity = upstream["activity"]
+    sung = voices.has_vocals(activity, upstream.get("lyrics"), start, end)
+    return None if activity and activity["content"] == "speech" and not sung else sung
 
 
 Chooser = Callable[[str, Sequence[Any]], Any]
@@ -341,11 +353,11 @@ def _chooser(seed: str) -> Chooser:
 
 STEP = Step(
     name="prompts",
-    version=2,
+    version=3,
     config=PromptsConfig,
     columns=pa.schema([column("prompt", pa.list_(pa.string()), "template prompt of each segment")]),
     run=per_track(run),
     upstream=("features", "harmony", "sections"),
-    optional_upstream=("separate", "lyrics"),
+    optional_upstream=("separate", "lyrics", "activity"),
     attributes=("track_id", "metadata"),
 )

@@ -15,6 +15,8 @@ def _schema(table: Sequence[Column]) -> pa.Schema:
 
 def _field(column: Column) -> pa.Field:
     metadata = {"step": column.step, "description": column.description}
+    if column.instead:
+        metadata["instead"] = column.instead
     if column.unit:
         metadata["unit"] = column.unit
     return pa.field(column.name, column.type, metadata=metadata)

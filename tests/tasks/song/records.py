@@ -103,6 +103,15 @@ def make_segment(at: int = 0, **changes: Any) -> dict[str, Any]:
     }
 
 
+def make_activity(content: str = "music", **spans: list[tuple[float, float]]) -> Row:
+    """Row of activity, from spans in seconds of ``speech``, ``singing`` and ``music``."""
+    row: Row = {"content": content}
+    for kind in ("speech", "singing", "music"):
+        row[f"{kind}_start_seconds"] = [start for start, _ in spans.get(kind, [])]
+        row[f"{kind}_end_seconds"] = [end for _, end in spans.get(kind, [])]
+    return row
+
+
 def make_rows(duration_seconds: float = 20.0) -> dict[str, Row]:
     """Rows of every step for a track of two equal sections, in blocks of half a second."""
     blocks = round(duration_seconds * 2)

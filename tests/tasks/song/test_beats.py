@@ -48,12 +48,15 @@ def run(tmp_path_factory, waltz):
     for name, (samples, rate_hz) in signals.items():
         soundfile.write(folder / f"{name}.wav", samples, rate_hz, subtype="PCM_24")
 
-    def run_step(name, loudness_lufs=None, weights=None):
+    def run_step(name, loudness_lufs=None, weights=None, content="music"):
         tools = Tools(source=Storage(str(folder)), outputs=Storage(str(folder)))
         if weights is not None:
             tools = Tools(source=tools.source, outputs=tools.outputs, weights=weights)
-        probe = {"loudness_lufs": loudness_lufs}
-        [row] = STEP.run([Track(name, f"{name}.wav")], {"probe": [probe]}, BeatsConfig(), tools)
+        upstream = {
+            "probe": [{"loudness_lufs": loudness_lufs}],
+            "activity": [{"content": content}],
+        }
+        [row] = STEP.run([Track(name, f"{name}.wav")], upstream, BeatsConfig(), tools)
         return row
 
     return run_step
@@ -88,6 +91,11 @@ def test_no_beat_is_made_up(run, name: str):
     assert run(name) == dict.fromkeys(COLUMNS.names)
     if name != "silence":
         assert run(name, -20.0) == dict.fromkeys(COLUMNS.names)
+
+
+@packaged
+def test_speech_has_no_beats(run):
+    assert run("waltz", content="speech") == dict.fromkeys(COLUMNS.names)
 
 
 def test_random_weights_give_a_row_of_the_columns(run, tmp_path):

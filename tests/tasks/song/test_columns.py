@@ -10,10 +10,10 @@ import pytest
 from blocks.storage import Storage
 from flows.build_dataset_params import BuildDatasetParams
 from tasks.engine.stage import Stage
-from tasks.song import columns, enhance, merge
+from tasks.song import activity, columns, enhance, merge
 from tasks.song.columns import OF_FILES, SEGMENTS, TRACKS, Column, Rounding
 from tasks.song.merge import STEP, MergeConfig
-from tasks.step import Recipe, Tools, Track
+from tasks.step import Tools, Track
 from tests.tasks.song.records import make_rows
 
 STEPS = {
@@ -21,6 +21,8 @@ STEPS = {
     for stage in (
         *BuildDatasetParams(llm=False).stages(),
         Stage(enhance.STEP, enhance.EnhanceConfig()),
+        # Not part of a run where its package is missing.
+        Stage(activity.STEP, activity.ActivityConfig()),
     )
 }
 BOTH = [*((each, False) for each in TRACKS), *((each, True) for each in SEGMENTS)]
@@ -48,93 +50,6 @@ def kind(type_: pa.DataType) -> str:
         if getattr(pa.types, f"is_{name}")(type_):
             return name
     return str(type_)
-
-
-# What the merge filled when its first rows were keyed, and from what.
-FIRST_TRACKS = [
-    "duration",
-    "sample_rate",
-    "channels",
-    "format",
-    "decoder",
-    "tempo",
-    "dominant_key",
-    "mode",
-    "key_confidence",
-    "energy",
-    "rms",
-    "spectral_centroid",
-    "chroma",
-    "mel",
-    "mfcc",
-    "beats",
-    "vocals_path",
-    "singing_confidence",
-    "voice_embedding",
-    "ecapa_embedding",
-    "clap_embedding",
-    "lyrics",
-    "lyrics_language",
-    "lyrics_source",
-    "lyrics_lines",
-    "lyrics_words",
-    "transcript",
-    "phonemes",
-]
-FIRST_SEGMENTS = [
-    "segment_idx",
-    "start_time",
-    "end_time",
-    "section_type",
-    "energy",
-    "spectral_centroid",
-    "rms",
-    "chroma",
-    "mfcc",
-    "has_vocals",
-    "vocal_ratio",
-    "f0_mean",
-    "f0_contour",
-    "vibrato_rate",
-    "vibrato_extent",
-    "breath_positions",
-    "segment_lyrics",
-    "prompt",
-    "prompt_embedding",
-    "prompt_enhanced",
-]
-FIRST_STEPS = [
-    "probe",
-    "separate",
-    "features",
-    "sections",
-    "pitch",
-    "singing",
-    "voice",
-    "ecapa",
-    "clap",
-    "transcribe",
-    "lyrics",
-    "phonemes",
-    "prompts",
-    "clap_text",
-    "enhance",
-]
-
-
-def test_keys_of_finished_merges_are_what_they_were(monkeypatch: pytest.MonkeyPatch):
-    first = [
-        # The key has a step of its own since then.
-        dataclasses.replace(each, source=each.source.replace("harmony.", "features."))
-        for each in merge.TRACK_COLUMNS
-        if each.name in FIRST_TRACKS
-    ]
-    monkeypatch.setattr(merge, "TRACK_COLUMNS", first)
-    first = [each for each in merge.SEGMENT_COLUMNS if each.name in FIRST_SEGMENTS]
-    monkeypatch.setattr(merge, "SEGMENT_COLUMNS", first)
-    upstream = {name: Recipe(name, ("track_id",)) for name in (*FIRST_STEPS, "level", *OF_FILES)}
-    # Computed before columns and upstream of the merge followed from the table.
-    assert STEP.recipe(MergeConfig(), upstream).digest == "646ba8bf30055b319a2d6ef2dfedc563"
 
 
 def test_other_columns_are_other_keys(monkeypatch: pytest.MonkeyPatch):

@@ -153,3 +153,19 @@ def test_a_worker_never_imports_librosa():
         "assert 'librosa' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize(
+    ("content", "is_music"),
+    [("music", True), ("singing", True), ("other", True), ("speech", False), ("silence", False)],
+)
+def test_speech_and_silence_have_no_beats(run, tmp_path, song, content, is_music):
+    soundfile.write(tmp_path / "a.wav", song.mix[:, : 8 * 44_100].T, 44_100)
+    tools = Tools(source=Storage(str(tmp_path)), outputs=Storage(str(tmp_path)))
+    upstream = {"probe": [{}], "activity": [{"content": content}]}
+    [row] = STEP.run([Track("a", "a.wav")], upstream, FeaturesConfig(), tools)
+    of_beats = ("tempo_bpm", "tempo_confidence", "beat_times_seconds")
+    assert {row[name] is not None for name in of_beats} == {is_music}
+    assert row["rms"] > 0
+    if not is_music:
+        np.testing.assert_allclose(np.diff(row["grid_seconds"]), 0.5, atol=1e-5)

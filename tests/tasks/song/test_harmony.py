@@ -33,11 +33,12 @@ def run(tmp_path_factory, song):
         soundfile.write(folder / f"{name}.wav", samples, rate_hz, subtype="PCM_16")
     tools = Tools(source=Storage(str(folder)), outputs=Storage(str(folder)))
 
-    def run_step(*names):
+    def run_step(*names, content="music"):
         tracks = [Track(track_id=name, path=f"{name}.wav") for name in names]
         upstream = {"probe": [{}] * len(tracks)}
         found = features.STEP.run(tracks, upstream, features.FeaturesConfig(), tools)
-        return found, STEP.run(tracks, upstream | {"features": found}, HarmonyConfig(), tools)
+        upstream |= {"features": found, "activity": [{"content": content}] * len(tracks)}
+        return found, STEP.run(tracks, upstream, HarmonyConfig(), tools)
 
     return run_step
 
@@ -47,6 +48,12 @@ def test_a_song_gives_a_full_row(run, song):
     assert (row["tonic"], row["mode"]) == (song.key, song.mode)
     assert 0.5 < row["key_confidence"] <= 1
     assert pa.Table.from_pylist([row], schema=COLUMNS).num_rows == 1
+
+
+@pytest.mark.parametrize("content", ["speech", "silence"])
+def test_what_is_no_music_has_neither_key_nor_chords(run, content):
+    _, [row] = run("song", content=content)
+    assert row == dict.fromkeys(COLUMNS.names)
 
 
 @pytest.mark.parametrize("name", ["song", "noise", "silence", "0.1 s"])

@@ -23,6 +23,17 @@ def test_every_column_says_how_it_was_made():
             assert "absent" not in column
 
 
+def test_has_vocals_is_of_the_separation_where_there_is_no_activity():
+    stages = BuildDatasetParams(profile="offline").stages()
+    without = [stage for stage in stages if stage.step.name != "activity"]
+    for given, step in ((stages, "activity"), (without, "separate")):
+        column = manifest.columns(given, WEIGHTS)["segments.has_vocals"]
+        assert column["step"] == step
+        assert "absent" not in column
+        assert "instead" not in column
+    assert manifest.columns(without, WEIGHTS)["tracks.content"]["absent"]
+
+
 def test_models_are_named_with_revision_and_licence():
     columns = manifest.columns(BuildDatasetParams(profile="offline").stages(), WEIGHTS)
     [voice] = columns["tracks.voice_embedding"]["models"]

@@ -11,7 +11,7 @@ from blocks.storage import Storage
 from tasks.song import schema
 from tasks.song.merge import STEP, TRACK_COLUMNS, MergeConfig, merge
 from tasks.step import Row, Tools, Track, TrackError
-from tests.tasks.song.records import make_rows
+from tests.tasks.song.records import make_activity, make_rows
 
 TOOLS = Tools(Storage("source"), Storage("artifacts"))
 HEAD = {"track_id", "source_id", "file_path", *schema.METADATA_COLUMNS}
@@ -245,3 +245,26 @@ def test_embeddings_of_track_and_prompts_are_in_their_places():
         0.0434783,
         -0.0434783,
     ]
+
+
+def test_activity_decides_what_is_sung_and_disagreeing_lyrics_are_told():
+    rows = make_rows() | {"activity": make_activity(singing=[(16.3456, 19.0)])}
+    record = merged(rows)
+    assert record["content"] == "music"
+    assert record["is_instrumental"] is False
+    assert record["vocal_activity"] == [{"start_time": 16.346, "end_time": 19.0, "kind": "singing"}]
+    assert [segment["has_vocals"] for segment in record["segments"]] == [False, True]
+    assert record["segments"][0]["vocal_ratio"] == 0.5, "of the separation, as it was"
+    assert record["lyrics_notices"] == [
+        "credits: left out",
+        "not-heard: Lines are timed where no voice is heard: 0:01-0:03, 0:11-0:15.",
+        "no-lines: A voice is heard where no line is timed: 0:16-0:19.",
+    ]
+
+
+def test_where_activity_failed_nothing_is_said_of_voices():
+    record = merged(make_rows() | {"activity": None})
+    for name in ("content", "is_instrumental", "vocal_activity"):
+        assert record[name] is None
+    assert [segment["has_vocals"] for segment in record["segments"]] == [None, None]
+    assert record["lyrics_notices"] == ["credits: left out"]

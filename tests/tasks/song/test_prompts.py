@@ -7,6 +7,7 @@ import pytest
 from tasks.song.prompts import STEP, PromptsConfig
 from tasks.step import Recipe, Track
 from tests.support.keys import key_of
+from tests.tasks.song.records import make_activity
 
 LABELS = ["intro", "verse", "chorus", "bridge", "solo", "inst", "outro"]
 
@@ -177,3 +178,19 @@ def test_key_depends_on_metadata_but_not_on_the_path() -> None:
     assert key_of(STEP, rock, config, keys) != key_of(STEP, Track("id", "a.mp3"), config, keys)
     moved = Track("id", "b/a.mp3", metadata={"genre": "Rock"})
     assert key_of(STEP, rock, config, keys) == key_of(STEP, moved, config, keys)
+
+
+def test_vocals_are_named_only_where_activity_is_sure() -> None:
+    def claims(activity: dict[str, Any] | None, **rows: Any) -> list[str]:
+        texts = run(activity=activity, **rows)
+        none = re.compile("without vocals|no vocals|instrumental(?! (passage|solo))", re.I)
+        return [
+            "none" if none.search(text) else "some" if "vocal" in text else "" for text in texts
+        ]
+
+    heard = make_activity(singing=[(0.0, 1.2), (10.0, 19.0)])
+    assert claims(heard)[:3] == ["", "some", "none"]
+    lyrics = {"line_start_seconds": [3.0], "line_end_seconds": [5.0]}
+    assert claims(heard, lyrics=lyrics)[:3] == ["some", "some", "none"]
+    assert claims(None, lyrics=lyrics)[:3] == ["", "", ""]
+    assert claims(make_activity("speech", speech=[(0.0, 70.0)])) == [""] * 7

@@ -15,6 +15,7 @@ from tasks.dsp.structure import LABELS
 from tasks.song.features import compute_features
 from tasks.song.sections import STEP, SectionsConfig
 from tasks.step import Row, Track, TrackError
+from tests.tasks.song.records import make_activity
 
 
 def run(features: Row, separate: Row | None = None, **config: Any) -> Row:
@@ -82,6 +83,23 @@ def test_without_separation_no_section_is_instrumental(song: tuple[Any, Row, Row
     assert not {"solo", "inst"} & set(row["label"])
     assert row["label"][0] == "intro"
     assert row["label"].count("chorus") == 3
+
+
+def test_activity_tells_which_sections_have_vocals(song: tuple[Any, Row, Row]) -> None:
+    made, features, separate = song
+    silent = {**separate, "vocal_rms": 0 * separate["vocal_rms"]}
+    spans = [(line.words[0].start_seconds, line.words[-1].end_seconds) for line in made.lines]
+    upstream = {
+        "features": [features],
+        "separate": [silent],
+        "activity": [make_activity(singing=spans)],
+    }
+    [row] = STEP.run([Track("id", "song.flac")], upstream, SectionsConfig(), None)
+    assert row["label"] == [section.label for section in made.sections]
+    [row] = STEP.run(
+        [Track("id", "song.flac")], upstream | {"activity": [None]}, SectionsConfig(), None
+    )
+    assert set(row["label"]) <= {"intro", "inst", "solo", "outro"}
 
 
 def test_longer_minimum_gives_fewer_sections(song: tuple[Any, Row, Row]) -> None:

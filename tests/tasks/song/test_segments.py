@@ -3,7 +3,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tasks.song.segments import segment_means, vocal_ratio, vocals_heard
+from tasks.song.segments import has_vocals, segment_means, vocal_ratio, vocals_heard
+from tests.tasks.song.records import make_activity
 
 
 def grid(block_seconds: list[float], frames: list[int]) -> dict[str, object]:
@@ -108,3 +109,19 @@ def test_timed_lines_decide_what_is_sung_and_without_them_a_name_or_the_separati
     assert heard(untimed) == [False, False, True, False, False, False, True]
     assert vocals_heard(None, None, 0.0, 10.0, "verse") is None
     assert vocals_heard({}, {}, 0.0, 10.0, "inst") is False
+
+
+def test_activity_goes_before_all_else_and_where_it_failed_nothing_is_known() -> None:
+    timed = {"line_start_seconds": [3.0], "line_end_seconds": [9.0], "lines_beyond_end": 0}
+    separate = {"vocal_rms": [0.5] * 40, "mix_rms": [0.5] * 40, "envelope_hop_seconds": 1.0}
+    rest = {"separate": separate, "lyrics": timed}
+    heard = make_activity(singing=[(10.0, 18.0), (20.0, 20.8), (30.0, 31.4)])
+
+    def decided(rows: dict[str, Any]) -> list[bool | None]:
+        return [has_vocals(rows, 10.0 * i, 10.0 * (i + 1), "solo") for i in range(4)]
+
+    assert decided({**rest, "activity": heard}) == [False, True, False, False], "they disagree"
+    assert decided({"separate": separate, "activity": heard}) == [False, True, False, True]
+    assert decided({**rest, "activity": None}) == [None] * 4
+    assert decided({**rest, "activity": {}}) == [None] * 4
+    assert decided(rest) == [True, False, False, False]

@@ -1,6 +1,8 @@
 """build-dataset: songs in; features, lyrics, pitch, embeddings and prompts out."""
 
 import os
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,16 +86,21 @@ def check_sources(params: BuildDatasetParams) -> MetadataTable:
             f"--output {params.output} would put its tables into {params.paths.folder}, where "
             "the songs are: choose another name."
         )
-    other = "--profile" if params.profile == "full" else "--separator"
-    run.check_weights(
-        params, stages, f", or do without them by adding `{other} offline` to this command"
-    )
+    run.check_weights(params, stages, partial(_without, params.profile))
     try:
         if any(stage.step is enhance.STEP for stage in stages):
             check_access(params.enhance.llm_model, params.llm_settings)
         return load_metadata(params.tracks_csv, params.genres_csv, params.metadata_mapping)
     except (MetadataError, LlmError) as error:
         raise UsageError(str(error)) from error
+
+
+def _without(profile: str, models: Sequence[str]) -> str:
+    """Options that do without models, to end a sentence with."""
+    others = ["--beat_method onsets"] if "beatnet" in models else []
+    if set(models) - {"beatnet"}:
+        others.append("--profile offline" if profile == "full" else "--separator offline")
+    return f", or do without them by adding `{' '.join(others)}` to this command"
 
 
 def _check_vocals(params: BuildDatasetParams) -> None:

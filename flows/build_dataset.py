@@ -1,6 +1,8 @@
 """build-dataset: songs in; features, lyrics, pitch, embeddings and prompts out."""
 
 import os
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,13 @@ from tasks.song.discover import Discovery
 from tasks.song.merge_shards import ShardError, merge_shards
 from tasks.text import counted
 from tasks.weights import ModelError
+
+WITHOUT = {
+    "beatnet": "--beat_method onsets",
+    "swift-f0": "--pitch_method crepe",
+    **dict.fromkeys(("spleeter", "spleeter-wiener"), "--separator repet"),
+}
+"""Options that do without a model, which any profile may use."""
 
 VOCALS_PLACE = "vocals-place"
 """File of a folder of results that says where the vocals of its rows lie."""
@@ -87,14 +96,20 @@ def check_sources(params: BuildDatasetParams) -> MetadataTable:
     hears = any(stage.step is activity.STEP for stage in stages)
     if hears and not params.hears_activity:
         raise UsageError(f"--steps asks for activity, and {NO_ACTIVITY}.")
-    other = "--profile offline" if params.profile == "full" else "--separator repet"
-    run.check_weights(params, stages, f", or do without them by adding `{other}` to this command")
+    run.check_weights(params, stages, partial(_without, params.profile))
     try:
         if any(stage.step is enhance.STEP for stage in stages):
             check_access(params.enhance.llm_model, params.llm_settings)
         return load_metadata(params.tracks_csv, params.genres_csv, params.metadata_mapping)
     except (MetadataError, LlmError) as error:
         raise UsageError(str(error)) from error
+
+
+def _without(profile: str, models: Sequence[str]) -> str:
+    """Options that do without models, to end a sentence with."""
+    otherwise = "--profile offline" if profile == "full" else "--separator repet"
+    others = dict.fromkeys(WITHOUT.get(name, otherwise) for name in models)
+    return f", or do without them by adding `{' '.join(others)}` to this command"
 
 
 def _check_vocals(params: BuildDatasetParams) -> None:

@@ -105,6 +105,7 @@ def params_for(songs: Path, output_dir: Path, workers: int) -> BuildDatasetParam
         output=output_dir / "dataset.json",
         profile="offline",
         separator="repet",
+        beat_method="onsets",
         workers=workers,
     )
 

@@ -1,4 +1,4 @@
-"""Planning over 100,000 finished tracks of twelve steps: the offline profile's, and CLAP.
+"""Planning over 100,000 finished tracks of fifteen steps: the offline profile's, and CLAP.
 
 ``python -m benchmarks.planning`` fills the step tables with made-up rows, as a build of that
 many songs would have left them, and plans the build again: nothing is to be done. The first

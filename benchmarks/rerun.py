@@ -106,6 +106,7 @@ def params_for(songs: Path, output_dir: Path) -> BuildDatasetParams:
         output=output_dir / "dataset.json",
         profile="offline",
         separator="repet",
+        beat_method="onsets",
         workers=WORKERS,
         pitch=PitchConfig(method="pyin"),
     )

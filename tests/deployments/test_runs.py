@@ -98,7 +98,7 @@ def test_a_build_runs_by_name_with_parameters_from_the_command_line(
     # What is given replaces all of `params`; relative paths begin at the working directory.
     given = (
         '{"audio_dir": "songs", "output": "out/X.json", "profile": "offline", '
-        '"separator": "repet", "pitch": {"method": "pyin"}, "workers": 1}'
+        '"separator": "repet", "beat_method": "onsets", "pitch": {"method": "pyin"}, "workers": 1}'
     )
     done = prefect(
         *("deployment", "run", "build-dataset/cpu", "--watch", "--param", f"params={given}"),
@@ -125,7 +125,7 @@ def test_a_build_runs_by_name_with_parameters_from_the_command_line(
     logs = eventually(
         lambda: [log.message for log in client.read_logs() if log.flow_run_id == run.id]
     )
-    assert any("1 track; 11 results of steps to compute" in line for line in logs)
+    assert any("1 track; 13 results of steps to compute" in line for line in logs)
 
 
 def test_a_schedule_runs_the_deployment_by_itself(client: SyncPrefectClient, diary: Diary):

@@ -32,7 +32,7 @@ from tests.flows.conftest import (
 
 KILLS = int(os.environ.get("SONGMILL_KILLS", "3"))
 SONGS = 4 if KILLS <= 3 else 3 * KILLS
-STEPS = 11
+STEPS = 13
 MARK = "SONGMILL_TEST_RUN"
 
 

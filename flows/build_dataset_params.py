@@ -18,6 +18,7 @@ from tasks.embed.ecapa import EcapaConfig
 from tasks.embed.voice import VoiceConfig
 from tasks.engine.stage import Stage
 from tasks.song import (
+    align,
     enhance,
     features,
     lyrics,
@@ -32,6 +33,7 @@ from tasks.song import (
     singing,
     transcribe,
 )
+from tasks.song.align import AlignConfig
 from tasks.song.dataset import Paths
 from tasks.song.discover import Shard, ShardBy
 from tasks.song.enhance import EnhanceConfig
@@ -163,6 +165,7 @@ class BuildDatasetParams(ModelParams):
     sections: SectionsConfig = SectionsConfig()
     pitch: PitchConfig = PitchConfig()
     transcribe: TranscribeConfig = TranscribeConfig()
+    align: AlignConfig = AlignConfig()
     clap: ClapConfig = ClapConfig()
     phonemes: PhonemesConfig = PhonemesConfig()
     enhance: EnhanceConfig = EnhanceConfig()
@@ -255,6 +258,7 @@ class BuildDatasetParams(ModelParams):
         with_models = with_audio and self.profile == "full"
         with_llm = with_audio and self.llm and bool(os.environ.get("OPENAI_API_KEY"))
         texts = ClapTextConfig(model=self.clap.model)
+        heard, aligned = self._transcribe(), self._align()
         stages = [
             (True, Stage(probe.STEP, ProbeConfig())),
             (with_audio, Stage(separate.STEP, self._separate())),
@@ -265,8 +269,9 @@ class BuildDatasetParams(ModelParams):
             (with_audio, Stage(voice.STEP, VoiceConfig())),
             (with_models, Stage(ecapa.STEP, EcapaConfig())),
             (with_models, Stage(clap.STEP, self.clap)),
-            (with_models, Stage(transcribe.STEP, self.transcribe)),
+            (with_audio and heard.model != "off", Stage(transcribe.STEP, heard)),
             (True, Stage(lyrics.STEP, LyricsConfig())),
+            (with_audio and aligned.model != "off", Stage(align.STEP, aligned)),
             (True, Stage(phonemes.STEP, self.phonemes)),
             (with_audio, Stage(prompts.STEP, PromptsConfig())),
             (with_models, Stage(clap_text.STEP, texts)),
@@ -307,6 +312,17 @@ class BuildDatasetParams(ModelParams):
             return SeparateConfig(separator=name)
         name = self.separator or ("demucs" if self.profile == "full" else "offline")
         return SeparateConfig(separator=SEPARATOR_ALIASES.get(name, name))
+
+    def _transcribe(self) -> TranscribeConfig:
+        if self.transcribe.model != "auto":
+            return self.transcribe
+        model = "large-v3" if self.profile == "full" else "off"
+        return self.transcribe.model_copy(update={"model": model})
+
+    def _align(self) -> AlignConfig:
+        if self.align.model != "auto":
+            return self.align
+        return AlignConfig(model="off" if self._transcribe().model == "off" else "base")
 
     def _pitch(self) -> PitchConfig:
         if self.pitch.method != "crepe" or self.pitch.crepe_model != "auto":

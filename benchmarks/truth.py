@@ -9,7 +9,8 @@ unvoiced), or a key such as ``C major``.
 Measures are mir_eval's: tempo within 4 % (`acc1`), also of half, double, third or triple of it
 (`acc2`); beats within 70 ms, those of the first five seconds left out; the weighted score of a key;
 of F0 the raw pitch accuracy, the false alarms and the overall accuracy, all within 50 cents;
-boundaries within 3 s. Truths that no step has a label for yet are named below the table.
+boundaries within 3 s. With ``--whisper_model``, words are scored as :mod:`benchmarks.truth_words`
+says. Truths that no step has a label for yet are named below the table.
 """
 
 import argparse
@@ -29,6 +30,7 @@ import mir_eval
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks import truth_words
 from flows.build_dataset import BUILD
 from flows.build_dataset_params import BuildDatasetParams
 from flows.run import prepare
@@ -79,6 +81,8 @@ def main() -> int:
     parser.add_argument("folder", type=Path, help=f"with recordings and {TABLE}")
     parser.add_argument("--separator", default="offline")
     parser.add_argument("--pitch_method", choices=("crepe", "pyin"), default="crepe")
+    parser.add_argument("--whisper_model", default="off", help="hears words, where they are known")
+    parser.add_argument("--models_dir", help="where that Whisper lies")
     options = parser.parse_args()
     truths = dict(read(options.folder))
     if not truths:
@@ -86,7 +90,7 @@ def main() -> int:
         return 1
     rows = estimates(options.folder, set(truths), options.separator, options.pitch_method)
     scores = {name: score(truth, rows[name]) for name, truth in truths.items() if name in rows}
-    print_table(scores)
+    print_table(scores | _words(options))
     for name in truths.keys() - rows.keys():
         print(f"{name}: no step gave anything for it")
     if unused := sorted(set().union(*(truth.unused for truth in truths.values()))):
@@ -98,6 +102,8 @@ def read(folder: Path) -> Iterator[tuple[str, Truth]]:
     """Yield each recording that a folder's table names and holds, with what is known of it."""
     with (folder / TABLE).open(newline="", encoding="utf-8") as table:
         for row in csv.DictReader(table, delimiter="\t"):
+            if truth_words.NAMED.search(row["file"]):
+                continue
             if not (folder / row["file"]).is_file():
                 print(f"{row['file']}: passed over, no such recording in {folder}")
                 continue
@@ -108,6 +114,20 @@ def read(folder: Path) -> Iterator[tuple[str, Truth]]:
                 add = _add_jams if name.endswith(".jams") else _add_f0
                 add(truth, folder / name)
             yield row["file"], truth
+
+
+def _words(options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Return the figures of recordings whose words are known, if Whisper is to hear them."""
+    if options.whisper_model == "off":
+        return {}
+    with (options.folder / TABLE).open(newline="", encoding="utf-8") as table:
+        known = list(truth_words.read(options.folder, list(csv.DictReader(table, delimiter="\t"))))
+    return {
+        words.recording.name: truth_words.score(
+            words, options.separator, options.whisper_model, options.models_dir
+        )
+        for words in known
+    }
 
 
 def _add_f0(truth: Truth, path: Path) -> None:

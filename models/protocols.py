@@ -72,7 +72,15 @@ class Separator(Protocol):
 
 @runtime_checkable
 class Transcriber(Protocol):
-    """Writes down what is said or sung, and finds words that are known."""
+    """Writes down what is said or sung, and finds words that are known.
+
+    Attributes
+    ----------
+    silence
+        What :meth:`encode` returns of a silent window of 30 s.
+    """
+
+    silence: Any
 
     def transcribe(
         self, signal: Float32, *, language: str | None = None, batch_size: int | None = None

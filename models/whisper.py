@@ -15,6 +15,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -214,6 +215,11 @@ class WhisperAdapter:
         """Encode a window of at most 30 s, mono at 16 kHz, for :meth:`align`."""
         features = self._model.feature_extractor(window)[..., :-1]
         return self._model.encode(pad_or_trim(features)[None])
+
+    @cached_property
+    def silence(self) -> Any:
+        """What :meth:`encode` returns of 30 s of silence, made once."""
+        return self.encode(np.zeros(round(WINDOW_SECONDS * RATE_HZ), np.float32))
 
     def align(
         self, encoded: Any, words: Sequence[str], *, language: str, seconds: float

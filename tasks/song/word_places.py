@@ -112,7 +112,6 @@ class Ear:
         self._signal = signal
         self._language = language
         self._kept: OrderedDict[int, Any] = OrderedDict()
-        self._silence = model.encode(np.zeros(round(WINDOW_SECONDS * RATE_HZ), np.float32))
 
     @property
     def seconds(self) -> float:
@@ -126,7 +125,7 @@ class Ear:
         words = [spaced(word) for line in lines for word in line.words]
         heard = self._model.align(encoded, words, language=self._language, seconds=seconds)
         prior = self._model.align(
-            self._silence, words, language=self._language, seconds=WINDOW_SECONDS
+            self._model.silence, words, language=self._language, seconds=WINDOW_SECONDS
         )
         placed, at = [], 0
         for line in lines:

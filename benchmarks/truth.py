@@ -15,6 +15,7 @@ kind left out, with each annotation where there are several, as GuitarSet's of w
 and of what was (2). Of vocals, from a ``.lines.csv`` with the columns ``start_time`` and
 ``end_time``, it is precision and recall of hundredths of a second; and ``content`` is right where
 `value` names it, as in ``content speech``.
+With ``--whisper_model``, words are scored as :mod:`benchmarks.truth_words` says.
 """
 
 import argparse
@@ -34,6 +35,7 @@ import mir_eval
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks import truth_words
 from benchmarks.accuracy import majmin_overlap
 from flows.build_dataset import BUILD
 from flows.build_dataset_params import BuildDatasetParams
@@ -97,6 +99,8 @@ def main() -> int:
     parser.add_argument("--separator", default="offline")
     parser.add_argument("--pitch_method", choices=("swiftf0", "crepe", "pyin"), default="swiftf0")
     parser.add_argument("--beat_method", choices=("beatnet", "onsets"), default="beatnet")
+    parser.add_argument("--whisper_model", default="off", help="hears words, where they are known")
+    parser.add_argument("--models_dir", help="where that Whisper lies")
     options = parser.parse_args()
     truths = dict(read(options.folder))
     if not truths:
@@ -105,7 +109,7 @@ def main() -> int:
     methods = options.separator, options.pitch_method, options.beat_method
     rows = estimates(options.folder, set(truths), *methods)
     scores = {name: score(truth, rows[name]) for name, truth in truths.items() if name in rows}
-    print_table(scores)
+    print_table(scores | _words(options))
     for name in truths.keys() - rows.keys():
         print(f"{name}: no step gave anything for it")
     return 0 if rows.keys() >= truths.keys() else 1
@@ -115,6 +119,8 @@ def read(folder: Path) -> Iterator[tuple[str, Truth]]:
     """Yield each recording that a folder's table names and holds, with what is known of it."""
     with (folder / TABLE).open(newline="", encoding="utf-8") as table:
         for row in csv.DictReader(table, delimiter="\t"):
+            if truth_words.NAMED.search(row["file"]):
+                continue
             if not (folder / row["file"]).is_file():
                 print(f"{row['file']}: passed over, no such recording in {folder}")
                 continue
@@ -141,6 +147,20 @@ def _add_lines(truth: Truth, path: Path) -> None:
             (float(row["start_time"]), float(row["end_time"])) for row in csv.DictReader(table)
         ]
     truth.vocals_seconds = np.array(spans).reshape(-1, 2)
+
+
+def _words(options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Return the figures of recordings whose words are known, if Whisper is to hear them."""
+    if options.whisper_model == "off":
+        return {}
+    with (options.folder / TABLE).open(newline="", encoding="utf-8") as table:
+        known = list(truth_words.read(options.folder, list(csv.DictReader(table, delimiter="\t"))))
+    return {
+        words.recording.name: truth_words.score(
+            words, options.separator, options.whisper_model, options.models_dir
+        )
+        for words in known
+    }
 
 
 def _add_f0(truth: Truth, path: Path) -> None:

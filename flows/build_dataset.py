@@ -20,6 +20,7 @@ from tasks.corpora.metadata import MetadataError, MetadataTable, load_metadata
 from tasks.dataset.failures import read_failures, say_failed
 from tasks.dataset.passed_over import say_passed_over
 from tasks.engine.results import Results
+from tasks.engine.stage import Stage
 from tasks.song import activity, dataset, discover, enhance
 from tasks.song.assemble import assemble
 from tasks.song.dataset import Paths
@@ -28,12 +29,13 @@ from tasks.song.merge_shards import ShardError, merge_shards
 from tasks.text import counted
 from tasks.weights import ModelError
 
-WITHOUT = {
-    "beatnet": "--beat_method onsets",
-    "swift-f0": "--pitch_method crepe",
-    **dict.fromkeys(("spleeter", "spleeter-wiener"), "--separator repet"),
+WITHOUT_IN_ANY_PROFILE = {"beats": "--beat_method onsets", "pitch": "--pitch_method crepe"}
+WITHOUT = WITHOUT_IN_ANY_PROFILE | {
+    "separate": "--separator repet",
+    "transcribe": "--whisper_model off",
+    "align": "--align_model off",
 }
-"""Options that do without a model, which any profile may use."""
+"""Options by which a step needs no models that may be missing, by its name."""
 
 VOCALS_PLACE = "vocals-place"
 """File of a folder of results that says where the vocals of its rows lie."""
@@ -96,7 +98,7 @@ def check_sources(params: BuildDatasetParams) -> MetadataTable:
     hears = any(stage.step is activity.STEP for stage in stages)
     if hears and not params.hears_activity:
         raise UsageError(f"--steps asks for activity, and {NO_ACTIVITY}.")
-    run.check_weights(params, stages, partial(_without, params.profile))
+    run.check_weights(params, stages, partial(_without, params, stages))
     try:
         if any(stage.step is enhance.STEP for stage in stages):
             check_access(params.enhance.llm_model, params.llm_settings)
@@ -105,11 +107,17 @@ def check_sources(params: BuildDatasetParams) -> MetadataTable:
         raise UsageError(str(error)) from error
 
 
-def _without(profile: str, models: Sequence[str]) -> str:
-    """Options that do without models, to end a sentence with."""
-    otherwise = "--profile offline" if profile == "full" else "--separator repet"
-    others = dict.fromkeys(WITHOUT.get(name, otherwise) for name in models)
-    return f", or do without them by adding `{' '.join(others)}` to this command"
+def _without(params: BuildDatasetParams, stages: Sequence[Stage], models: Sequence[str]) -> str:
+    """Return the options that do without models, to end a sentence with."""
+    steps = [stage for stage in stages if {*stage.step.models(stage.config)} & {*models}]
+    names = [stage.step.name for stage in steps]
+    if params.profile == "full":
+        others = dict.fromkeys(
+            WITHOUT_IN_ANY_PROFILE.get(name, "--profile offline") for name in names
+        )
+    else:
+        others = dict.fromkeys(WITHOUT[name] for name in names if name in WITHOUT)
+    return f", or do without them by adding `{' '.join(others)}` to this command" if others else ""
 
 
 def _check_vocals(params: BuildDatasetParams) -> None:

@@ -19,6 +19,7 @@ from tasks.embed.voice import VoiceConfig
 from tasks.engine.stage import Stage
 from tasks.song import (
     activity,
+    align,
     beats,
     enhance,
     features,
@@ -36,6 +37,7 @@ from tasks.song import (
     transcribe,
 )
 from tasks.song.activity import ActivityConfig
+from tasks.song.align import AlignConfig
 from tasks.song.beats import BeatsConfig
 from tasks.song.dataset import Paths
 from tasks.song.discover import Shard, ShardBy
@@ -179,6 +181,7 @@ class BuildDatasetParams(ModelParams):
     sections: SectionsConfig = SectionsConfig()
     pitch: PitchConfig = PitchConfig()
     transcribe: TranscribeConfig = TranscribeConfig()
+    align: AlignConfig = AlignConfig()
     clap: ClapConfig = ClapConfig()
     phonemes: PhonemesConfig = PhonemesConfig()
     enhance: EnhanceConfig = EnhanceConfig()
@@ -280,6 +283,7 @@ class BuildDatasetParams(ModelParams):
         with_llm = with_audio and self.llm and bool(os.environ.get("OPENAI_API_KEY"))
         texts = ClapTextConfig(model=self.clap.model)
         with_beats = with_audio and self.beat_method == "beatnet"
+        heard, aligned = self._transcribe(), self._align()
         stages = [
             (True, Stage(probe.STEP, ProbeConfig())),
             (with_activity, Stage(activity.STEP, ActivityConfig())),
@@ -293,8 +297,9 @@ class BuildDatasetParams(ModelParams):
             (with_audio, Stage(voice.STEP, VoiceConfig())),
             (with_models, Stage(ecapa.STEP, EcapaConfig())),
             (with_models, Stage(clap.STEP, self.clap)),
-            (with_models, Stage(transcribe.STEP, self.transcribe)),
+            (with_audio and heard.model != "off", Stage(transcribe.STEP, heard)),
             (True, Stage(lyrics.STEP, LyricsConfig())),
+            (with_audio and aligned.model != "off", Stage(align.STEP, aligned)),
             (True, Stage(phonemes.STEP, self.phonemes)),
             (with_audio, Stage(prompts.STEP, PromptsConfig())),
             (with_models, Stage(clap_text.STEP, texts)),
@@ -341,6 +346,17 @@ class BuildDatasetParams(ModelParams):
             return SeparateConfig(separator=name)
         name = self.separator or ("demucs" if self.profile == "full" else "spleeter")
         return SeparateConfig(separator=SEPARATOR_ALIASES.get(name, name))
+
+    def _transcribe(self) -> TranscribeConfig:
+        if self.transcribe.model != "auto":
+            return self.transcribe
+        model = "large-v3" if self.profile == "full" else "off"
+        return self.transcribe.model_copy(update={"model": model})
+
+    def _align(self) -> AlignConfig:
+        if self.align.model != "auto":
+            return self.align
+        return AlignConfig(model="off" if self._transcribe().model == "off" else "base")
 
     def _pitch(self) -> PitchConfig:
         if self.pitch.method != "crepe" or self.pitch.crepe_model != "auto":

@@ -140,7 +140,7 @@ def wanted(params: FetchModelsParams) -> list[str]:
     return list(needed("full" if params.action == "pull" else "all"))
 
 
-ABSENT: tuple[State, ...] = ("missing", "packaged")
+ABSENT: tuple[State, ...] = ("missing", "packaged", "in parts")
 
 
 def _pull(params: FetchModelsParams, names: Sequence[str]) -> None:
@@ -160,10 +160,11 @@ def _pull(params: FetchModelsParams, names: Sequence[str]) -> None:
             continue
         try:
             run = fetch_model.with_options(task_run_name=card.name)
+            before = fetch.state(params.place, card.name)
             down = list(unreachable.values())
             fetched = run(card.name, params.place.address, params.force, down)
             unreachable |= {each.host: each for each in fetched.unreachable}
-            print(f"{card.name}: {_outcome(fetched)}")
+            print(f"{card.name}: {_outcome(fetched, before)}")
         except (DownloadError, StorageError) as error:
             failed[card.name] = [str(error)]
             reasons = error.reasons if isinstance(error, NoSourceError) else [error]
@@ -182,10 +183,12 @@ def _pull(params: FetchModelsParams, names: Sequence[str]) -> None:
         print("Nothing to fetch: the packages bring these models.")
 
 
-def _outcome(fetched: Fetched) -> str:
+def _outcome(fetched: Fetched, before: State) -> str:
     done = []
     if fetched.fetched_bytes:
         done.append(f"{size(fetched.fetched_bytes)} fetched")
+    elif before == "in parts":
+        done.append("joined of its packages")
     if fetched.uploaded_bytes:
         done.append(f"{size(fetched.uploaded_bytes)} stored")
     return (

@@ -247,7 +247,8 @@ def check_weights(
     params, stages
         The flow's.
     otherwise
-        What else than fetching these models would help, to end the sentence with.
+        From the names of models to what else than fetching them would help, to end the sentence
+        with.
 
     Raises
     ------

@@ -20,8 +20,43 @@ def folder(card: ModelCard) -> Path | None:
 
 def located(source: PackageSource) -> Path | None:
     """Return the folder that a source means; None if its package is not installed."""
+    return _located(source.distribution, source.path or "")
+
+
+def places(source: PackageSource, name: str) -> tuple[Path, ...]:
+    """Return where a file of a source lies, or its parts in their order.
+
+    Raises
+    ------
+    PackageNotFoundError
+        If a package is not installed; it names the package.
+    """
+    named = source.parts.get(name, (f"{source.distribution}:{source.path}/{name}",))
+    found = []
+    for package, _, path in (part.partition(":") for part in named):
+        place = _located(package, path)
+        if place is None:
+            raise PackageNotFoundError(package)
+        found.append(place)
+    return tuple(found)
+
+
+def is_in_parts(card: ModelCard) -> bool:
+    """Return whether installed packages hold a model, of which a file has to be joined first."""
+    for source in card.sources:
+        if isinstance(source, PackageSource) and source.parts:
+            try:
+                files = (place for file in card.files for place in places(source, file.name))
+                if all(place.is_file() for place in files):
+                    return True
+            except PackageNotFoundError:
+                continue
+    return False
+
+
+def _located(package: str, path: str) -> Path | None:
     try:
-        return Path(str(distribution(source.distribution).locate_file(source.path or "")))
+        return Path(str(distribution(package).locate_file(path)))
     except PackageNotFoundError:
         return None
 

@@ -22,6 +22,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from models.encodec import Encoded
     from models.whisper import Transcript
+    from models.whisper_alignment import HeardWord
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -80,12 +81,30 @@ class Separator(Protocol):
 
 @runtime_checkable
 class Transcriber(Protocol):
-    """Writes down what is said or sung."""
+    """Writes down what is said or sung, and finds words that are known.
+
+    Attributes
+    ----------
+    silence
+        What :meth:`encode` returns of a silent window of 30 s.
+    """
+
+    silence: Any
 
     def transcribe(
         self, signal: Float32, *, language: str | None = None, batch_size: int | None = None
     ) -> "Transcript":
         """Return the words of a mono signal, shape ``(n,)``, with their times."""
+        ...
+
+    def encode(self, window: Float32) -> Any:
+        """Return what :meth:`align` takes of a mono window of at most 30 s, shape ``(n,)``."""
+        ...
+
+    def align(
+        self, encoded: Any, words: Sequence[str], *, language: str, seconds: float
+    ) -> "Sequence[HeardWord]":
+        """Return where given words are heard in a window of so many seconds."""
         ...
 
 

@@ -50,13 +50,31 @@ class PackageSource:
     """An installed package; `path` is the folder of the files in it.
 
     Without `path` its library finds them itself, and the model has no files of its own.
+
+    Attributes
+    ----------
+    distribution
+        Name of the package.
+    path
+        Folder of the files in it.
+    parts
+        Of files that were cut, since an index bounds the size of a package: the parts of each in
+        their order, as ``distribution:path``. Such a model is joined before it can be used.
     """
 
     distribution: str
     path: str | None = None
+    parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+
+    @property
+    def distributions(self) -> tuple[str, ...]:
+        """Names of all its packages."""
+        others = (part.partition(":")[0] for parts in self.parts.values() for part in parts)
+        return tuple(dict.fromkeys((self.distribution, *others)))
 
     def __str__(self) -> str:
-        return f"package {self.distribution}"
+        names = self.distributions
+        return f"package{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
 Source = HubSource | UrlSource | FolderSource | PackageSource
@@ -157,8 +175,10 @@ def _card(name: str, table: Mapping[str, Any]) -> ModelCard:
     return ModelCard(name=name, sources=sources, files=files, **rest)
 
 
-def _source(table: Mapping[str, str]) -> Source:
+def _source(table: Mapping[str, Any]) -> Source:
     rest = dict(table)
+    if "parts" in rest:
+        rest["parts"] = {name: tuple(parts) for name, parts in rest["parts"].items()}
     return SOURCES[rest.pop("kind")](**rest)
 
 

@@ -12,18 +12,23 @@ with another signal's.
 
 import ctypes
 import logging
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from faster_whisper import BatchedInferencePipeline, WhisperModel
+from faster_whisper.audio import pad_or_trim
 
 from models.batching import is_out_of_memory
+from models.hallucinations import is_invented
 from models.registry import ModelCard
+from models.whisper_alignment import HeardWord, align
+from models.whisper_pipeline import Model, Pipeline, winner
 
 Samples = npt.NDArray[np.float32]
 
@@ -45,7 +50,14 @@ were separated without weights it kept 31 %, and 2 % of what is not sung. 0.2 ke
 
 PIECE_SECONDS = 600.0
 """Longest part of a signal that is processed at once, which bounds the memory; the language is
-detected in the first one with a voice."""
+detected over all of them."""
+
+WINDOW_SECONDS = 30.0
+"""What Whisper hears at once."""
+
+LANGUAGE_WINDOWS = 20
+"""Windows in which the language of a signal of several pieces is heard, evenly spread: these are
+encoded twice, since not all are kept."""
 
 CUT_SECONDS = 60.0
 """Last part of a piece in which it is cut, where the voice is softest."""
@@ -115,14 +127,15 @@ class Segment:
         """Whether the text is rather Whisper's own invention.
 
         It is by Whisper's own limits if it repeats itself, or if it is improbable where
-        there seems to be no speech; and it is if it has neither letters nor digits ("♪ ♪").
+        there seems to be no speech; and it is if :func:`models.hallucinations.is_invented` knows
+        it: credits of subtitles, "[Music]", "♪ ♪".
         """
         is_repetitive = self.compression_ratio > MAX_COMPRESSION_RATIO
         is_no_speech = (
             self.no_speech_probability > MAX_NO_SPEECH_PROBABILITY
             and self.average_log_probability < MIN_AVERAGE_LOG_PROBABILITY
         )
-        return is_repetitive or is_no_speech or not any(char.isalnum() for char in self.text)
+        return is_repetitive or is_no_speech or is_invented(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +147,8 @@ class Transcript:
     language
         BCP 47 tag; None if there are no segments.
     language_probability
-        Of the language by what was heard first; 1 for one that was given.
+        Of the language: mean over the windows, weighed by their seconds of voice; 1 for one that
+        was given.
     segments
         In order of time; none if no voice was found.
     """
@@ -155,7 +169,7 @@ class WhisperAdapter:
         ``"cpu"`` or ``"cuda"``.
     """
 
-    def __init__(self, model: "_Model", device: str) -> None:
+    def __init__(self, model: "Model", device: str) -> None:
         self._model = model
         self._is_cpu = device == "cpu"
         self._at_once = WINDOWS_AT_ONCE[device]
@@ -184,23 +198,75 @@ class WhisperAdapter:
         code = _WHISPER.get(language, language) if language else None
         probability = 1.0
         segments: list[Segment] = []
-        for start, piece in _pieces(signal):
+        pieces = list(_pieces(signal))
+        if code is None and len(pieces) > 1:
+            code, probability = self._language(pieces, batch_size) or (None, 1.0)
+        for start, piece in pieces:
             pipeline, found = self._transcribe_piece(piece, code, batch_size)
-            if code is None and pipeline.detected is not None:
-                code, probability = pipeline.detected
+            if code is None and pipeline.votes:
+                code, probability = winner(pipeline.votes)
             first, last = start / RATE_HZ, (start + len(piece)) / RATE_HZ
             segments += [_segment(each, first, last) for each in found if each.text.strip()]
         if code is None or not segments:
             return Transcript(None, None, ())
         return Transcript(_BCP_47.get(code, code), probability, tuple(segments))
 
+    def encode(self, window: Samples) -> Any:
+        """Encode a window of at most 30 s, mono at 16 kHz, for :meth:`align`."""
+        features = self._model.feature_extractor(window)[..., :-1]
+        return self._model.encode(pad_or_trim(features)[None])
+
+    @cached_property
+    def silence(self) -> Any:
+        """What :meth:`encode` returns of 30 s of silence, made once."""
+        return self.encode(np.zeros(round(WINDOW_SECONDS * RATE_HZ), np.float32))
+
+    def align(
+        self, encoded: Any, words: Sequence[str], *, language: str, seconds: float
+    ) -> list[HeardWord]:
+        """Find given words in a window: see :func:`models.whisper_alignment.align`.
+
+        Parameters
+        ----------
+        encoded
+            What :meth:`encode` returned.
+        words
+            As written, each with the space before it if there is one; all of them are placed.
+        language
+            BCP 47 tag of their language.
+        seconds
+            Length of the window.
+
+        Raises
+        ------
+        ValueError
+            If Whisper does not know the language, or the words are more than it can read at once.
+        """
+        return align(self._model, encoded, words, _WHISPER.get(language, language), seconds)
+
+    def _language(
+        self, pieces: list[tuple[int, Samples]], batch_size: int | None
+    ) -> tuple[str, float] | None:
+        """Return the language of all pieces of a signal, heard in windows all over it."""
+        windows = len(pieces) * PIECE_SECONDS / WINDOW_SECONDS
+        every = max(1, int(windows / LANGUAGE_WINDOWS))
+        votes: Counter[str] = Counter()
+        for _, piece in pieces:
+            votes += self._transcribe_piece(piece, None, batch_size, votes_every=every)[0].votes
+        return winner(votes) if votes else None
+
     def _transcribe_piece(
-        self, piece: Samples, code: str | None, batch_size: int | None
-    ) -> tuple["_Pipeline", list[Any]]:
+        self,
+        piece: Samples,
+        code: str | None,
+        batch_size: int | None,
+        votes_every: int | None = None,
+    ) -> tuple["Pipeline", list[Any]]:
+        """Transcribe, or with `votes_every` only hear which language every so many windows have."""
         size = self._at_once if self._is_cpu else batch_size or self._at_once
         while True:
             size = min(size, self._at_most or size)
-            pipeline = _Pipeline(self._model, detects_language=code is None)
+            pipeline = Pipeline(self._model, detects=code is None, votes_every=votes_every)
             try:
                 segments, _ = pipeline.transcribe(
                     piece,
@@ -242,7 +308,7 @@ def load(card: ModelCard, device: str, folder: Path) -> WhisperAdapter:
         raise FileNotFoundError(f"{card.name} has no tokenizer.json in {folder}")
     if device == "cuda":
         load_cublas()
-    model = _Model(
+    model = Model(
         str(folder),
         device=device,
         compute_type=COMPUTE_TYPES[device],
@@ -276,45 +342,6 @@ def load_cublas() -> None:
         raise RuntimeError(
             "Whisper needs CUDA 12's cuBLAS on a GPU: install the package nvidia-cublas-cu12."
         ) from None
-
-
-class _Model(WhisperModel):
-    """faster-whisper's model, which remembers one output of its encoder."""
-
-    known: tuple[Any, Any] | None = None
-
-    def encode(self, features: npt.NDArray[np.float32]) -> Any:
-        if self.known is not None and features is self.known[0]:
-            return self.known[1]
-        return super().encode(features)
-
-
-class _Pipeline(BatchedInferencePipeline):
-    """faster-whisper's pipeline, which detects the language in the first window as it goes.
-
-    The library's own encodes that window another time for it, and would do so for a signal
-    without a voice.
-    """
-
-    def __init__(self, model: _Model, *, detects_language: bool) -> None:
-        super().__init__(model)
-        self._detects = detects_language
-        self.detected: tuple[str, float] | None = None
-
-    def forward(
-        self, features: npt.NDArray[np.float32], tokenizer: Any, chunks_metadata: Any, options: Any
-    ) -> Any:
-        if self._detects and self.detected is None:
-            encoded = self.model.encode(features)
-            token, probability = self.model.model.detect_language(encoded)[0][0]
-            self.detected = token.strip("<|>"), probability
-            tokenizer.language = tokenizer.tokenizer.token_to_id(token)
-            tokenizer.language_code = self.detected[0]
-            self.model.known = features, encoded
-        try:
-            return super().forward(features, tokenizer, chunks_metadata, options)
-        finally:
-            self.model.known = None
 
 
 def _pieces(signal: Samples) -> Iterator[tuple[int, Samples]]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tasks.song import voices
-from tasks.song.lyrics import segment_lyrics, timed_lyrics
+from tasks.song.lyrics import aligned_lyrics, segment_lyrics, timed_lyrics
 from tasks.song.segments import has_vocals as segment_has_vocals
 from tasks.song.segments import segment_means, vocal_ratio
 from tasks.step import Row
@@ -115,26 +115,47 @@ def vocal_activity(rows: Rows) -> list[dict[str, Any]] | None:
     ]
 
 
-def lyrics_notices(rows: Rows) -> list[str] | None:
-    """Return the notices of the lyrics file, and where its times and what is heard disagree."""
-    disagreements = voices.disagreements(rows["activity"], rows["lyrics"])
-    notices = rows["lyrics"].get("notices")
-    return [*(notices or ()), *disagreements] if disagreements else notices
-
-
 def lyrics_lines(rows: Rows) -> list[dict[str, Any]] | None:
     """Lines of the lyrics with their times."""
-    return _timed(rows["lyrics"], "line", "text")
+    return _timed(_lyrics(rows), "line", "text")
 
 
 def lyrics_words(rows: Rows) -> list[dict[str, Any]] | None:
-    """Words of the lyrics with their times."""
-    return _timed(rows["lyrics"], "word", "word")
+    """Words of the lyrics with their times, and how surely Whisper found each, if it did."""
+    words = _timed(_lyrics(rows), "word", "word")
+    if words is None:
+        return None
+    confidences = rows["align"].get("word_confidence") or [None] * len(words)
+    return [
+        word | {"alignment_confidence": confidence}
+        for word, confidence in zip(words, confidences, strict=True)
+    ]
+
+
+def lyrics_notices(rows: Rows) -> list[str] | None:
+    """Return what of the lyrics file was repaired, left out or not sung, and where it disagrees.
+
+    That is where its own times are not those of a voice that is heard.
+    """
+    notices: list[str] | None = _lyrics(rows).get("notices")
+    disagreements = voices.disagreements(rows["activity"], rows["lyrics"])
+    return [*(notices or ()), *disagreements] if disagreements else notices
+
+
+def words_heard(rows: Rows) -> str | None:
+    """Return what Whisper was given: the vocals or the mix; None if it was given nothing."""
+    heard: str | None = rows["align"].get("heard") or rows["transcribe"].get("heard")
+    return heard
+
+
+def _lyrics(rows: Rows) -> Row:
+    """Row of the lyrics, with times from the sound if there are any."""
+    return dict(aligned_lyrics(rows["lyrics"], rows["align"]) or {})
 
 
 def lyrics_sections(rows: Rows) -> list[dict[str, Any]] | None:
     """Headings in the lyrics, each with the index of the line that it stands over."""
-    row = rows["lyrics"]
+    row = _lyrics(rows)
     if row.get("heading_text") is None:
         return None
     return [
@@ -266,5 +287,5 @@ def breath_positions(segment: Segment) -> list[float] | None:
 
 def words_sung(segment: Segment) -> str | None:
     """Words that begin in the segment."""
-    timed = timed_lyrics(segment.rows["lyrics"], segment.rows["transcribe"])
+    timed = timed_lyrics(_lyrics(segment.rows), segment.rows["transcribe"])
     return segment_lyrics(timed, *segment.span) if timed else None

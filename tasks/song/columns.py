@@ -84,7 +84,7 @@ TEXT, NUMBER, WHOLE, FLAG = pa.string(), pa.float64(), pa.int32(), pa.bool_()
 NUMBERS, TEXTS = pa.list_(NUMBER), pa.list_(TEXT)
 TIMED = [("start_time", NUMBER), ("end_time", NUMBER)]
 LINE = pa.struct([("text", TEXT), *TIMED])
-WORD = pa.struct([("word", TEXT), *TIMED])
+WORD = pa.struct([("word", TEXT), *TIMED, ("alignment_confidence", NUMBER)])
 CHORD = pa.struct([("chord", TEXT), *TIMED])
 HEADING = pa.struct([("label", TEXT), ("start_time", NUMBER), ("line", WHOLE)])
 DOUBTS = ("average_log_probability", "no_speech_probability", "compression_ratio")
@@ -156,11 +156,13 @@ TRACKS = (
     Column("lyrics_language", TEXT, "lyrics.language", "Language, BCP 47"),
     Column("lyrics_source", TEXT, "lyrics.source", "Where the lyrics come from"),
     Column("lyrics_lines", pa.list_(LINE), "lyrics", "Lines with their times", "s", TIMES, values.lyrics_lines),
-    Column("lyrics_words", pa.list_(WORD), "lyrics", "Words with their times", "s", TIMES, values.lyrics_words),
+    Column("lyrics_words", pa.list_(WORD), "lyrics", "Words with their times", "s", TIMES | {"alignment_confidence": DIGITS}, values.lyrics_words),
+    Column("lyrics_aligned_by", TEXT, "align.model", "Whisper that found the words' times; null if the lyrics have them"),
     Column("lyrics_translation", TEXTS, "lyrics.line_translation", "The lyrics file's own translation of each line, if any"),
     Column("lyrics_sections", pa.list_(HEADING), "lyrics", "Headings in the lyrics, with their times", "s", {"start_time": TIME}, values.lyrics_sections),
-    Column("lyrics_notices", TEXTS, "lyrics", "What of the lyrics file was repaired or left out, and why; where its times are not those of a voice", value=values.lyrics_notices),
+    Column("lyrics_notices", TEXTS, "lyrics", "What of the lyrics file was repaired, left out or not sung, and why; where its times are not those of a voice", value=values.lyrics_notices),
     Column("transcript", pa.list_(HEARD), "transcribe", "What Whisper heard, whatever the lyrics come from", "s", TIMES | dict.fromkeys(DOUBTS, DIGITS), values.transcript),
+    Column("words_heard_in", TEXT, "align", "What Whisper was given of the track: vocals or mix", value=values.words_heard),
     Column("phonemes", PHONEMES, "phonemes", "IPA of the lyrics, whole, per word and per line", value=values.phonemes),
 )
 """Columns of ``tracks.parquet``, in order."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from models.hallucinations import is_invented
 from tasks.song.lyric_files.lines import Line, Lyrics, Word, is_word, notice
 from tasks.song.lyric_files.sidecars import language_of
 from tasks.song.track import SongTrack
@@ -107,9 +108,9 @@ def segment_lyrics(
 def as_lyrics(transcript: Mapping[str, Any]) -> Row:
     """Row of the lyrics step that a transcript amounts to.
 
-    Segments that are hallucinations are left out. Lines end with their segment, with a sentence
-    and at pauses of :data:`LINE_PAUSE_SECONDS`. What is no word ("♪") has no entry in the
-    lists of words.
+    Segments that are hallucinations are left out, and of others the credits of subtitles. Lines
+    end with their segment, with a sentence and at pauses of :data:`LINE_PAUSE_SECONDS`. What is
+    no word ("♪") has no entry in the lists of words.
 
     Parameters
     ----------
@@ -138,7 +139,7 @@ def as_lyrics(transcript: Mapping[str, Any]) -> Row:
         if is_word(text.strip()):
             lines[-1].words.append(Word(text.strip(), start, end))
         previous = text, end, segment
-    lines = [line for line in lines if line.words]
+    lines = [line for line in lines if line.words and not is_invented(line.text.strip())]
     for line in lines:
         line.text = line.text.strip()
         line.start_seconds = line.words[0].start_seconds
@@ -165,6 +166,34 @@ def timed_lyrics(
         return lyrics
     is_timed = any(start is not None for start in lyrics["line_start_seconds"])
     return lyrics if is_timed or transcript["text"] is None else as_lyrics(transcript)
+
+
+def aligned_lyrics(
+    lyrics: Mapping[str, Any] | None, aligned: Mapping[str, Any] | None
+) -> Mapping[str, Any] | None:
+    """Return the lyrics with the times at which their words were found in the sound, if they were.
+
+    Parameters
+    ----------
+    lyrics, aligned
+        Rows of the lyrics and the align steps, or None.
+    """
+    if not lyrics or not aligned or aligned["model"] is None:
+        return lyrics
+    names = (
+        *("word_start_seconds", "word_end_seconds"),
+        *("line_start_seconds", "line_end_seconds"),
+    )
+    headings = [
+        aligned["line_start_seconds"][line] if start is None and line is not None else start
+        for start, line in zip(lyrics["heading_start_seconds"], lyrics["heading_line"], strict=True)
+    ]
+    return {
+        **lyrics,
+        **{name: aligned[name] for name in names},
+        "heading_start_seconds": headings,
+        "notices": [*(lyrics["notices"] or []), *aligned["notices"]],
+    }
 
 
 def run(
@@ -213,7 +242,7 @@ def run(
 
 STEP = Step(
     name="lyrics",
-    version=2,
+    version=3,
     config=LyricsConfig,
     columns=COLUMNS,
     run=per_track(run),

@@ -1,4 +1,4 @@
-"""What is sung, written down from the vocals by Whisper, with the times of the words."""
+"""What is sung, written down by Whisper, with the times of the words."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
@@ -8,9 +8,8 @@ from pydantic import Field, field_validator
 
 from models.protocols import TRANSCRIPTION
 from tasks.audio.windows import per_window
+from tasks.song.heard import heard, signal
 from tasks.step import Row, Samples, Step, StepConfig, Tools, Track, TrackError, column, on_gpu
-
-RATE_HZ = 16_000
 
 _TAGS = (
     "af am ar as az ba be bg bn bo br bs ca cs cy da de el en es et eu fa fi fo fr gl gu ha haw he "
@@ -26,10 +25,20 @@ class TranscribeConfig(StepConfig):
     """How the vocals are written down."""
 
     model: Literal[
-        "tiny", "base", "small", "medium", "large", "large-v2", "large-v3", "large-v3-turbo"
-    ] = Field(
+        "auto",
+        "off",
+        "tiny",
+        "base",
+        "small",
+        "medium",
+        "large",
+        "large-v2",
         "large-v3",
-        description="Size of Whisper: the larger, the fewer errors; large is large-v3.",
+        "large-v3-turbo",
+    ] = Field(
+        "auto",
+        description="Size of Whisper: the larger, the fewer errors; large is large-v3; off does "
+        "not transcribe (default: large-v3 in the full profile, else off).",
         json_schema_extra={"flag": "whisper_model"},
     )
     language: str | None = Field(
@@ -54,7 +63,7 @@ class TranscribeConfig(StepConfig):
     @property
     def model_name(self) -> str:
         """Name of the model in the registry."""
-        return f"whisper-{self.model}"
+        return f"whisper-{'large-v3' if self.model == 'auto' else self.model}"
 
 
 _TEXTS, _TIMES, _SHARES = pa.list_(pa.string()), pa.list_(pa.float64()), pa.list_(pa.float32())
@@ -65,6 +74,7 @@ COLUMNS = pa.schema(
         column("language", pa.string(), "BCP 47 tag, detected or given"),
         column("language_probability", pa.float32(), "of the language; 1 if it was given"),
         column("model", pa.string(), "which Whisper"),
+        column("heard", pa.string(), "what it was given: vocals, or mix if there are no good ones"),
         column("segment_text", _TEXTS, "text of each segment, a window of at most 30 s"),
         column("segment_start_seconds", _TIMES, "start of its first word", "s"),
         column("segment_end_seconds", _TIMES, "end of its last word", "s"),
@@ -96,10 +106,8 @@ def run(
 
     model = tools.model(config.model_name, TRANSCRIPTION)
 
-    def vocals(at: int) -> Iterator[Samples]:
-        separated = upstream["separate"][at]
-        assert separated is not None
-        yield tools.output(separated["vocals_path"], RATE_HZ)
+    def sound(at: int) -> Iterator[Samples]:
+        yield signal(tracks[at], {name: rows[at] for name, rows in upstream.items()}, tools)
 
     def transcripts(signals: Iterable[Samples]) -> Iterator[Any]:
         # The windows of a track are the model's batch; the next tracks are decoded meanwhile.
@@ -111,14 +119,18 @@ def run(
             signals,
         )
 
-    results = per_window(len(tracks), vocals, transcripts)
+    results = per_window(len(tracks), sound, transcripts)
+    separated: Any = upstream["separate"]
     return [
-        result if isinstance(result, TrackError) else _row(result[0], config.model_name)
-        for result in results
+        result
+        if isinstance(result, TrackError)
+        else row_of(result[0], config.model_name, heard(separated[at]))
+        for at, result in enumerate(results)
     ]
 
 
-def _row(transcript: Any, model: str) -> Row:
+def row_of(transcript: Any, model: str, heard: str) -> Row:
+    """Row of a transcript."""
     segments = transcript.segments
     words = [(index, word) for index, segment in enumerate(segments) for word in segment.words]
     return {
@@ -126,6 +138,7 @@ def _row(transcript: Any, model: str) -> Row:
         "language": transcript.language,
         "language_probability": transcript.language_probability,
         "model": model,
+        "heard": heard,
         "segment_text": [segment.text for segment in segments],
         "segment_start_seconds": [segment.start_seconds for segment in segments],
         "segment_end_seconds": [segment.end_seconds for segment in segments],
@@ -145,11 +158,11 @@ def _row(transcript: Any, model: str) -> Row:
 
 STEP = Step(
     name="transcribe",
-    version=1,
+    version=2,
     config=TranscribeConfig,
     columns=COLUMNS,
     run=run,
-    upstream=("separate",),
+    upstream=("probe", "separate"),
     resource=on_gpu,
     models=lambda config: (config.model_name,),
 )

@@ -15,7 +15,7 @@ from typing import Literal
 from filelock import FileLock
 
 from blocks.storage import Storage, StorageError
-from models import registry, weights
+from models import packages, registry, weights
 from models.registry import ModelCard
 from models.weights import MANIFEST, Manifest
 from tasks.download import check_space, partial_path
@@ -29,7 +29,8 @@ WORK = ".pulling"
 TINY = "tiny-"
 """How revisions of tiny models begin."""
 
-State = Literal["present", "outdated", "tiny", "damaged", "missing", "packaged"]
+State = Literal["present", "outdated", "tiny", "damaged", "missing", "packaged", "in parts"]
+"""What there is of a model; in parts: installed packages hold it, and a pull joins it."""
 
 Advance = Callable[[int, int], None]
 """Called with the bytes that are there, and those that there will be in the end."""
@@ -77,7 +78,7 @@ def state(place: Weights, name: str) -> State:
         return "packaged"
     manifest = place.manifest(name)
     if manifest is None and not place.storage.sizes(name):
-        return "missing"
+        return "in parts" if packages.is_in_parts(card) else "missing"
     if manifest is None or place.problems(name):
         return "damaged"
     if manifest.revision.startswith(TINY):

@@ -7,6 +7,7 @@ taken; what the others lack is told only if none does.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import quote
@@ -103,7 +104,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file below a storage, which is copied.
+    """A file below a storage, or in parts, which is copied.
 
     Attributes
     ----------
@@ -113,15 +114,14 @@ class StoredFile:
         What it has to be.
     source
         What it belongs to, for messages.
-    storage, path
-        Where it lies.
+    places
+        Where it lies, or its parts in their order: storages and paths below them.
     """
 
     name: str
     expected: Expected
     source: str
-    storage: Storage
-    path: str
+    places: tuple[tuple[Storage, str], ...]
 
     def fetch(self, path: Path, progress: Progress) -> int:
         """Copy it; of a bucket, its bytes came over the network."""
@@ -143,16 +143,17 @@ class StoredFile:
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
-        return 0 if self.storage.is_local else done_bytes
+        return 0 if all(storage.is_local for storage, _ in self.places) else done_bytes
 
     def _pieces(self) -> Iterator[bytes]:
-        try:
-            yield from self.storage.pieces(self.path)
-        except FileNotFoundError as error:
-            raise DownloadError(f"{self.source} has no {self.path}.") from error
-        except OSError as error:
-            reason = error.strerror or str(error).rstrip(".")
-            raise DownloadError(f"{self.source} cannot be read: {reason}.") from error
+        for storage, path in self.places:
+            try:
+                yield from storage.pieces(path)
+            except FileNotFoundError as error:
+                raise DownloadError(f"{self.source} has no {path}.") from error
+            except OSError as error:
+                reason = error.strerror or str(error).rstrip(".")
+                raise DownloadError(f"{self.source} cannot be read: {reason}.") from error
 
 
 def first(
@@ -206,23 +207,24 @@ def _offer(source: Source, card: ModelCard) -> Offer:
             for file in card.files
         )
         return Offer(source, card.revision, remote)
-    storage = Storage(source.address if isinstance(source, FolderSource) else _folder(source))
     stored = tuple(
-        StoredFile(file.name, _expected(file), str(source), storage, file.name)
+        StoredFile(file.name, _expected(file), str(source), _places(source, file.name))
         for file in card.files
     )
     return Offer(source, card.revision, stored)
 
 
-def _folder(source: PackageSource) -> str:
-    """Return the folder of the files of an installed package, which is not imported."""
-    place = packages.located(source)
-    if place is None:
+def _places(source: FolderSource | PackageSource, name: str) -> tuple[tuple[Storage, str], ...]:
+    """Return where a file lies, or its parts; a package is not imported for it."""
+    if isinstance(source, FolderSource):
+        return ((Storage(source.address), name),)
+    try:
+        found = packages.places(source, name)
+    except PackageNotFoundError as error:
         raise DownloadError(
-            f"The package {source.distribution} is not installed: install it where models are "
-            "pulled."
-        )
-    return str(place)
+            f"The package {error.args[0]} is not installed: install it where models are pulled."
+        ) from error
+    return tuple((Storage(str(place.parent)), place.name) for place in found)
 
 
 def _expected(file: ModelFile) -> Expected:

@@ -377,5 +377,6 @@ def linked(source: Source) -> str:
     if isinstance(source, HubSource):
         return f"[{source}](https://huggingface.co/{source})"
     if isinstance(source, PackageSource):
-        return f"package `{source.distribution}`"
+        names = ", ".join(f"`{name}`" for name in source.distributions)
+        return f"package{'s' if len(source.distributions) > 1 else ''} {names}"
     return str(source)

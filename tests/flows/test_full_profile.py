@@ -31,6 +31,7 @@ NEEDED = [
 """Models that no package holds."""
 
 NULL_WITHOUT_A_TABLE = {"artist", "title", "album", "genre"}
+NULL_WITH_TIMED_LYRICS = {"lyrics_aligned_by"}
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,7 @@ def test_every_column_is_filled_and_typed(built: Path):
             for field, column in zip(table.schema, table.columns, strict=True)
             if column.null_count == len(column)
         }
-        assert empty <= NULL_WITHOUT_A_TABLE
+        assert empty <= NULL_WITHOUT_A_TABLE | NULL_WITH_TIMED_LYRICS
         assert not any(field.type == "null" for field in table.schema)
 
 

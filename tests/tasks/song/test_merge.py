@@ -209,7 +209,8 @@ def test_words_and_lines_keep_their_times():
         {"text": "one two", "start_time": 1.0, "end_time": 3.0},
         {"text": "three", "start_time": 11.0, "end_time": None},
     ]
-    assert record["lyrics_words"][2] == {"word": "three", "start_time": 11.0, "end_time": 12.0}
+    times = {"start_time": 11.0, "end_time": 12.0}
+    assert record["lyrics_words"][2] == {"word": "three", **times, "alignment_confidence": None}
 
 
 def test_what_whisper_heard_is_kept_with_its_doubts():

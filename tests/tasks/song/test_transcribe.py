@@ -42,9 +42,9 @@ def transcribe(tmp_path, weights):
             with storage.writing(f"{name}.flac") as path:
                 soundfile.write(path, np.stack([samples, samples]).T, SPEECH_RATE_HZ)
         tracks = [Track(track_id=name, path="") for name in signals]
-        rows = [{"vocals_path": f"{name}.flac"} for name in signals]
+        rows = [{"vocals_path": f"{name}.flac", "method": "spleeter"} for name in signals]
         config = TranscribeConfig(model="tiny", language=language)
-        results = STEP.run(tracks, {"separate": rows}, config, tools)
+        results = STEP.run(tracks, {"separate": rows, "probe": rows}, config, tools)
         return pa.Table.from_pylist(results, schema=STEP.columns).to_pylist()
 
     return transcribe
@@ -78,7 +78,7 @@ def test_in_silence_nothing_is_heard(transcribe):
     [row] = transcribe(silence=np.zeros(3 * SPEECH_RATE_HZ))
     nothing = dict.fromkeys(("text", "language", "language_probability"))
     lists = {name: [] for name in STEP.columns.names if name.startswith(("segment_", "word_"))}
-    assert row == {"model": "whisper-tiny"} | nothing | lists
+    assert row == {"model": "whisper-tiny", "heard": "vocals"} | nothing | lists
 
 
 def test_a_row_does_not_depend_on_the_batch(transcribe, speech):
@@ -98,15 +98,17 @@ def test_vocals_that_cannot_be_read_fail_their_track_alone(tmp_path, weights, sp
         soundfile.write(path, speech, SPEECH_RATE_HZ)
     storage.write_bytes("broken.flac", b"fLaC" + bytes(100))
     tracks = [Track("broken", ""), Track("a", "")]
-    rows = [{"vocals_path": "broken.flac"}, {"vocals_path": "a.flac"}]
+    rows = [{"vocals_path": f"{name}.flac", "method": "spleeter"} for name in ("broken", "a")]
     tools = Tools(storage, storage, weights=weights)
-    broken, whole = STEP.run(tracks, {"separate": rows}, TranscribeConfig(model="tiny"), tools)
+    upstream = {"separate": rows, "probe": rows}
+    broken, whole = STEP.run(tracks, upstream, TranscribeConfig(model="tiny"), tools)
     assert isinstance(broken, TrackError)
     assert whole["language"] == "en"
 
 
 def test_large_is_the_latest_large_one():
-    assert TranscribeConfig(model="large") == TranscribeConfig()
+    assert TranscribeConfig(model="large") == TranscribeConfig(model="large-v3")
+    assert STEP.models(TranscribeConfig()) == ("whisper-large-v3",)
     assert STEP.models(TranscribeConfig(model="large")) == ("whisper-large-v3",)
     assert STEP.models(TranscribeConfig(model="large-v3-turbo")) == ("whisper-large-v3-turbo",)
 

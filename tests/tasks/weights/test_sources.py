@@ -36,6 +36,7 @@ FILES = tuple(
 WRONG = CONTENT | {"model.bin": bytes(len(CONTENT["model.bin"]))}
 LESS = {name: content for name, content in CONTENT.items() if name != "model.bin"}
 NOWHERE = "http://localhost:9"
+TOYS = ("toyweights", "toyweights2")
 
 
 class Places:
@@ -67,17 +68,32 @@ class Places:
 
     def package(self, files: dict[str, bytes]) -> Source:
         """An installed distribution, whose import fails."""
+        self._install("toyweights", files)
+        return PackageSource("toyweights", "toyweights/data")
+
+    def in_parts(self, files: dict[str, bytes]) -> Source:
+        """The same with one file cut in two, whose second part another distribution holds."""
+        whole = files.get("model.bin", b"")
+        half = len(whole) // 2
+        rest = {name: content for name, content in files.items() if name != "model.bin"}
+        self._install("toyweights", rest | ({"model.bin.1": whole[:half]} if whole else {}))
+        self._install("toyweights2", {"model.bin.2": whole[half:]} if whole else {})
+        cut = tuple(f"{name}:{name}/data/model.bin.{name[10:] or 1}" for name in TOYS)
+        return PackageSource(TOYS[0], f"{TOYS[0]}/data", {"model.bin": cut})
+
+    def _install(self, name: str, files: dict[str, bytes]) -> None:
         site = self.folder / "site"
-        write(site / "toyweights" / "data", files)
-        (site / "toyweights" / "__init__.py").write_text("raise AssertionError('imported')\n")
-        information = site / "toy_weights-1.0.dist-info"
+        write(site / name / "data", files)
+        (site / name).mkdir(exist_ok=True)
+        (site / name / "__init__.py").write_text("raise AssertionError('imported')\n")
+        information = site / f"{name}-1.0.dist-info"
         information.mkdir()
         (information / "METADATA").write_text(
-            "Metadata-Version: 2.1\nName: toy-weights\nVersion: 1.0\n"
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
         )
-        records = [path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()]
+        paths = [path for path in (site / name).rglob("*") if path.is_file()]
+        records = [path.relative_to(site).as_posix() for path in paths]
         (information / "RECORD").write_text("".join(f"{name},,\n" for name in records))
-        return PackageSource("toy-weights", "toyweights/data")
 
 
 def write(folder: Path, files: dict[str, bytes]) -> None:
@@ -94,7 +110,7 @@ def places(
     return Places(server, bucket, tmp_path)
 
 
-KINDS = ("hub", "url", "local", "s3", "package")
+KINDS = ("hub", "url", "local", "s3", "package", "in_parts")
 
 
 def card_of(monkeypatch: pytest.MonkeyPatch, toy: ModelCard, *sources: Source) -> ModelCard:
@@ -118,7 +134,7 @@ def test_every_kind_of_source_gives_the_same_bytes(
 
     fetched = pull("toy", models)
 
-    over_the_network = 0 if kind in ("local", "package") else size_bytes
+    over_the_network = 0 if kind in ("local", "package", "in_parts") else size_bytes
     assert fetched == fetch.Fetched(toy.revision, size_bytes, over_the_network)
     assert contents(models / "toy") == CONTENT
     assert Weights(str(models)).verify("toy") == []
@@ -168,11 +184,23 @@ LACKS: dict[str, Callable[[Places], tuple[Source, str]]] = {
     ),
     "package without a file": lambda places: (
         places.package(LESS),
-        r"package toy-weights has no model\.bin",
+        r"package toyweights has no model\.bin",
+    ),
+    "packages without a part": lambda places: (
+        places.in_parts(LESS),
+        r"packages toyweights, toyweights2 has no model\.bin",
+    ),
+    "packages with another part": lambda places: (
+        places.in_parts(WRONG),
+        r"model\.bin of packages toyweights, toyweights2 has SHA-256",
+    ),
+    "package of a part that is not installed": lambda places: (
+        PackageSource("torch", "torch", {"config.json": ("songmill-part:config.json",)}),
+        "The package songmill-part is not installed",
     ),
     "package with another file": lambda places: (
         places.package(WRONG),
-        r"model\.bin of package toy-weights has SHA-256",
+        r"model\.bin of package toyweights has SHA-256",
     ),
 }
 
@@ -295,7 +323,7 @@ def test_a_bucket_records_the_source_as_well(
     fetch.fetch("toy", place, lambda *step: None)
     manifest = place.manifest("toy")
     assert manifest is not None
-    assert manifest.source == "package toy-weights"
+    assert manifest.source == "package toyweights"
     assert place.verify("toy") == []
 
 
@@ -320,3 +348,21 @@ def test_a_package_that_is_installed_is_used_where_it_lies_until_a_model_is_put_
     assert place.problems("toy") == [f"{inside / digested} is not the published one"]
     (inside / digested).unlink()
     assert place.problems("toy") == ["it is not there"]
+
+
+def test_a_model_in_parts_is_joined_by_a_pull_and_not_used_before(
+    places: Places, toy: ModelCard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    card_of(monkeypatch, toy, FolderSource("/nowhere"), places.in_parts(CONTENT))
+    place = Weights(str(tmp_path / "models"))
+    assert fetch.state(place, "toy") == "in parts"
+    assert place.problems("toy") == ["it is not there"]
+
+    fetched = fetch.fetch("toy", place, lambda *step: None)
+    assert fetched.fetched_bytes == 0
+    assert fetch.state(place, "toy") == "present"
+    assert contents(tmp_path / "models" / "toy") == CONTENT
+
+    shutil.rmtree(tmp_path / "models")
+    (tmp_path / "site" / "toyweights2" / "data" / "model.bin.2").unlink()
+    assert fetch.state(place, "toy") == "missing"

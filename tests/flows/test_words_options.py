@@ -1,0 +1,60 @@
+"""Which Whispers a build uses by its options, and what it says where one is not there."""
+
+import pytest
+
+from flows.build_dataset import check_sources
+from flows.build_dataset_params import BuildDatasetParams
+from flows.cli import UsageError
+
+BASE = "whisper-base"
+
+
+def params(profile, models, **others):
+    steps = {step: {"model": model} for step, model in models.items()}
+    return BuildDatasetParams.model_validate({"profile": profile, **steps, **others})
+
+
+@pytest.mark.parametrize(
+    ("profile", "models", "used"),
+    [
+        ("full", {}, {"transcribe": "whisper-large-v3", "align": BASE}),
+        ("full", {"transcribe": "small"}, {"transcribe": "whisper-small", "align": BASE}),
+        ("full", {"transcribe": "large", "align": "off"}, {"transcribe": "whisper-large-v3"}),
+        ("full", {"transcribe": "off"}, {}),
+        ("offline", {}, {}),
+        (
+            "offline",
+            {"transcribe": "base"},
+            {"transcribe": BASE, "align": BASE},
+        ),
+        ("offline", {"align": "base"}, {"align": BASE}),
+    ],
+)
+def test_whispers_are_those_that_were_asked_for(profile, models, used):
+    stages = params(profile, models).stages()
+    found = {stage.step.name: stage.step.models(stage.config) for stage in stages}
+    assert {name: found[name] for name in ("transcribe", "align") if name in found} == {
+        name: (model,) for name, model in used.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("models", "options"),
+    [
+        ({"align": "base"}, "--align_model off"),
+        ({"transcribe": "base"}, "--whisper_model off --align_model off"),
+    ],
+)
+def test_a_whisper_that_is_not_there_is_named_with_what_helps(tmp_path, models, options):
+    (tmp_path / "songs").mkdir()
+    places = {
+        "audio_dir": str(tmp_path / "songs"),
+        "output": str(tmp_path / "dataset.json"),
+        "models_dir": str(tmp_path / "models"),
+    }
+    with pytest.raises(UsageError) as raised:
+        check_sources(params("offline", models, **places))
+    message = str(raised.value)
+    assert "whisper-base (it is not there)" in message
+    assert "pull --models whisper-base" in message
+    assert message.endswith(f", or do without them by adding `{options}` to this command.")

@@ -1,6 +1,7 @@
 """Run benchmarks, each in a process of its own; fails if any of them falls below its floor.
 
-``python -m benchmarks`` runs all, ``python -m benchmarks NAME ...`` some of them.
+``python -m benchmarks`` runs all, ``python -m benchmarks NAME ...`` some of them, and ``python -m
+benchmarks truth FOLDER`` the one of recordings that lie elsewhere.
 """
 
 import argparse
@@ -16,10 +17,12 @@ HERE = Path(__file__).parent
 HELPERS = {"__main__", "bare_loop", "measure", "plain_librosa", "scale_steps", "truth_words"}
 """Modules here that measure nothing by themselves."""
 UNASKED = {"truth"}
-"""Benchmarks of what lies elsewhere: they run alone, with its place."""
+"""Benchmarks of what lies elsewhere: they run alone, with options of their own."""
 
 
 def main() -> int:
+    if len(sys.argv) > 1 and sys.argv[1] in UNASKED:
+        return run(*sys.argv[1:])[0]
     names = sorted(path.stem for path in HERE.glob("*.py") if path.stem not in HELPERS | UNASKED)
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__.partition("\n")[0]
@@ -41,7 +44,7 @@ def main() -> int:
     return 1 if any(status for status, _ in results) else 0
 
 
-def run(name: str) -> tuple[int, float]:
+def run(name: str, *options: str) -> tuple[int, float]:
     """Exit status of one benchmark, and the wall seconds it took."""
     print(f"\n== {name}", flush=True)
     start = time.perf_counter()
@@ -49,7 +52,7 @@ def run(name: str) -> tuple[int, float]:
     environment = os.environ | THREAD_VARIABLES
     environment.pop("OPENAI_API_KEY", None)
     done = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{name}"],
+        [sys.executable, "-m", f"benchmarks.{name}", *options],
         cwd=HERE.parent,
         env=environment,
     )

@@ -1,6 +1,6 @@
 """The offline steps on recordings whose truth is known.
 
-``python -m benchmarks.truth FOLDER`` runs the steps of build-dataset over a folder of recordings,
+``python -m benchmarks truth FOLDER`` runs the steps of build-dataset over a folder of recordings,
 as a build does, and scores what they say against its ``README.tsv``: a row per recording, with
 ``file``, ``kind`` and ``value``. What is known stands in a file that `value` names, or in `value`
 itself: a ``.jams`` (tempo, key, beats and their positions in the bar, chords, boundaries), a

@@ -85,9 +85,9 @@ def audio_notices(rows: Rows) -> list[str]:
 
 
 def chords(rows: Rows) -> list[dict[str, Any]] | None:
-    """Chords, one after the other from the begin of the track to its end."""
+    """Chords, one after the other from the begin of the track to its end; None of no music."""
     row = rows["harmony"]
-    if not row:
+    if not row or row["chord_label"] is None:
         return None
     return [
         {"chord": label, "start_time": start, "end_time": end}

@@ -2,7 +2,7 @@
 
 The split without weights leaves half of the accompaniment in the vocals, and its artefacts. Of a
 Spanish rock song, Whisper base got 39 % of the words wrong in Spleeter's vocals, 47 % in the mix
-and 85 % in the weight-free vocals (``python -m benchmarks.truth``): so these are never heard.
+and 85 % in the weight-free vocals (``python -m benchmarks truth``): so these are never heard.
 """
 
 from collections.abc import Mapping

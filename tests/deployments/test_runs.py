@@ -128,20 +128,6 @@ def test_a_build_runs_by_name_with_parameters_from_the_command_line(
     assert any("1 track; 13 results of steps to compute" in line for line in logs)
 
 
-def test_a_schedule_runs_the_deployment_by_itself(client: SyncPrefectClient, diary: Diary):
-    found = client.read_deployment_by_name("sleeper/minutely")
-
-    def ran() -> list[FlowRun]:
-        runs = [run for run in client.read_flow_runs() if run.deployment_id == found.id]
-        return [run for run in runs if run.auto_scheduled and run.state_name == "Completed"]
-
-    run = eventually(ran)[0]
-    assert run.expected_start_time is not None
-    assert run.expected_start_time.second == 0
-    # Each further minute would be one more process beside the other tests.
-    client.pause_deployment(found.id)
-
-
 def test_runs_on_gpus_wait_for_each_other_and_others_do_not(
     client: SyncPrefectClient, diary: Diary
 ):
@@ -201,3 +187,15 @@ def test_a_run_whose_machine_died_makes_room_and_can_be_retried(
     assert state(client, well.id) == "Completed", "silence after the end is none"
     (automation,) = client.read_automations_by_name(lost_runs.NAME)
     client.delete_automation(automation.id)
+
+
+def test_a_schedule_runs_the_deployment_by_itself(client: SyncPrefectClient, diary: Diary):
+    found = client.read_deployment_by_name("sleeper/minutely")
+
+    def ran() -> list[FlowRun]:
+        runs = [run for run in client.read_flow_runs() if run.deployment_id == found.id]
+        return [run for run in runs if run.auto_scheduled and run.state_name == "Completed"]
+
+    run = eventually(ran)[0]
+    assert run.expected_start_time is not None
+    assert run.expected_start_time.second == 0

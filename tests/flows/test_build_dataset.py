@@ -22,7 +22,10 @@ from tests.flows.conftest import (
     write_songs,
 )
 
-STEPS = [stage.step.name for stage in BuildDatasetParams(profile="offline").stages()]
+STEPS = [
+    stage.step.name
+    for stage in BuildDatasetParams(profile="offline", beat_method="onsets").stages()
+]
 NOWHERE = ("--cluster", "tcp://127.0.0.1:9")
 """A cluster that cannot be had: whoever succeeds with it needed none."""
 

@@ -53,7 +53,9 @@ def make_record(number: int = 0, *, segments: int = 2, **changes: Any) -> dict[s
         "lyrics_language": "en",
         "lyrics_source": "lrc",
         "lyrics_lines": [{"text": "la la", "start_time": 0.5, "end_time": None}],
-        "lyrics_words": [{"word": "la", "start_time": 0.5, "end_time": 0.75}],
+        "lyrics_words": [
+            {"word": "la", "start_time": 0.5, "end_time": 0.75, "alignment_confidence": None}
+        ],
         "transcript": [
             {
                 "text": "la la",

@@ -15,7 +15,13 @@ from models.tiny.write import write
 from models.whisper_alignment import align as align_words
 from tasks.song import align, word_edges
 from tasks.song.aligned_lines import find, in_parts
-from tasks.song.column_values import lyrics_lines, lyrics_notices, lyrics_words, words_heard
+from tasks.song.column_values import (
+    Rows,
+    lyrics_lines,
+    lyrics_notices,
+    lyrics_words,
+    words_heard,
+)
 from tasks.song.heard import heard
 from tasks.song.track import SongTrack
 from tasks.song.word_places import MAX_BYTES, RATE_HZ, Known, Placed, PlacedLine, batches, told
@@ -231,7 +237,7 @@ def test_words_lie_between_the_times_of_their_lines(aligned, monkeypatch):
     assert all(0 < confidence <= 1 for confidence in row["word_confidence"])
     assert row["line_start_seconds"] == [0.25, 1.5]
 
-    rows = {"lyrics": lyrics(), "align": row, "transcribe": {}}
+    rows = Rows({"lyrics": lyrics(), "align": row, "transcribe": {}})
     assert [word["start_time"] for word in lyrics_words(rows)] == starts
     assert [word["alignment_confidence"] for word in lyrics_words(rows)] == row["word_confidence"]
     assert words_heard(rows) == "vocals"
@@ -242,7 +248,7 @@ def test_a_line_that_is_not_heard_has_no_times_from_the_sound_and_is_named(align
     row = aligned(lyrics())
     assert row["unsung_lines"] == [0, 1]
     assert row["word_start_seconds"] == [None] * 8
-    rows = {"lyrics": lyrics(), "align": row, "transcribe": {}}
+    rows = Rows({"lyrics": lyrics(), "align": row, "transcribe": {}})
     assert lyrics_notices(rows) == [
         "not-sung: these lines are not heard in this recording, and have no times from it (2): "
         + " | ".join(LINES)

@@ -65,6 +65,8 @@ def test_columns_of_models_that_are_not_there_are_absent(monkeypatch):
         "tracks.ecapa_embedding",
         "tracks.clap_embedding",
         "tracks.transcript",
+        "tracks.words_heard_in",
+        "tracks.lyrics_aligned_by",
         "segments.prompt_embedding",
         "segments.prompt_enhanced",
     }

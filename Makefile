@@ -20,10 +20,12 @@ demo: $(READY) ## Synthesise songs, build a dataset of them, and say where it li
 	$(BIN)/python flows/build_dataset.py --audio_dir demo/songs --output demo/dataset.json \
 		--metadata_mapping demo/songs/metadata.json --profile offline
 
-# One song has no lyrics beside it: what is sung there is for Whisper to hear.
+# One song has no lyrics beside it: what is sung there is for Whisper to hear. In those of another
+# no word has a time: that is for Whisper to find.
 demo-full: $(READY) ## The same with every model: tiny ones, and a stand-in for the LLM
-	$(BIN)/python -m examples.songs demo/full/songs --count 2
-	$(BIN)/python -m examples.songs demo/full/songs --count 1 --seed 3 --no_lyrics
+	$(BIN)/python -m examples.songs demo/full/songs --count 1
+	$(BIN)/python -m examples.songs demo/full/songs --count 1 --seed 2 --lyrics lines
+	$(BIN)/python -m examples.songs demo/full/songs --count 1 --seed 3 --lyrics none
 	$(BIN)/python -m models.tiny demo/models $(TINY)
 	$(BIN)/python -m examples.chat_server $(BIN)/python flows/build_dataset.py \
 		--audio_dir demo/full/songs --output demo/full/dataset.json --models_dir demo/models \

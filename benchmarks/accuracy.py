@@ -27,7 +27,8 @@ import soundfile
 import soxr
 
 from blocks.storage import Storage
-from examples.songs import F0_HOP_SECONDS, RATE_HZ, Song, make_song, write_song
+from examples.song import Song
+from examples.songs import F0_HOP_SECONDS, RATE_HZ, make_song, write_song
 from tasks.song import features, harmony, pitch, sections, separate, singing
 from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError
 

@@ -23,7 +23,8 @@ import torch
 
 from benchmarks.accuracy import run
 from benchmarks.measure import Figure, cpu_seconds, report
-from examples.songs import RATE_HZ, Song, make_song
+from examples.song import Song
+from examples.songs import RATE_HZ, make_song
 from examples.speech import SPEECH_RATE_HZ, speak
 from models import fire_red_vad, packages, registry
 from tasks.song import activity, probe, voices

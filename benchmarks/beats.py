@@ -25,7 +25,8 @@ import numpy as np
 from benchmarks.accuracy import run
 from benchmarks.measure import Figure, report
 from benchmarks.truth import beats_f
-from examples.songs import Song, make_song, write_song
+from examples.song import Song
+from examples.songs import make_song, write_song
 from models import packages, registry
 from tasks.song import beats, features, probe
 

@@ -21,7 +21,8 @@ import torch
 from benchmarks import accuracy
 from benchmarks.measure import Figure, report
 from blocks.storage import Storage
-from examples.songs import F0_HOP_SECONDS, RATE_HZ, Song, make_song
+from examples.song import Song
+from examples.songs import F0_HOP_SECONDS, RATE_HZ, make_song
 from models import packages, registry
 from tasks import audio
 from tasks.song import pitch, separate

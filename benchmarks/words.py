@@ -15,8 +15,9 @@ import numpy.typing as npt
 import soxr
 
 from benchmarks.measure import Figure, report
+from examples.song import Song
 from examples.songs import RATE_HZ as SONG_RATE_HZ
-from examples.songs import Song, make_song
+from examples.songs import make_song
 from models import registry
 from models.whisper import RATE_HZ, WhisperAdapter, load
 from tasks.song.aligned_lines import find

@@ -9,18 +9,18 @@ a function of its seed: the same seed gives the same samples, bit for bit.
 import argparse
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, astuple, dataclass, field, replace
-from functools import cached_property
+from dataclasses import astuple, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import soundfile
 
 from examples.band import METRES, Band, Bar, Stereo, progressions
 from examples.melody import LineToSing, choose_lines, compose
+from examples.song import Chord, Line, Section, Song, Timed, Vibrato, Word
 from examples.speech import speak
-from examples.voice import F0_HOP_SECONDS, RATE_HZ, Breath, Mono, sing
+from examples.voice import F0_HOP_SECONDS, RATE_HZ, Mono, sing
 
 TONICS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 PEAK = 10 ** (-1.5 / 20)
@@ -36,128 +36,6 @@ STRUCTURES = (
     ("verse", "chorus", "verse", "chorus", "solo", "chorus", "outro"),
 )
 _HALF_LENGTH = frozenset({"intro", "outro"})
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the song; `label` as build-dataset names them."""
-
-    start_seconds: float
-    end_seconds: float
-    label: str
-
-
-@dataclass(frozen=True)
-class Chord:
-    """A chord of the band; `label` in Harte's syntax: ``C:maj``, ``A:min``."""
-
-    start_seconds: float
-    end_seconds: float
-    label: str
-
-
-@dataclass(frozen=True)
-class Word:
-    """A sung word, from its first consonant to its end."""
-
-    text: str
-    start_seconds: float
-    end_seconds: float
-
-
-@dataclass(frozen=True)
-class Line:
-    """A sung line of the lyrics."""
-
-    words: tuple[Word, ...]
-
-    @property
-    def text(self) -> str:
-        """The words with spaces between them."""
-        return " ".join(word.text for word in self.words)
-
-
-@dataclass(frozen=True)
-class Vibrato:
-    """A note with vibrato; the extent is the amplitude, half of peak to peak."""
-
-    start_seconds: float
-    end_seconds: float
-    rate_hz: float
-    extent_semitones: float
-
-
-@dataclass(frozen=True)
-class Song:
-    """A synthesised song and its truth.
-
-    Attributes
-    ----------
-    tempo_bpm
-        Of the first bar; of 6/8 that of the dotted quarters.
-    beat_positions
-        Of the beats in their bars, from 1.
-    stems
-        ``drums``, ``bass``, ``chords`` and ``vocals``, each (2, samples) float32 at 44.1 kHz.
-    f0_hz
-        F0 of the vocals every 10 ms from 0, NaN where unvoiced.
-    """
-
-    seed: int
-    tempo_bpm: float
-    key: str
-    mode: str
-    metre: str
-    beat_times_seconds: tuple[float, ...]
-    beat_positions: tuple[int, ...]
-    chords: tuple[Chord, ...]
-    sections: tuple[Section, ...]
-    lines: tuple[Line, ...]
-    vibratos: tuple[Vibrato, ...]
-    breaths: tuple[Breath, ...]
-    f0_hz: Mono = field(repr=False)
-    stems: dict[str, Stereo] = field(repr=False)
-
-    @cached_property
-    def mix(self) -> Stereo:
-        """Sum of the stems; its peak is -1.5 dBFS."""
-        return np.sum(list(self.stems.values()), axis=0, dtype=np.float32)
-
-    @property
-    def duration_seconds(self) -> float:
-        """Length of every stem."""
-        return self.stems["drums"].shape[1] / RATE_HZ
-
-    @property
-    def title(self) -> str:
-        """The first words of the first line."""
-        words = self.lines[0].words if self.lines else ()
-        return " ".join(word.text for word in words[:3]).title() or f"Song {self.seed}"
-
-    def lrc(self) -> str:
-        """Lyrics in the enhanced LRC format: a time before each line and each word."""
-        rows = [f"[ti:{self.title}]", "[ar:Songmill]", "[la:en]"]
-        for line in self.lines:
-            words = " ".join(f"<{_lrc_time(w.start_seconds)}>{w.text}" for w in line.words)
-            end = _lrc_time(line.words[-1].end_seconds)
-            rows.append(f"[{_lrc_time(line.words[0].start_seconds)}]{words} <{end}>")
-        return "\n".join(rows) + "\n"
-
-    def truth(self) -> dict[str, Any]:
-        """Everything that is known of the song, without its samples, ready for JSON."""
-        names = ("seed", "tempo_bpm", "key", "mode", "metre", "beat_times_seconds")
-        return {
-            **{name: getattr(self, name) for name in names},
-            "beat_positions": self.beat_positions,
-            "duration_seconds": self.duration_seconds,
-            "chords": [asdict(chord) for chord in self.chords],
-            "sections": [asdict(section) for section in self.sections],
-            "lines": [asdict(line) | {"text": line.text} for line in self.lines],
-            "vibratos": [asdict(vibrato) for vibrato in self.vibratos],
-            "breaths": [asdict(breath) for breath in self.breaths],
-            "f0_hop_seconds": F0_HOP_SECONDS,
-            "f0_hz": [None if np.isnan(f0) else round(float(f0), 3) for f0 in self.f0_hz],
-        }
 
 
 def make_song(
@@ -271,10 +149,19 @@ def write_song(
     name: str,
     *,
     format: Literal["wav", "flac", "mp3", "ogg"] = "flac",
-    lyrics: bool = True,
+    lyrics: Timed | None = "words",
     stems: bool = False,
 ) -> Path:
     """Write ``NAME.FORMAT`` and, as asked, ``NAME.lrc``, ``NAME.truth.json`` and ``NAME.stems/``.
+
+    Parameters
+    ----------
+    song, folder, name, format
+        What to write, where, under which name and as what.
+    lyrics
+        What of its lyrics has times; None for no lyrics.
+    stems
+        Whether to write stems and truth.
 
     Returns
     -------
@@ -285,7 +172,7 @@ def write_song(
     path = folder / f"{name}.{format}"
     _write_audio(path, song.mix)
     if lyrics:
-        (folder / f"{name}.lrc").write_text(song.lrc(), encoding="utf-8")
+        (folder / f"{name}.lrc").write_text(song.lrc(lyrics), encoding="utf-8")
     if stems:
         stem_folder = folder / f"{name}.stems"
         stem_folder.mkdir(exist_ok=True)
@@ -303,7 +190,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=40.0, help="length to aim for, in seconds")
     parser.add_argument("--seed", type=int, default=1, help="seed of the first song (default: 1)")
     parser.add_argument("--format", choices=("wav", "flac", "mp3", "ogg"), default="flac")
-    parser.add_argument("--no_lyrics", action="store_true", help="write no files with lyrics")
+    parser.add_argument(
+        "--lyrics",
+        choices=("words", "lines", "none"),
+        default="words",
+        help="what of the lyrics beside them has times (default: words)",
+    )
     parser.add_argument("--stems", action="store_true", help="also write stems and truth")
     options = parser.parse_args(arguments)
     metadata = {}
@@ -314,7 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options.output_dir,
             f"song-{seed:02d}",
             format=options.format,
-            lyrics=not options.no_lyrics,
+            lyrics=None if options.lyrics == "none" else options.lyrics,
             stems=options.stems,
         )
         metadata[path.name] = {
@@ -416,11 +308,6 @@ def _write_audio(path: Path, samples: Stereo) -> None:
     with soundfile.SoundFile(path, "w", RATE_HZ, len(samples), subtype) as file:
         for first in range(0, samples.shape[1], 10 * RATE_HZ):
             file.write(samples[:, first : first + 10 * RATE_HZ].T)
-
-
-def _lrc_time(seconds: float) -> str:
-    hundredths = round(seconds * 100)
-    return f"{hundredths // 6000:02d}:{hundredths // 100 % 60:02d}.{hundredths % 100:02d}"
 
 
 if __name__ == "__main__":

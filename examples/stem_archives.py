@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 
 import soundfile
 
-from examples.songs import Song, make_song
+from examples.song import Song
+from examples.songs import make_song
 from examples.voice import RATE_HZ
 
 NAMES = {"chords": "guitar", "bass": "bass", "drums": "drums", "vocals": "lead vocals"}

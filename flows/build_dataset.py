@@ -29,13 +29,14 @@ from tasks.song.merge_shards import ShardError, merge_shards
 from tasks.text import counted
 from tasks.weights import ModelError
 
-WITHOUT_IN_ANY_PROFILE = {"beats": "--beat_method onsets", "pitch": "--pitch_method crepe"}
-WITHOUT = WITHOUT_IN_ANY_PROFILE | {
+WITHOUT = {
     "separate": "--separator repet",
+    "beats": "--beat_method onsets",
+    "pitch": "--pitch_method crepe",
     "transcribe": "--whisper_model off",
     "align": "--align_model off",
 }
-"""Options by which a step needs no models that may be missing, by its name."""
+"""Options by which a step of the offline profile needs no models of which one may be missing."""
 
 VOCALS_PLACE = "vocals-place"
 """File of a folder of results that says where the vocals of its rows lie."""
@@ -109,15 +110,16 @@ def check_sources(params: BuildDatasetParams) -> MetadataTable:
 
 def _without(params: BuildDatasetParams, stages: Sequence[Stage], models: Sequence[str]) -> str:
     """Return the options that do without models, to end a sentence with."""
-    steps = [stage for stage in stages if {*stage.step.models(stage.config)} & {*models}]
-    names = [stage.step.name for stage in steps]
-    if params.profile == "full":
-        others = dict.fromkeys(
-            WITHOUT_IN_ANY_PROFILE.get(name, "--profile offline") for name in names
-        )
-    else:
-        others = dict.fromkeys(WITHOUT[name] for name in names if name in WITHOUT)
-    return f", or do without them by adding `{' '.join(others)}` to this command" if others else ""
+    offline = params.model_copy(update={"profile": "offline", "steps": None}).stages()
+    needed = {name for stage in offline for name in stage.step.models(stage.config)}
+    others = [
+        WITHOUT.get(stage.step.name, "") if name in needed else "--profile offline"
+        for stage in stages
+        for name in stage.step.models(stage.config)
+        if name in models
+    ]
+    said = " ".join(dict.fromkeys(filter(None, others)))
+    return f", or do without them by adding `{said}` to this command" if said else ""
 
 
 def _check_vocals(params: BuildDatasetParams) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import pickle
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,10 +95,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Storage:
     folder = tmp_path_factory.mktemp("songs")
     path = folder / SONG
     song = make_song(7, seconds=16)
-    write_song(song, path.parent, path.stem)
     # Times of lines alone: those of words are for the step that finds them.
-    lyrics = path.with_suffix(".lrc")
-    lyrics.write_text(re.sub(r"<[^>]*>", "", lyrics.read_text()))
+    write_song(song, path.parent, path.stem, lyrics="lines")
     soundfile.write(folder / "silence.wav", np.zeros((44_100 * 3, 2)), 44_100)
     soundfile.write(folder / "clipped.wav", np.sign(song.mix[:, : 44_100 * 3].T), 44_100)
     (folder / "broken.mp3").write_bytes(b"ID3\x04" + b"\0" * 500)

@@ -13,7 +13,8 @@ import pytest
 import soundfile
 from scipy.signal import butter, sosfiltfilt
 
-from examples.songs import PEAK, RATE_HZ, TONICS, Song, make_song, write_song
+from examples.song import Song
+from examples.songs import PEAK, RATE_HZ, TONICS, make_song, write_song
 from examples.speech import speak
 
 

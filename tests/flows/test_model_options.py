@@ -1,8 +1,8 @@
-"""Which Whispers a build uses by its options, and what it says where one is not there."""
+"""Which models a build uses by its options, and what it says where one is not there."""
 
 import pytest
 
-from flows.build_dataset import check_sources
+from flows.build_dataset import _without, check_sources
 from flows.build_dataset_params import BuildDatasetParams
 from flows.cli import UsageError
 
@@ -58,3 +58,24 @@ def test_a_whisper_that_is_not_there_is_named_with_what_helps(tmp_path, models, 
     assert "whisper-base (it is not there)" in message
     assert "pull --models whisper-base" in message
     assert message.endswith(f", or do without them by adding `{options}` to this command.")
+
+
+@pytest.mark.parametrize(
+    ("profile", "separator", "missing", "options"),
+    [
+        ("full", None, ["htdemucs", "clap-music-and-speech"], "--profile offline"),
+        ("full", None, ["htdemucs", "beatnet"], "--profile offline --beat_method onsets"),
+        # The offline profile would need it as well.
+        ("full", "spleeter", ["spleeter"], "--separator repet"),
+        ("offline", None, ["swift-f0", "spleeter"], "--separator repet --pitch_method crepe"),
+    ],
+)
+def test_what_is_proposed_needs_none_of_the_missing_models(profile, separator, missing, options):
+    asked = params(profile, {}, separator=separator)
+    said = _without(asked, asked.stages(), missing)
+    assert said == f", or do without them by adding `{options}` to this command"
+
+
+def test_where_nothing_does_without_a_model_nothing_is_proposed():
+    asked = params("offline", {})
+    assert _without(asked, asked.stages(), ["resemblyzer"]) == ""

@@ -96,7 +96,7 @@ class Truth:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path, help=f"with recordings and {TABLE}")
-    parser.add_argument("--separator", default="offline")
+    parser.add_argument("--separator", default="spleeter")
     parser.add_argument("--pitch_method", choices=("swiftf0", "crepe", "pyin"), default="swiftf0")
     parser.add_argument("--beat_method", choices=("beatnet", "onsets"), default="beatnet")
     parser.add_argument("--whisper_model", default="off", help="hears words, where they are known")
@@ -109,7 +109,9 @@ def main() -> int:
     methods = options.separator, options.pitch_method, options.beat_method
     rows = estimates(options.folder, set(truths), *methods)
     scores = {name: score(truth, rows[name]) for name, truth in truths.items() if name in rows}
-    print_table(scores | _words(options))
+    for name, figures in _words(options).items():
+        scores.setdefault(name, {}).update(figures)
+    print_table(scores)
     for name in truths.keys() - rows.keys():
         print(f"{name}: no step gave anything for it")
     return 0 if rows.keys() >= truths.keys() else 1
@@ -129,7 +131,8 @@ def read(folder: Path) -> Iterator[tuple[str, Truth]]:
                 truth.key = key.group()
             if content := CONTENT.search(row["value"]):
                 truth.content = content[1]
-            for name in re.findall(r"[^\s:,;]+\.(?:jams|csv)", row["value"]):
+            # Words are read by what scores them.
+            for name in re.findall(r"[^\s:,;]+\.(?:jams|(?<!words\.)csv)", row["value"]):
                 _added(name)(truth, folder / name)
             yield row["file"], truth
 

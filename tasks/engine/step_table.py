@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, fields
-from itertools import count
+from itertools import compress, count
 from typing import Literal
 
 import numpy as np
@@ -85,9 +85,10 @@ class Index(Mapping[str, Entry]):
         ranks = pc.index_in(rows["status"], value_set=pa.array(_RANKED))
         # A later row replaces an earlier one of its key: the best come last.
         self._rows = rows.take(np.argsort(ranks.to_numpy(), kind="stable"))
-        self._at = {key: at for at, key in enumerate(self._rows["key"].to_pylist())}
-        is_final = pc.equal(self._rows["status"], _RANKED[-1])
-        self.final = set(self._rows["key"].filter(is_final).to_pylist())
+        keys = self._rows["key"].to_pylist()
+        self._at = {key: at for at, key in enumerate(keys)}
+        is_final = pc.equal(self._rows["status"], _RANKED[-1]).to_pylist()
+        self.final = set(compress(keys, is_final))
         self._parts = set(self._rows["part"].unique().to_pylist())
 
     def add(self, rows: pa.Table) -> None:

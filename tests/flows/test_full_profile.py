@@ -31,7 +31,6 @@ NEEDED = [
 """Models that no package holds."""
 
 NULL_WITHOUT_A_TABLE = {"artist", "title", "album", "genre"}
-NULL_WITH_TIMED_LYRICS = {"lyrics_aligned_by"}
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +43,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A song with a file of lyrics, and one whose words Whisper has to hear."""
+    """A song whose lyrics have the times of lines, and one whose words Whisper has to hear."""
     folder = tmp_path_factory.mktemp("songs")
-    for seed, lyrics in ((1, True), (2, False)):
+    for seed, lyrics in ((1, "lines"), (2, None)):
         song = make_song(seed, seconds=14)
         write_song(song, folder, f"song-{seed}", lyrics=lyrics)
     return folder
@@ -82,7 +81,7 @@ def test_every_column_is_filled_and_typed(built: Path):
             for field, column in zip(table.schema, table.columns, strict=True)
             if column.null_count == len(column)
         }
-        assert empty <= NULL_WITHOUT_A_TABLE | NULL_WITH_TIMED_LYRICS
+        assert empty <= NULL_WITHOUT_A_TABLE
         assert not any(field.type == "null" for field in table.schema)
 
 
@@ -98,7 +97,7 @@ def test_the_manifest_names_each_model_with_its_own_revision_and_licence(built: 
 
 def test_lyrics_come_from_the_file_or_from_whisper(built: Path):
     by_name = {record["source_id"]: record for record in read_json(built)}
-    assert by_name["song-1"]["lyrics_source"] == "lrc-enhanced"
+    assert by_name["song-1"]["lyrics_source"] == "lrc"
     heard = by_name["song-2"]
     assert heard["lyrics_source"] == "whisper-large-v3"
     assert heard["lyrics"]

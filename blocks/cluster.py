@@ -26,6 +26,9 @@ PRELOADED = (
     "scipy.signal",
     "pyarrow.parquet",
     "torch",
+    # Imported by pyarrow for tables made of rows, and by Prefect with all its collections.
+    "pandas",
+    "prefect_aws",
 )
 """What every worker of this machine imports, and takes seconds for."""
 

@@ -1,10 +1,8 @@
 """The flow as users run it: in a process of its own, over a few short songs."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +11,12 @@ import pytest
 
 from examples.songs import make_song, write_song
 from tasks.song.dataset import Paths
-from tests.support import dask_cluster
+from tests.support import commands, dask_cluster
+from tests.support.commands import ROOT, Finished
 from tests.support.prefect_server import shared_api_url
 from tests.support.shared import made_once
 
-ROOT = Path(__file__).parents[2]
-TIMEOUT_SECONDS = 600
-"""What a flow takes at most on a machine that is busy with other things."""
+BUILD_DATASET = ROOT / "flows" / "build_dataset.py"
 LATIN_1_NAME = os.fsdecode(b"caf\xe9")
 """A file name that is not UTF-8."""
 
@@ -31,17 +28,8 @@ OFFLINE = (
 """The offline profile by its fastest methods: flows do the same by others."""
 
 
-@dataclass(frozen=True)
-class Finished:
-    """A command that has ended."""
-
-    status: int
-    stdout: str
-    stderr: str
-
-
 def command(*arguments: str | Path) -> list[str]:
-    return [sys.executable, str(ROOT / "flows" / "build_dataset.py"), *map(str, arguments)]
+    return [sys.executable, str(BUILD_DATASET), *map(str, arguments)]
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -60,17 +48,8 @@ def run_flow(
     """Run build_dataset.py to its end, with the tests' Prefect server or one of its own."""
     if not own_server:
         variables.setdefault("PREFECT_API_URL", shared_api_url())
-    done = subprocess.run(
-        command(*arguments),
-        cwd=cwd or ROOT,
-        env=environment(**variables),
-        capture_output=True,
-        text=True,
-        errors="surrogateescape",
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-    )
-    return Finished(done.returncode, done.stdout, done.stderr)
+    run = commands.run if own_server else commands.run_forked
+    return run(BUILD_DATASET, arguments, cwd or ROOT, environment(**variables))
 
 
 def build(songs: Path, output: Path, *arguments: str | Path, own_server: bool = False) -> Finished:

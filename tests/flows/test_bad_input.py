@@ -17,13 +17,13 @@ from tasks.engine.run_records import RunRecords
 from tests.conftest import write_tone
 from tests.flows.conftest import (
     OFFLINE,
-    Finished,
     build,
     parts,
     read_json,
     run_flow,
     standing_worker,
 )
+from tests.support.commands import Finished
 
 Main = Callable[..., Finished]
 

@@ -25,9 +25,9 @@ from tasks import download, web
 from tasks.weights import Weights, fetch, sources
 from tasks.weights.fetch import FetchError
 from tasks.weights.sources import Offer
-from tests.flows.conftest import TIMEOUT_SECONDS
 from tests.flows.test_imports import HEAVY, loaded_by
 from tests.support import prefect_server
+from tests.support.commands import TIMEOUT_SECONDS
 from tests.support.hub_server import HubServer, Repository, hub_server
 from tests.test_documents import table_under
 

@@ -15,13 +15,13 @@ from models.weights import read_manifest
 from tasks.engine.stage import fetched_models
 from tasks.song.dataset import Paths
 from tests.flows.conftest import (
-    Finished,
     parts,
     read_json,
     rows_per_step,
     run_flow,
     standing_worker,
 )
+from tests.support.commands import Finished
 
 NEEDED = [
     name

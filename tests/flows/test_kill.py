@@ -20,8 +20,6 @@ from tasks.engine.run_records import RunRecords
 from tasks.song.dataset import Paths
 from tests.flows.conftest import (
     OFFLINE,
-    ROOT,
-    TIMEOUT_SECONDS,
     build,
     command,
     environment,
@@ -29,6 +27,7 @@ from tests.flows.conftest import (
     rows_per_step,
     write_songs,
 )
+from tests.support.commands import ROOT, TIMEOUT_SECONDS
 
 KILLS = int(os.environ.get("SONGMILL_KILLS", "3"))
 SONGS = 4 if KILLS <= 3 else 3 * KILLS
@@ -44,8 +43,9 @@ def test_a_killed_build_goes_on_to_the_same_bytes(songs: Path, whole: Path, tmp_
         reference = tmp_path / "reference" / "X.json"
         assert build(songs, reference, "--workers", "2").status == 0
     rng = random.Random(20)
-    # One in each stretch of the work, and the last while the dataset is written.
-    edges = [round(STEPS * SONGS * 0.9 * at / (KILLS - 1)) for at in range(KILLS)]
+    # One in each stretch of the work but its end, where a kill would come too late, and the last
+    # while the dataset is written.
+    edges = [round(STEPS * SONGS * 0.6 * at / (KILLS - 1)) for at in range(KILLS)]
     moments = [rng.randint(first, last) for first, last in itertools.pairwise(edges)]
     moments.append(STEPS * SONGS)
     said = []

@@ -3,8 +3,6 @@
 import io
 import json
 import struct
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -20,7 +18,9 @@ from flows.prepare_stems_params import PrepareStemsParams
 from flows.stems_params import StemsParams
 from models.tiny.write import write as write_tiny
 from tasks.stems.pairs import StemPairs, collate
-from tests.flows.conftest import ROOT, TIMEOUT_SECONDS, Finished, environment, standing_worker
+from tests.flows.conftest import environment, standing_worker
+from tests.support import commands
+from tests.support.commands import ROOT, Finished
 from tests.support.prefect_server import shared_api_url
 from tests.tasks.stems.makers import write_zip
 from tests.tasks.stems.studio import RATE_HZ, melody, prepare, write_song
@@ -32,16 +32,8 @@ FEW = ("--augment.variants", "1", "--assort.basic", "1", "--assort.random", "1")
 
 
 def run(flow: str, *arguments: str | Path, cwd: Path) -> Finished:
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "flows" / f"{flow}.py"), *map(str, arguments)],
-        cwd=cwd,
-        env=environment(PREFECT_API_URL=shared_api_url()),
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-    )
-    return Finished(done.returncode, done.stdout, done.stderr)
+    variables = environment(PREFECT_API_URL=shared_api_url())
+    return commands.run_forked(ROOT / "flows" / f"{flow}.py", arguments, cwd, variables)
 
 
 def wav(seed: int, seconds: float = 3.0, rate_hz: int = RATE_HZ) -> bytes:

@@ -17,6 +17,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from blocks import server
 from tests.support import prefect_server
 
 ROOT = Path(__file__).parents[2]
@@ -58,6 +59,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environmen
         # Where the flows of the tests are found.
         "PYTHONPATH": str(ROOT),
     }
+    variables |= server.one_certificate(variables["PREFECT_API_URL"], home)
     start = ["server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with process(start, variables, home):
         eventually(lambda: answers(variables["PREFECT_API_URL"]))

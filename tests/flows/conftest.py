@@ -11,9 +11,8 @@ import pytest
 
 from examples.songs import make_song, write_song
 from tasks.song.dataset import Paths
-from tests.support import commands, dask_cluster
+from tests.support import commands, dask_cluster, prefect_server
 from tests.support.commands import ROOT, Finished
-from tests.support.prefect_server import shared_api_url
 from tests.support.shared import made_once
 
 BUILD_DATASET = ROOT / "flows" / "build_dataset.py"
@@ -47,7 +46,7 @@ def run_flow(
 ) -> Finished:
     """Run build_dataset.py to its end, with the tests' Prefect server or one of its own."""
     if not own_server:
-        variables.setdefault("PREFECT_API_URL", shared_api_url())
+        variables = prefect_server.variables() | variables
     run = commands.run if own_server else commands.run_forked
     return run(BUILD_DATASET, arguments, cwd or ROOT, environment(**variables))
 

@@ -19,9 +19,8 @@ from flows.stems_params import StemsParams
 from models.tiny.write import write as write_tiny
 from tasks.stems.pairs import StemPairs, collate
 from tests.flows.conftest import environment, standing_worker
-from tests.support import commands
+from tests.support import commands, prefect_server
 from tests.support.commands import ROOT, Finished
-from tests.support.prefect_server import shared_api_url
 from tests.tasks.stems.makers import write_zip
 from tests.tasks.stems.studio import RATE_HZ, melody, prepare, write_song
 
@@ -32,7 +31,7 @@ FEW = ("--augment.variants", "1", "--assort.basic", "1", "--assort.random", "1")
 
 
 def run(flow: str, *arguments: str | Path, cwd: Path) -> Finished:
-    variables = environment(PREFECT_API_URL=shared_api_url())
+    variables = environment(**prefect_server.variables())
     return commands.run_forked(ROOT / "flows" / f"{flow}.py", arguments, cwd, variables)
 
 

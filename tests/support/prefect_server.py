@@ -37,6 +37,15 @@ def shared_api_url() -> str:
     return url
 
 
+@functools.cache
+def variables() -> dict[str, str]:
+    """Variables that point the Prefect of a process of this machine at the server."""
+    url = shared_api_url()
+    folder = tempfile.mkdtemp(dir=os.environ.get(HOME) or _home())
+    certificate = server.one_certificate(url, Path(folder), whatever_is_chosen=True)
+    return {"PREFECT_API_URL": url, **certificate}
+
+
 def furnish(home: Path) -> None:
     """Give a home of Prefect a database like the server's, if that is shared.
 
@@ -59,7 +68,7 @@ def shared() -> Iterator[str]:
     url = shared_api_url()
     with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_API_URL: url}):
         patch.setenv("PREFECT_API_URL", url)
-        with server.running():
+        with server.running(workers_here=True):
             yield url
 
 

@@ -11,7 +11,12 @@ from prefect import flow
 from blocks import cluster
 from blocks.storage import Storage, StorageError
 from flows import artifacts, cli, run
-from flows.build_dataset_params import NO_ACTIVITY, BuildDatasetCommand, BuildDatasetParams
+from flows.build_dataset_params import (
+    NO_ACTIVITY,
+    NO_DNSMOS,
+    BuildDatasetCommand,
+    BuildDatasetParams,
+)
 from flows.cli import UsageError
 from flows.estimate import estimate
 from flows.run import Conclusion, StepFlow, Survey
@@ -21,7 +26,7 @@ from tasks.dataset.failures import read_failures, say_failed
 from tasks.dataset.passed_over import say_passed_over
 from tasks.engine.results import Results
 from tasks.engine.stage import Stage
-from tasks.song import activity, dataset, discover, enhance
+from tasks.song import activity, dataset, discover, enhance, vocal_quality
 from tasks.song.assemble import assemble
 from tasks.song.dataset import Paths
 from tasks.song.discover import Discovery
@@ -174,6 +179,9 @@ def survey(
     )
     if not (params.no_features or params.steps or params.hears_activity):
         print(f"Left out is activity, for {NO_ACTIVITY}: the separated vocals decide has_vocals.")
+    scores = any(stage.step is vocal_quality.STEP for stage in params.stages())
+    if scores and not params.scores_vocals:
+        print(f"Null are the columns vocals_dnsmos_*, for {NO_DNSMOS}.")
     for notice in metadata.notices:
         print(notice)
     if len(metadata) and found.tracks and not any(track.metadata for track in found.tracks):

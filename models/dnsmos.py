@@ -5,8 +5,8 @@ quality metric to evaluate noise suppressors", ICASSP 2022; package speechmos 0.
 read and which is not imported. It was trained on speech with noise, not on singing.
 
 The network is computed here, by test equal to the package's own. On one core of a processor that
-multiplies bfloat16, a window costs 0.22 s; in float32 0.43 s, by ONNX Runtime 0.36 s. Scores are then
-off by at most 0.02 of the five points. And a GPU needs no second runtime.
+multiplies bfloat16, a window costs 0.22 s; in float32 0.43 s, by ONNX Runtime 0.36 s. Scores are
+off by at most 0.02 of the five points then. And a GPU needs no second runtime.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -43,6 +43,7 @@ STRIP_FRAMES = 100
 """Of the first four layers, which see a strip after the other: what they hand on then fits the
 cache. All 900 frames at once take 1.3 times as long."""
 
+# Real and imaginary parts of a transform that began as Fourier's and was trained on.
 TRANSFORM = ("time2freq/stft-real/kernel:0", "time2freq/stft-imag/kernel:0")
 CONVOLUTIONS = ("conv2d", *(f"conv2d_{index}" for index in range(1, 7)))
 BEFORE_POOLING = 4

@@ -1,4 +1,4 @@
-"""DNSMOS with few random weights, and the true transform."""
+"""DNSMOS with few random weights, and a Fourier transform."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def write(card: ModelCard, folder: Path) -> None:
 
 
 def arrays() -> dict[str, npt.NDArray[np.generic]]:
-    """Random weights, and the true transform, by the names that the package gives them."""
+    """Random weights, and a Fourier transform, by the names that the package gives them."""
     rng = np.random.default_rng(0)
     time = np.arange(FRAME_SAMPLES)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * time / FRAME_SAMPLES)

@@ -44,7 +44,7 @@ def test_it_says_what_the_package_says():
     [scores] = exact.scores([samples])
     assert scores == pytest.approx(expected, abs=1e-4)
     [scores] = adapters.load(CARD, "cpu", PACKAGE).scores([samples])
-    assert scores == pytest.approx(expected, abs=0.05)
+    assert scores == pytest.approx(expected, abs=0.1)
 
 
 @packaged

@@ -75,10 +75,10 @@ def test_where_nothing_is_sung_there_is_no_value(tools: Tools):
 def test_confidence_falls_with_leakage_and_stays_a_share():
     found = [vocal_quality.confidence(leakage) for leakage in range(-60, 40)]
     assert found == sorted(found, reverse=True)
-    assert 0 < found[-1] < found[0] < 1
-    # Of the songs it was fitted to, overall accuracies were 0.65 at -5 dB and 0.85 at -12.
-    assert vocal_quality.confidence(-5.0) == pytest.approx(0.61, abs=0.01)
-    assert vocal_quality.confidence(-12.0) == pytest.approx(0.845, abs=0.01)
+    assert 0 < found[-1] < found[0] < 0.98
+    # Mean accuracies of the songs it was fitted to, within 1 dB of these.
+    for leakage, accuracy in ((-5.0, 0.65), (-8.0, 0.73), (-12.0, 0.86)):
+        assert vocal_quality.confidence(leakage) == pytest.approx(accuracy, abs=0.05)
 
 
 def scores(tools: Tools, quality: Row) -> Row:

@@ -29,7 +29,10 @@ from tasks.engine.step_table import part_name
 from tasks.song.pitch import PitchConfig
 from tasks.step import Samples, Step, Tools, Track
 
-STEPS = ("activity", "separate", "beats", "features", "harmony", "pitch", "singing", "voice")
+STEPS = (
+    *("activity", "separate", "beats", "features", "harmony", "pitch", "singing"),
+    *("vocal_quality", "vocal_scores", "voice"),
+)
 SHORT_SECONDS = 110
 """About the most that `separate` works on at once: a longer track is separated in blocks."""
 

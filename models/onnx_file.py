@@ -13,7 +13,9 @@ import numpy.typing as npt
 
 MODEL_GRAPH = 7
 GRAPH_INITIALIZER = 5
-TENSOR_DIMS, TENSOR_TYPE, TENSOR_NAME, TENSOR_RAW_DATA = 1, 2, 8, 9
+TENSOR_DIMS, TENSOR_TYPE, TENSOR_NAME = 1, 2, 8
+TENSOR_RAW_DATA, TENSOR_FLOAT_DATA, TENSOR_INT64_DATA = 9, 4, 7
+"""One of them has the numbers of an array; those of the last take as many bytes as they need."""
 
 DTYPES = {1: "<f4", 6: "<i4", 7: "<i8", 11: "<f8"}
 """Of elements, by the number that ``TensorProto.DataType`` gives them."""
@@ -51,8 +53,10 @@ def _array(tensor: memoryview) -> tuple[str, npt.NDArray[np.generic]]:
             kind = value
         elif number == TENSOR_NAME:
             name = str(_message(value), "utf-8")
-        elif number == TENSOR_RAW_DATA:
+        elif number in (TENSOR_RAW_DATA, TENSOR_FLOAT_DATA):
             raw = _message(value)
+        elif number == TENSOR_INT64_DATA:
+            raw = memoryview(np.fromiter(_varints(_message(value)), np.uint64).tobytes())
     if kind not in DTYPES:
         raise ValueError(f"the array {name} is of type {kind}")
     # A copy, since torch takes none that cannot be written to.
@@ -85,6 +89,13 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             raise ValueError("it ends within a field")
         yield number, message[at : at + size]
         at += size
+
+
+def _varints(message: memoryview) -> Iterator[int]:
+    at = 0
+    while at < len(message):
+        value, at = _varint(message, at)
+        yield value
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:

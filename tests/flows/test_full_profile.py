@@ -8,7 +8,7 @@ import pytest
 
 from examples.chat_server import chat_server
 from examples.songs import make_song, write_song
-from flows.build_dataset_params import BuildDatasetParams
+from flows.build_dataset_params import NETWORKS, BuildDatasetParams
 from models import packages, registry
 from models.tiny.write import write
 from models.weights import read_manifest
@@ -25,7 +25,7 @@ from tests.support.commands import Finished
 
 NEEDED = [
     name
-    for name in fetched_models(BuildDatasetParams().stages())
+    for name in {*fetched_models(BuildDatasetParams().stages()), *NETWORKS.values()}
     if packages.folder(registry.card(name)) is None
 ]
 """Models that no package holds."""
@@ -106,9 +106,9 @@ def test_lyrics_come_from_the_file_or_from_whisper(built: Path):
     assert by_name["song-1"]["transcript"], "kept beside the lyrics of the file"
 
 
-def test_vocals_of_a_trained_separator_are_trusted(built: Path):
-    assert {record["singing_confidence"] for record in read_json(built)} == {"high"}
+def test_vocals_are_measured(built: Path):
     for record in read_json(built):
+        assert 0 < record["singing_confidence"] < 1
         for segment in record["segments"]:
             assert 0 <= segment["vocal_ratio"] <= 1
             assert isinstance(segment["has_vocals"], bool)

@@ -36,10 +36,10 @@ def vocals() -> np.ndarray:
     return voice + breath + 0.0002 * rng.standard_normal(len(time))
 
 
-def run(samples: np.ndarray, folder: Path, method: str, separation: str) -> dict:
+def run(samples: np.ndarray, folder: Path, method: str) -> dict:
     tools = Tools(source=Storage(str(folder)), outputs=Storage(str(folder)))
     audio.write_flac(tools.outputs, "vocals.flac", samples.astype(np.float32)[None], RATE_HZ)
-    separated = [{"vocals_path": "vocals.flac", "method": separation}]
+    separated = [{"vocals_path": "vocals.flac"}]
     config = pitch.PitchConfig(method=method, crepe_model="tiny")
     pitched = pitch.STEP.run([TRACK], {"separate": separated}, config, tools)
     stored = pa.Table.from_pylist(pitched, schema=pitch.STEP.columns).to_pylist()
@@ -50,7 +50,7 @@ def run(samples: np.ndarray, folder: Path, method: str, separation: str) -> dict
 
 @pytest.mark.parametrize("method", [pytest.param("swiftf0", marks=packaged), "crepe", "pyin"])
 def test_finds_vibrato_and_breath(tmp_path: Path, method: str):
-    row = run(vocals(), tmp_path, method, "htdemucs")
+    row = run(vocals(), tmp_path, method)
     assert row["vibrato_rate_hz"] == pytest.approx([5.5], abs=0.2)
     assert row["vibrato_extent_semitones"] == pytest.approx([0.5], rel=0.15)
     assert row["vibrato_start_seconds"] == pytest.approx([0.7], abs=0.15)
@@ -59,25 +59,9 @@ def test_finds_vibrato_and_breath(tmp_path: Path, method: str):
     assert row["breath_durations_seconds"] == pytest.approx([0.3], abs=0.1)
 
 
-@pytest.mark.parametrize(
-    ("separation", "confidence"),
-    [
-        ("repet-centre", "low"),
-        ("htdemucs", "high"),
-        ("htdemucs_ft", "high"),
-        ("mdx_extra", "high"),
-        ("checkpoint-0123abcd", "high"),
-        ("unet1d-0123abcd", "high"),
-    ],
-)
-def test_confidence_is_that_of_the_separation(tmp_path: Path, separation: str, confidence: str):
-    assert run(vocals()[:8000], tmp_path, "pyin", separation)["confidence"] == confidence
-
-
 @pytest.mark.parametrize("seconds", [0.05, 1.0])
 def test_silence_has_neither(tmp_path: Path, seconds: float):
-    row = run(np.zeros(int(seconds * RATE_HZ)), tmp_path, "pyin", "htdemucs")
-    assert row.pop("confidence") == "high"
+    row = run(np.zeros(int(seconds * RATE_HZ)), tmp_path, "pyin")
     assert all(values == [] for values in row.values())
 
 

@@ -20,7 +20,7 @@ import torch
 from numpy._core.multiarray import _reconstruct
 from torch.nn import functional
 
-from models.batching import Batcher, to_device
+from models.batching import Batcher, precision, to_device
 from models.registry import ModelCard
 from models.spleeter_network import MaskNetwork, from_published
 from models.stem_names import chosen
@@ -291,13 +291,3 @@ def _overlapped(pieces: Iterable[_Frames], stems: int) -> Iterator[Float32]:
             signal = signal[..., : length - given]
         given += signal.shape[-1]
         yield signal
-
-
-def precision(device: str) -> torch.dtype:
-    """Return bfloat16 where a device multiplies it itself, and else float32."""
-    if device == "cuda":
-        is_native = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        able = torch.cpu.get_capabilities()
-        is_native = any(able.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-    return torch.bfloat16 if is_native else torch.float32

@@ -19,6 +19,7 @@ _WRITERS = {
     "models.swift_f0:load": "models.tiny.swift_f0",
     "models.beatnet:load": "models.tiny.beatnet",
     "models.fire_red_vad:load": "models.tiny.fire_red_vad",
+    "models.musicnn:load": "models.tiny.musicnn",
     "models.whisper:load": "models.tiny.whisper",
     "models.clap:load": "models.tiny.clap",
     "models.ecapa:load": "models.tiny.ecapa",

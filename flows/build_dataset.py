@@ -11,7 +11,7 @@ from prefect import flow
 from blocks import cluster
 from blocks.storage import Storage, StorageError
 from flows import artifacts, cli, run
-from flows.build_dataset_params import NO_ACTIVITY, BuildDatasetCommand, BuildDatasetParams
+from flows.build_dataset_params import BuildDatasetCommand, BuildDatasetParams
 from flows.cli import UsageError
 from flows.estimate import estimate
 from flows.run import Conclusion, StepFlow, Survey
@@ -21,7 +21,7 @@ from tasks.dataset.failures import read_failures, say_failed
 from tasks.dataset.passed_over import say_passed_over
 from tasks.engine.results import Results
 from tasks.engine.stage import Stage
-from tasks.song import activity, dataset, discover, enhance
+from tasks.song import dataset, discover, enhance
 from tasks.song.assemble import assemble
 from tasks.song.dataset import Paths
 from tasks.song.discover import Discovery
@@ -96,9 +96,10 @@ def check_sources(params: BuildDatasetParams) -> MetadataTable:
             f"--output {params.output} would put its tables into {params.paths.folder}, where "
             "the songs are: choose another name."
         )
-    hears = any(stage.step is activity.STEP for stage in stages)
-    if hears and not params.hears_activity:
-        raise UsageError(f"--steps asks for activity, and {NO_ACTIVITY}.")
+    asked = {stage.step.name for stage in stages}
+    for name, step in params.left_out.items():
+        if name in asked:
+            raise UsageError(f"--steps asks for {name}, and {step.reason}.")
     run.check_weights(params, stages, partial(_without, params, stages))
     try:
         if any(stage.step is enhance.STEP for stage in stages):
@@ -172,8 +173,9 @@ def survey(
             *filter(None, (params.tracks_csv, params.genres_csv, params.metadata_mapping)),
         ],
     )
-    if not (params.no_features or params.steps or params.hears_activity):
-        print(f"Left out is activity, for {NO_ACTIVITY}: the separated vocals decide has_vocals.")
+    if not (params.no_features or params.steps):
+        for name, step in params.left_out.items():
+            print(f"Left out is {name}, for {step.reason}: {step.instead}.")
     for notice in metadata.notices:
         print(notice)
     if len(metadata) and found.tracks and not any(track.metadata for track in found.tracks):

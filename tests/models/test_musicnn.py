@@ -2,7 +2,8 @@
 
 ``musicnn_reference.npz`` holds what ``musicnn.extractor`` of the package gave for
 :func:`sounds`, by TensorFlow 2.21 with ``TF_USE_LEGACY_KERAS=1`` and librosa 0.11: ``package`` as
-it is, for the quiet signal, and ``quiet`` and ``loud`` with its ``batch_data`` changed not to round energies to 16 bits.
+it is, for the quiet signal, and ``quiet`` and ``loud`` with its ``batch_data`` changed not to round
+energies to 16 bits.
 """
 
 from pathlib import Path

@@ -10,12 +10,11 @@ from prefect import flow
 
 from blocks import cluster
 from blocks.storage import Storage, StorageError
-from flows import artifacts, cli, run
-from flows.build_dataset_params import NETWORKS, BuildDatasetCommand, BuildDatasetParams
+from flows import artifacts, cli, left_out, run
+from flows.build_dataset_params import BuildDatasetCommand, BuildDatasetParams
 from flows.cli import UsageError
 from flows.estimate import estimate
 from flows.run import Conclusion, StepFlow, Survey
-from models import registry
 from models.llm import LlmError, check_access
 from tasks.corpora.metadata import MetadataError, MetadataTable, load_metadata
 from tasks.dataset.failures import read_failures, say_failed
@@ -38,12 +37,6 @@ WITHOUT = {
     "align": "--align_model off",
 }
 """Options by which a step of the offline profile needs no models of which one may be missing."""
-
-LEFT_OUT = {
-    "activity": "the separated vocals decide has_vocals",
-    "vocal_scores": "vocals_dnsmos_sig, vocals_dnsmos_bak and vocals_dnsmos_ovrl are null",
-}
-"""What comes of it that a step is left out whose network is not there."""
 
 VOCALS_PLACE = "vocals-place"
 """File of a folder of results that says where the vocals of its rows lie."""
@@ -103,9 +96,10 @@ def check_sources(params: BuildDatasetParams) -> MetadataTable:
             f"--output {params.output} would put its tables into {params.paths.folder}, where "
             "the songs are: choose another name."
         )
-    for name in params.left_out:
-        if any(stage.step.name == name for stage in stages):
-            raise UsageError(f"--steps asks for {name}, and {_not_installed(name)}.")
+    asked = [stage.step for stage in stages]
+    for step in params.left_out:
+        if step in asked:
+            raise UsageError(f"--steps asks for {step.name}, and {left_out.reason(step)}.")
     run.check_weights(params, stages, partial(_without, params, stages))
     try:
         if any(stage.step is enhance.STEP for stage in stages):
@@ -127,15 +121,6 @@ def _without(params: BuildDatasetParams, stages: Sequence[Stage], models: Sequen
     ]
     said = " ".join(dict.fromkeys(filter(None, others)))
     return f", or do without them by adding `{said}` to this command" if said else ""
-
-
-def _not_installed(step: str) -> str:
-    """Return why a step has no network, as the end of a sentence."""
-    source = registry.card(NETWORKS[step]).source
-    return (
-        f"the {source}, which brings the network {NETWORKS[step]}, is not installed (`make` "
-        "installs it)"
-    )
 
 
 def _check_vocals(params: BuildDatasetParams) -> None:
@@ -189,8 +174,10 @@ def survey(
         ],
     )
     if not (params.no_features or params.steps):
-        for name in params.left_out:
-            print(f"Left out is {name}, for {_not_installed(name)}: {LEFT_OUT[name]}.")
+        for step in params.left_out:
+            print(
+                f"Left out is {step.name}, for {left_out.reason(step)}: {left_out.INSTEAD[step]}."
+            )
     for notice in metadata.notices:
         print(notice)
     if len(metadata) and found.tracks and not any(track.metadata for track in found.tracks):

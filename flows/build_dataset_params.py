@@ -7,6 +7,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from blocks.storage import Storage
+from flows import left_out
 from flows.compute_params import COMPUTE, FILES, RESULTS, Group, ModelParams, RunCommand
 from flows.place_params import LocalPath, OptionalLocalPath, OptionalPlace
 from models.llm import LlmSettings
@@ -34,6 +35,7 @@ from tasks.song import (
     sections,
     separate,
     singing,
+    tags,
     transcribe,
     vocal_quality,
     vocal_scores,
@@ -55,18 +57,18 @@ from tasks.song.prompts import PromptsConfig
 from tasks.song.sections import SectionsConfig
 from tasks.song.separate import SEPARATORS, WITHOUT_WEIGHTS, SeparateConfig
 from tasks.song.singing import SingingConfig
+from tasks.song.tags import TagsConfig
 from tasks.song.track import SongTools
 from tasks.song.transcribe import TranscribeConfig
 from tasks.song.vocal_quality import VocalQualityConfig
 from tasks.song.vocal_scores import VocalScoresConfig
+from tasks.step import Step
 from tasks.weights import Weights
 
 _METADATA: Group = {"group": "Metadata"}
 _SHARDS: Group = {"group": "Sharding over machines"}
 _LLM: Group = {"group": "Prompts by an LLM (with OPENAI_API_KEY in the environment)"}
 
-NETWORKS = {activity.STEP.name: activity.MODEL, vocal_scores.STEP.name: vocal_scores.MODEL}
-"""Of steps that a build leaves out where their network is not, unless it is asked for them."""
 
 SEPARATOR_ALIASES = {"demucs": "htdemucs", **dict.fromkeys(("repet", "offline"), WITHOUT_WEIGHTS)}
 
@@ -236,14 +238,9 @@ class BuildDatasetParams(ModelParams):
         return LlmSettings(cache, self.llm_concurrency, self.llm_budget_usd)
 
     @property
-    def left_out(self) -> list[str]:
-        """Steps whose network is not there: no package brings it, and nobody put it there."""
-        weights = super().weights
-        return [
-            step
-            for step, model in NETWORKS.items()
-            if weights.package(model) is None and not weights.manifest(model)
-        ]
+    def left_out(self) -> list[Step]:
+        """Steps whose models are not there, without which a dataset is still one."""
+        return left_out.missing(super().weights)
 
     @property
     def weights(self) -> Weights:
@@ -284,8 +281,6 @@ class BuildDatasetParams(ModelParams):
             If `steps` names something that the profile does not hold.
         """
         with_audio = not self.no_features
-        # What is asked for by name is not left out, but found missing.
-        left_out = self.left_out if self.steps is None else []
         with_models = with_audio and self.profile == "full"
         with_llm = with_audio and self.llm and bool(os.environ.get("OPENAI_API_KEY"))
         texts = ClapTextConfig(model=self.clap.model)
@@ -294,6 +289,7 @@ class BuildDatasetParams(ModelParams):
         stages = [
             (True, Stage(probe.STEP, ProbeConfig())),
             (with_audio, Stage(activity.STEP, ActivityConfig())),
+            (with_audio, Stage(tags.STEP, TagsConfig())),
             (with_audio, Stage(separate.STEP, self._separate())),
             (with_beats, Stage(beats.STEP, BeatsConfig())),
             (with_audio, Stage(features.STEP, self.features)),
@@ -315,8 +311,10 @@ class BuildDatasetParams(ModelParams):
             (with_llm, Stage(enhance.STEP, self.enhance)),
             (True, Stage(merge.STEP, MergeConfig())),
         ]
+        # What is asked for by name is not left out, but found missing.
+        absent = self.left_out if self.steps is None else []
         return self._chosen(
-            [stage for wanted, stage in stages if wanted and stage.step.name not in left_out]
+            [stage for wanted, stage in stages if wanted and stage.step not in absent]
         )
 
     def _chosen(self, stages: list[Stage]) -> list[Stage]:

@@ -132,6 +132,36 @@ class EventDetector(Protocol):
 
 
 @runtime_checkable
+class Tagger(Protocol):
+    """Says how likely listeners would give music each tag.
+
+    Attributes
+    ----------
+    tags
+        What it knows.
+    sample_rate_hz
+        Rate of the audio that it hears.
+    window_samples
+        What it hears at once.
+    """
+
+    tags: tuple[str, ...]
+    sample_rate_hz: int
+    window_samples: int
+
+    def bands(self, windows: Float32) -> Float32:
+        """Return what :meth:`scores` takes of mono windows, shape ``(n, window_samples)``.
+
+        Taggers of the same library take the same.
+        """
+        ...
+
+    def scores(self, bands: Float32) -> Float32:
+        """Return how likely each tag is in each window, shape ``(n, len(tags))``."""
+        ...
+
+
+@runtime_checkable
 class PitchTracker(Protocol):
     """Hears how likely each pitch is."""
 
@@ -390,6 +420,7 @@ class LanguageIdentifier(Protocol):
 SEPARATION: Task[Separator] = Task("separation", Separator)
 TRANSCRIPTION: Task[Transcriber] = Task("transcription", Transcriber)
 AUDIO_EVENTS: Task[EventDetector] = Task("audio-events", EventDetector)
+TAGGING: Task[Tagger] = Task("tagging", Tagger)
 PITCH: Task[PitchTracker] = Task("pitch", PitchTracker)
 BEATS: Task[BeatTracker] = Task("beats", BeatTracker)
 PITCH_AND_VOICING: Task[VoicedPitchTracker] = Task("pitch-and-voicing", VoicedPitchTracker)
@@ -410,6 +441,7 @@ TASKS: dict[str, Task[Any]] = {
         SEPARATION,
         TRANSCRIPTION,
         AUDIO_EVENTS,
+        TAGGING,
         PITCH,
         BEATS,
         PITCH_AND_VOICING,

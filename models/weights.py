@@ -184,10 +184,10 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 def write_manifest(folder: Path, card: ModelCard, *, revision: str, licence: str) -> Manifest:
     """Write down what lies in a folder; the last thing to do when one is filled."""
-    files = {}
+    files, named = {}, {file.name for file in card.files}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        hidden = any(part.startswith(".") for part in name.split("/"))
+        hidden = any(part.startswith(".") for part in name.split("/")) and name not in named
         if path.is_file() and name != MANIFEST and not hidden:
             files[name] = FileRecord(sha256(path), path.stat().st_size)
     manifest = Manifest(card.name, revision, licence, card.source, files)

@@ -15,12 +15,11 @@ from models.onnx_file import (
     TENSOR_TYPE,
 )
 from models.registry import ModelCard
+from models.tiny.protobuf import field
 
 CHANNELS, HEAD_CHANNELS, HEARING_CHANNELS = 12, 4, 16
 BANDS, PITCHES = 128, 95
 LOWEST_HZ, HIGHEST_HZ = 46.875, 2093.75
-
-_MESSAGE, _NUMBER = 2, 0
 
 
 def write(card: ModelCard, folder: Path) -> None:
@@ -70,21 +69,7 @@ def encoded(arrays: dict[str, npt.NDArray[np.generic]]) -> bytes:
     types = {np.dtype(dtype): number for number, dtype in DTYPES.items()}
     graph = b""
     for name, array in arrays.items():
-        tensor = b"".join(_field(TENSOR_DIMS, size) for size in array.shape)
-        tensor += _field(TENSOR_TYPE, types[array.dtype]) + _field(TENSOR_NAME, name.encode())
-        graph += _field(GRAPH_INITIALIZER, tensor + _field(TENSOR_RAW_DATA, array.tobytes()))
-    return _field(MODEL_GRAPH, graph)
-
-
-def _field(number: int, value: int | bytes) -> bytes:
-    if isinstance(value, int):
-        return _varint(number << 3 | _NUMBER) + _varint(value)
-    return _varint(number << 3 | _MESSAGE) + _varint(len(value)) + value
-
-
-def _varint(value: int) -> bytes:
-    digits = bytearray()
-    while value > 0x7F:
-        digits.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*digits, value])
+        tensor = b"".join(field(TENSOR_DIMS, size) for size in array.shape)
+        tensor += field(TENSOR_TYPE, types[array.dtype]) + field(TENSOR_NAME, name.encode())
+        graph += field(GRAPH_INITIALIZER, tensor + field(TENSOR_RAW_DATA, array.tobytes()))
+    return field(MODEL_GRAPH, graph)

@@ -20,6 +20,7 @@ _WRITERS = {
     "models.beatnet:load": "models.tiny.beatnet",
     "models.fire_red_vad:load": "models.tiny.fire_red_vad",
     "models.dnsmos:load": "models.tiny.dnsmos",
+    "models.musicnn:load": "models.tiny.musicnn",
     "models.whisper:load": "models.tiny.whisper",
     "models.clap:load": "models.tiny.clap",
     "models.ecapa:load": "models.tiny.ecapa",

@@ -92,6 +92,7 @@ HEARD = pa.struct(
     [("text", TEXT), *TIMED, *((name, NUMBER) for name in DOUBTS), ("is_hallucination", FLAG)]
 )
 VOICE = pa.struct([*TIMED, ("kind", TEXT)])
+TAG = pa.struct([("tag", TEXT), ("kind", TEXT), ("score", NUMBER), ("model", TEXT)])
 PHONEMES = pa.struct(
     [
         ("phonemes_ipa", TEXT),
@@ -147,6 +148,7 @@ TRACKS = (
     Column("content", TEXT, "activity.content", "What it is: music, singing, speech, silence or other"),
     Column("is_instrumental", FLAG, "activity", "Whether it is music without vocals", value=values.is_instrumental),
     Column("vocal_activity", pa.list_(VOICE), "activity", "When a voice is heard: singing or speech", "s", TIMES, values.vocal_activity),
+    Column("tags", pa.list_(TAG), "tags", "Genres, instruments, moods, voices and eras that are sure enough, the likeliest first", None, {"score": TIME}, values.tags),
     Column("vocals_path", TEXT, "separate.vocals_path", "Vocals, in the folder of vocals"),
     Column("vocals_leakage_db", NUMBER, "vocal_quality.leakage_db", "Estimated energy of accompaniment in the vocals over the voice's", "dB", PITCH),
     Column("vocals_dnsmos_sig", NUMBER, "vocal_scores.sig", "Voice in the vocals, by DNSMOS P.835, 1 to 5", rounding=PITCH),

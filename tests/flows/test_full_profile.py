@@ -143,7 +143,9 @@ def test_some_steps_only(songs: Path, models: Path, tmp_path: Path):
 def test_a_step_that_is_none_is_named(songs: Path, models: Path, tmp_path: Path):
     done = build_full(songs, models, tmp_path / "X.json", "--steps", "clap", "lirics")
     assert done.status == 2
-    assert "lirics is no step of this run; there are probe, activity, separate," in done.stderr
+    assert (
+        "lirics is no step of this run; there are probe, activity, tags, separate," in done.stderr
+    )
 
 
 @pytest.mark.parametrize("harm", ["missing", "damaged"])

@@ -10,8 +10,7 @@ Norms that a dense layer follows are part of its weights. Others stay: the next 
 give with zeros. A norm with a negative factor makes a minimum of the maximum over frequency: its
 filter is negated instead, so that the maximum is taken of the bare products, before bias, rectifier
 and norm. The high filters, 80 % of the work, are matrix products, and those in bfloat16 where the
-processor multiplies it itself: 15 ms instead of 38 for a patch, in which a plain convolution takes
-40.
+processor multiplies it itself: 15 ms for a patch, in which plain convolutions take 40.
 """
 
 from collections.abc import Mapping

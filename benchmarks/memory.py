@@ -30,7 +30,7 @@ from tasks.song.pitch import PitchConfig
 from tasks.step import Samples, Step, Tools, Track
 
 STEPS = (
-    *("activity", "separate", "beats", "features", "harmony", "pitch", "singing"),
+    *("activity", "tags", "separate", "beats", "features", "harmony", "pitch", "singing"),
     *("vocal_quality", "vocal_scores", "voice"),
 )
 SHORT_SECONDS = 110

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tasks.song import voices
-from tasks.song.confident_tags import confident_tags
+from tasks.song.confident_tags import tags_of
 from tasks.song.lyrics import aligned_lyrics, segment_lyrics, timed_lyrics
 from tasks.song.segments import has_vocals as segment_has_vocals
 from tasks.song.segments import segment_means, vocal_ratio
@@ -118,8 +118,7 @@ def vocal_activity(rows: Rows) -> list[dict[str, Any]] | None:
 
 def tags(rows: Rows) -> list[dict[str, Any]] | None:
     """Return the tags that are sure enough; empty where none is, None of what is no music."""
-    content = rows["activity"].get("content")
-    told = confident_tags(rows["tags"], content=content, is_instrumental=is_instrumental(rows))
+    told = tags_of(rows)
     return None if told is None else [tag._asdict() for tag in told]
 
 

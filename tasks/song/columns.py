@@ -91,6 +91,7 @@ DOUBTS = ("average_log_probability", "no_speech_probability", "compression_ratio
 HEARD = pa.struct(
     [("text", TEXT), *TIMED, *((name, NUMBER) for name in DOUBTS), ("is_hallucination", FLAG)]
 )
+PHRASE = pa.struct([("text", TEXT), ("columns", TEXTS)])
 VOICE = pa.struct([*TIMED, ("kind", TEXT)])
 TAG = pa.struct([("tag", TEXT), ("kind", TEXT), ("score", NUMBER), ("model", TEXT)])
 PHONEMES = pa.struct(
@@ -117,6 +118,8 @@ TRACKS = (
     Column("title", TEXT, "metadata", "Title, from the metadata tables"),
     Column("album", TEXT, "metadata", "Album, from the metadata tables"),
     Column("genre", TEXT, "metadata", "Genre, from the metadata tables"),
+    Column("mood", TEXT, "metadata", "Moods, from the metadata tables"),
+    Column("instruments", TEXT, "metadata", "Instruments, from the metadata tables"),
     Column("duration", NUMBER, "merge", "Duration as decoded", "s", TIME, values.duration),
     Column("sample_rate", WHOLE, "probe.sample_rate_hz", "Sample rate of the file", "Hz"),
     Column("channels", WHOLE, "probe.channels", "Channels of the file"),
@@ -193,6 +196,7 @@ SEGMENTS = (
     Column("breath_positions", NUMBERS, "singing", "Times of audible breaths", "s", TIME, values.breath_positions),
     Column("segment_lyrics", TEXT, "lyrics", "Words sung in the segment", value=values.words_sung),
     Column("prompt", TEXT, "prompts.prompt", "Description made from a template"),
+    Column("prompt_sources", pa.list_(PHRASE), "prompts.phrases", "Phrases of the prompt, and the columns that each puts into words"),
     Column("prompt_embedding", _vector(512), "clap_text.prompt_embedding", "CLAP of the prompt, unit length", rounding=DIGITS),
     Column("prompt_enhanced", TEXT, "enhance.prompt_enhanced", "Description written by an LLM"),
 )

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from models.musicnn_tags import VOCABULARIES
+from tasks.song import voices
 from tasks.song.tags import MODELS
 
 KINDS = {
@@ -121,6 +122,31 @@ def confident_tags(
         if tag.score >= LEAST_SCORES.get(tag.tag, LEAST_SCORE) and tag.kind not in absent
     ]
     return sorted(sure, key=lambda tag: (-tag.score, tag.tag))
+
+
+def tags_of(rows: Mapping[str, Mapping[str, Any] | None]) -> list[Tag] | None:
+    """Return the tags that are sure enough, and that do not contradict the track's activity.
+
+    Parameters
+    ----------
+    rows
+        By step: `probe`, and `tags`, `activity` and `lyrics` as far as there are such.
+
+    Returns
+    -------
+    list or None
+        As :func:`confident_tags` returns them.
+    """
+    probe, row, activity = rows["probe"], rows.get("tags"), rows.get("activity")
+    if not row:
+        return None
+    if not activity:
+        return confident_tags(row)
+    assert probe is not None
+    is_instrumental = voices.is_instrumental(
+        activity, rows.get("lyrics"), float(probe["duration_seconds"])
+    )
+    return confident_tags(row, content=activity["content"], is_instrumental=is_instrumental)
 
 
 def by_kind(tags: Iterable[Tag] | None) -> dict[str, Sequence[str]]:

@@ -87,6 +87,20 @@ def test_a_build_gives_a_dataset_tables_failures_manifest_and_report(whole: Path
     assert (run.status, run.counts) == ("completed", manifest["counts"])
 
 
+def test_prompts_say_what_their_columns_hold(whole: Path):
+    for record in read_json(whole):
+        for segment in record["segments"]:
+            assert segment["prompt"]
+            known = record | segment
+            for phrase in segment["prompt_sources"]:
+                assert phrase["text"].lower() in segment["prompt"].lower()
+                assert all(known[column] is not None for column in phrase["columns"]), phrase
+            said = {phrase["text"] for phrase in segment["prompt_sources"]}
+            assert f"{record['tempo']:.0f} BPM" in said
+            key = f"{record['dominant_key']} {record['mode']}"
+            assert (key in said) == (record["mode"] is not None)
+
+
 def test_one_worker_makes_the_same_bytes_as_two(whole: Path, songs: Path, tmp_path: Path):
     output = tmp_path / whole.name
     done = build(songs, output, *standing_worker())

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from blocks.storage import Storage
+from flows.build_dataset_params import BuildDatasetParams
 from tasks.engine.run_records import RunRecords
 from tasks.song.dataset import Paths
 from tests.flows.conftest import (
@@ -31,7 +32,7 @@ from tests.support.commands import ROOT, TIMEOUT_SECONDS
 
 KILLS = int(os.environ.get("SONGMILL_KILLS", "3"))
 SONGS = 4 if KILLS <= 3 else 3 * KILLS
-STEPS = 13
+STEPS = len(BuildDatasetParams(profile="offline", beat_method="onsets").stages())
 MARK = "SONGMILL_TEST_RUN"
 
 

@@ -99,6 +99,7 @@ def make_segment(at: int = 0, **changes: Any) -> dict[str, Any]:
         "breath_positions": [1.5],
         "segment_lyrics": "la la",
         "prompt": "A song.",
+        "prompt_sources": [],
         "prompt_embedding": [at / 512 for at in range(512)],
         "prompt_enhanced": None,
         **changes,
@@ -239,6 +240,11 @@ def make_rows(duration_seconds: float = 20.0) -> dict[str, Row]:
             "backend": "gruut",
             "language": "en",
         },
-        "prompts": {"prompt": ["A verse.", "A chorus."]},
+        "prompts": {
+            "prompt": ["A verse.", "A chorus."],
+            "phrases": [
+                [{"text": label, "columns": ["section_type"]}] for label in ("verse", "chorus")
+            ],
+        },
         "clap_text": {"prompt_embedding": [[1 / 23] * 512, [-1 / 23] * 512]},
     }

@@ -93,6 +93,7 @@ def test_segments_have_means_of_their_own():
     assert first["vocal_ratio"] == 0.5
     assert first["has_vocals"] is True
     assert (first["prompt"], second["prompt"]) == ("A verse.", "A chorus.")
+    assert first["prompt_sources"] == [{"text": "verse", "columns": ["section_type"]}]
     assert (first["segment_lyrics"], second["segment_lyrics"]) == ("one two", "three")
 
 
@@ -166,7 +167,7 @@ def test_steps_that_are_not_part_of_the_run_leave_nulls():
         ("singing", ["vibrato_rate", "vibrato_extent", "breath_positions"]),
         ("separate", ["vocal_ratio"]),
         ("lyrics", ["segment_lyrics"]),
-        ("prompts", ["prompt"]),
+        ("prompts", ["prompt", "prompt_sources"]),
     ],
 )
 def test_a_step_that_failed_leaves_nulls_and_not_zeros(name: str, columns: list[str]):

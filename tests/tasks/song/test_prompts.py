@@ -4,8 +4,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.musicnn_tags import VOCABULARIES
 from tasks.song.prompts import STEP, PromptsConfig
-from tasks.step import Recipe, Track
+from tasks.song.tags import MODELS
+from tasks.step import Recipe, Row, Track
 from tests.support.keys import key_of
 from tests.tasks.song.records import make_activity
 
@@ -37,12 +39,16 @@ SECTIONS = {
 
 
 def run(track: Track | None = None, **upstream: Any) -> list[str]:
+    return make(track, **upstream)["prompt"]
+
+
+def make(track: Track | None = None, **upstream: Any) -> Row:
     rows = {"features": features(), "harmony": HARMONY, "sections": SECTIONS}
-    rows |= {"separate": None, "lyrics": None} | upstream
+    rows |= {"separate": None, "lyrics": None, "probe": {"duration_seconds": 70.0}} | upstream
     batch = {name: [row] for name, row in rows.items()}
     [row] = STEP.run([track or Track("id", "a.mp3")], batch, PromptsConfig(), None)  # type: ignore[arg-type]
     assert isinstance(row, dict)
-    return row["prompt"]
+    return row
 
 
 @pytest.mark.parametrize("track_id", [f"track{i}" for i in range(8)])
@@ -58,6 +64,99 @@ def test_every_phrasing_says_what_was_measured(track_id: str) -> None:
         assert re.search("warm|rounded", prompt)
         assert prompt[0].isupper()
         assert not re.search(r"  | ,|,,|:\s*$|None|nan", prompt)
+
+
+HEARD = {"vocal_rms": [0.08] * 700, "mix_rms": [0.1] * 700, "envelope_hop_seconds": 0.1}
+TABLES = {"genre": "Indie-Rock", "mood": "Calm", "instruments": "Piano, Drums"}
+RESTS_ON = {
+    "indie-rock": ["genre"],
+    "intro": ["section_type"],
+    "96 BPM": ["tempo"],
+    "A major": ["dominant_key", "mode"],
+    "calm": ["mood"],
+    "piano": ["instruments"],
+    "drums": ["instruments"],
+}
+"""What every prompt of the track above says, and the columns that it is said by."""
+
+
+def test_every_phrase_names_the_columns_that_it_puts_into_words() -> None:
+    said: dict[str, Any] = {}
+    for number in range(24):
+        made = make(Track(f"t{number}", "a.mp3", metadata=TABLES), separate=HEARD)
+        first = {phrase["text"]: list(phrase["columns"]) for phrase in made["phrases"][0]}
+        assert first.items() >= RESTS_ON.items()
+        said |= first
+    told = {text: columns for text, columns in said.items() if text not in RESTS_ON}
+    assert {text for text, columns in told.items() if columns == ["spectral_centroid"]} == {
+        "warm",
+        "rounded",
+    }
+    assert {text for text, columns in told.items() if columns == ["rms"]} == {"soft", "quiet"}
+    assert all("vocal" in text for text, columns in told.items() if columns == ["has_vocals"])
+    rest = {tuple(columns) for columns in told.values()}
+    assert rest == {("spectral_centroid",), ("rms",), ("has_vocals",), ("tempo",), ("rms", "tempo")}
+
+
+@pytest.mark.parametrize("unknown", ["genre", "mood", "instruments", "tempo", "key", "vocals"])
+def test_nothing_of_a_prompt_lies_outside_its_phrases(unknown: str) -> None:
+    tables = {name: value for name, value in TABLES.items() if name != unknown}
+    rows = {
+        "features": features(tempo_bpm=None) if unknown == "tempo" else features(),
+        "harmony": NO_KEY if unknown == "key" else HARMONY,
+        "separate": None if unknown == "vocals" else HEARD,
+    }
+    for number in range(12):
+        made = make(Track(f"t{number}", "a.mp3", metadata=tables), **rows)
+        for prompt, phrases in zip(made["prompt"], made["phrases"], strict=True):
+            left = prompt.lower()
+            for text in sorted((phrase["text"].lower() for phrase in phrases), key=len)[::-1]:
+                assert text in left
+                left = left.replace(text, "", 1)
+            assert set(re.findall(r"\w+", left)) <= {"a", "an", "and", "at", "in", "mood", "with"}
+            columns = {column for phrase in phrases for column in phrase["columns"]}
+            assert {"key": "mode", "vocals": "has_vocals"}.get(unknown, unknown) not in columns
+
+
+def heard(activity: Row | None = None, **scores: float) -> list[dict[str, list[str]]]:
+    """Phrases of some tracks by columns, of which musicnn's networks hear some tags."""
+    row = {
+        name: [scores.get(tag.replace(" ", "_"), 0.01) for tag in VOCABULARIES[model]]
+        for name, model in MODELS.items()
+    }
+    rows: dict[str, Any] = {"tags": row, "separate": HEARD}
+    rows |= {"activity": activity} if activity else {}
+    said: list[dict[str, list[str]]] = []
+    for number in range(12):
+        for phrases in make(Track(f"t{number}", "a.mp3"), **rows)["phrases"]:
+            said.append({})
+            for phrase in phrases:
+                said[-1].setdefault(" ".join(phrase["columns"]), []).append(phrase["text"])
+    return said
+
+
+def test_tags_are_told_where_the_tables_say_nothing() -> None:
+    for said in heard(folk=0.5, sad=0.4, piano=0.9, cello=0.8, guitar=0.5):
+        assert said["tags"] == ["folk", "sad", "piano", "cello"]
+    every = {"mtt_scores": [0.9] * 50, "msd_scores": [0.9] * 50}
+    for phrases in make(Track("t", "a.mp3", metadata=TABLES), tags=every)["phrases"]:
+        assert all("tags" not in phrase["columns"] for phrase in phrases)
+
+
+def test_a_voice_is_told_where_one_sings() -> None:
+    def voices(activity: Row | None = None, **scores: float) -> set[str]:
+        return {
+            f"{columns}: {'female' in text}"
+            for said in heard(activity, **scores)
+            for columns, texts in said.items()
+            for text in texts
+            if "has_vocals" in columns or columns == "tags"
+        }
+
+    assert voices(female=0.5) == {"has_vocals tags: True"}
+    assert voices(female=0.5, male=0.4) == {"has_vocals: False"}
+    # Nothing sings in what is instrumental by its activity, whatever the taggers hear.
+    assert voices(make_activity("music", music=[(0.0, 70.0)]), female=0.5) == {"has_vocals: False"}
 
 
 def test_phrasing_varies_between_tracks_but_never_between_runs() -> None:
@@ -172,7 +271,7 @@ def test_tags_from_tables_are_cleaned() -> None:
 
 
 def test_key_depends_on_metadata_but_not_on_the_path() -> None:
-    keys = {name: Recipe(name, ("track_id",)) for name in ("features", "harmony", "sections")}
+    keys = {name: Recipe(name, ("track_id",)) for name in STEP.upstream}
     config = PromptsConfig()
     rock = Track("id", "a.mp3", metadata={"genre": "Rock"})
     assert key_of(STEP, rock, config, keys) != key_of(STEP, Track("id", "a.mp3"), config, keys)

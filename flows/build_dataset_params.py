@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from blocks.storage import Storage
-from flows import left_out
+from flows import chosen_steps, left_out
 from flows.compute_params import COMPUTE, FILES, RESULTS, Group, ModelParams, RunCommand
 from flows.place_params import LocalPath, OptionalLocalPath, OptionalPlace
 from models.llm import LlmSettings
@@ -31,7 +31,6 @@ from tasks.song import (
     pitch,
     probe,
     prompts,
-    schema,
     sections,
     separate,
     singing,
@@ -129,6 +128,11 @@ class BuildDatasetParams(ModelParams):
     steps: list[str] | None = Field(
         None,
         description="Only these steps or columns, and what they need (default: all).",
+        json_schema_extra=COMPUTE,
+    )
+    skip: list[str] | None = Field(
+        None,
+        description="All steps but these, as far as no other needs them.",
         json_schema_extra=COMPUTE,
     )
     no_features: bool = Field(
@@ -240,7 +244,9 @@ class BuildDatasetParams(ModelParams):
     @property
     def left_out(self) -> list[Step]:
         """Steps whose models are not there, without which a dataset is still one."""
-        return left_out.missing(super().weights)
+        return [
+            step for step in left_out.missing(super().weights) if step.name not in (self.skip or ())
+        ]
 
     @property
     def weights(self) -> Weights:
@@ -278,7 +284,8 @@ class BuildDatasetParams(ModelParams):
         Raises
         ------
         ValueError
-            If `steps` names something that the profile does not hold.
+            If `steps` or `skip` names something that the profile does not hold, or `skip`
+            something that others need.
         """
         with_audio = not self.no_features
         with_models = with_audio and self.profile == "full"
@@ -313,40 +320,8 @@ class BuildDatasetParams(ModelParams):
         ]
         # What is asked for by name is not left out, but found missing.
         absent = self.left_out if self.steps is None else []
-        return self._chosen(
-            [stage for wanted, stage in stages if wanted and stage.step not in absent]
-        )
-
-    def _chosen(self, stages: list[Stage]) -> list[Stage]:
-        """Return the stages that `steps` asks for, those they need, and the last one."""
-        if self.steps is None:
-            return stages
-        steps_of_columns = {
-            field.name: field.metadata[b"step"].decode()
-            for field in (*schema.TRACKS, *schema.SEGMENTS)
-        }
-        by_name = {stage.step.name: stage for stage in stages}
-        chosen: set[str] = set()
-        waiting = [stages[-1].step.name]
-        for name in self.steps:
-            # `beats` is both, a step and a column of another.
-            column_of = steps_of_columns.get(name)
-            waiting += [name] if name in by_name or column_of is None else []
-            waiting += [column_of] if column_of is not None else []
-        if unknown := [name for name in waiting if name not in by_name]:
-            raise ValueError(
-                f"--steps: {', '.join(unknown)} is no step of this run; there are "
-                f"{', '.join(by_name)}"
-            )
-        while waiting:
-            name = waiting.pop()
-            chosen.add(name)
-            needed = list(by_name[name].step.upstream)
-            if name == features.STEP.name and beats.STEP.name in by_name:
-                # Where the tempo comes from does not depend on what else is asked for.
-                needed.append(beats.STEP.name)
-            waiting += [each for each in needed if each not in chosen]
-        return [stage for name, stage in by_name.items() if name in chosen]
+        run = [stage for wanted, stage in stages if wanted and stage.step not in absent]
+        return chosen_steps.asked_for(chosen_steps.not_skipped(run, self.skip or ()), self.steps)
 
     def _separate(self) -> SeparateConfig:
         if self.checkpoint:

@@ -365,6 +365,7 @@ def test_the_options_of_the_tables_are_there(capsys):
         "total_shards",
         "shard_by",
         "merge_shards",
+        "skip",
     ):
         assert f" --{flag} " in text, flag
 
@@ -377,6 +378,26 @@ def test_some_steps_come_with_all_that_they_and_the_records_need(asked: list[str
     for stage in stages:
         assert set(stage.step.upstream) <= set(names), stage.step.name
     assert len(names) < 7, "and with nothing else"
+
+
+def test_all_steps_but_some():
+    every = [stage.step.name for stage in BuildDatasetParams(profile="offline").stages()]
+    costly = ["activity", "tags", "vocal_scores"]
+    stages = BuildDatasetParams(profile="offline", skip=costly).stages()
+    assert [stage.step.name for stage in stages] == [name for name in every if name not in costly]
+
+
+@pytest.mark.parametrize(
+    ("skip", "said"),
+    [
+        (["tagz"], "--skip: tagz is no step that this run can do without; there are probe, act"),
+        (["merge"], "--skip: merge is no step that this run can do without"),
+        (["pitch"], "--skip: singing needs pitch"),
+    ],
+)
+def test_what_others_need_is_not_skipped(skip: list[str], said: str):
+    with pytest.raises(ValueError, match=said):
+        BuildDatasetParams(profile="offline", skip=skip).stages()
 
 
 @pytest.mark.parametrize(

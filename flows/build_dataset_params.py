@@ -22,6 +22,7 @@ from tasks.song import (
     activity,
     align,
     beats,
+    clap_tags,
     enhance,
     features,
     harmony,
@@ -42,6 +43,7 @@ from tasks.song import (
 from tasks.song.activity import ActivityConfig
 from tasks.song.align import AlignConfig
 from tasks.song.beats import BeatsConfig
+from tasks.song.clap_tags import ClapTagsConfig
 from tasks.song.dataset import Paths
 from tasks.song.discover import Shard, ShardBy
 from tasks.song.enhance import EnhanceConfig
@@ -309,6 +311,7 @@ class BuildDatasetParams(ModelParams):
             (with_audio, Stage(voice.STEP, VoiceConfig())),
             (with_models, Stage(ecapa.STEP, EcapaConfig())),
             (with_models, Stage(clap.STEP, self.clap)),
+            (with_models, Stage(clap_tags.STEP, ClapTagsConfig(model=self.clap.model))),
             (with_audio and heard.model != "off", Stage(transcribe.STEP, heard)),
             (True, Stage(lyrics.STEP, LyricsConfig())),
             (with_audio and aligned.model != "off", Stage(align.STEP, aligned)),

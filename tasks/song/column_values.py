@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tasks.song import voices
+from tasks.song.clap_tags import nearest
 from tasks.song.confident_tags import tags_of
 from tasks.song.lyrics import aligned_lyrics, segment_lyrics, timed_lyrics
 from tasks.song.segments import has_vocals as segment_has_vocals
@@ -120,6 +121,16 @@ def tags(rows: Rows) -> list[dict[str, Any]] | None:
     """Return the tags that are sure enough; empty where none is, None of what is no music."""
     told = tags_of(rows)
     return None if told is None else [tag._asdict() for tag in told]
+
+
+def clap_tags(rows: Rows) -> list[dict[str, Any]] | None:
+    """Return the tags whose descriptions are nearest to the sound; None of what is no music."""
+    similarity = rows["clap_tags"].get("similarity")
+    if similarity is None:
+        return None
+    return [
+        {"tag": tag, "kind": kind, "similarity": value} for tag, kind, value in nearest(similarity)
+    ]
 
 
 def lyrics_lines(rows: Rows) -> list[dict[str, Any]] | None:

@@ -93,6 +93,7 @@ HEARD = pa.struct(
 )
 PHRASE = pa.struct([("text", TEXT), ("columns", TEXTS)])
 VOICE = pa.struct([*TIMED, ("kind", TEXT)])
+CLAP_TAG = pa.struct([("tag", TEXT), ("kind", TEXT), ("similarity", NUMBER)])
 TAG = pa.struct([("tag", TEXT), ("kind", TEXT), ("score", NUMBER), ("model", TEXT)])
 PHONEMES = pa.struct(
     [
@@ -152,6 +153,7 @@ TRACKS = (
     Column("is_instrumental", FLAG, "activity", "Whether it is music without vocals", value=values.is_instrumental),
     Column("vocal_activity", pa.list_(VOICE), "activity", "When a voice is heard: singing or speech", "s", TIMES, values.vocal_activity),
     Column("tags", pa.list_(TAG), "tags", "Genres, instruments, moods, voices and eras that are sure enough, the likeliest first", None, {"score": TIME}, values.tags),
+    Column("clap_tags", pa.list_(CLAP_TAG), "clap_tags", "The nearest genre, mood, voice and three instruments by CLAP, sure or not", None, {"similarity": TIME}, values.clap_tags),
     Column("vocals_path", TEXT, "separate.vocals_path", "Vocals, in the folder of vocals"),
     Column("vocals_leakage_db", NUMBER, "vocal_quality.leakage_db", "Estimated energy of accompaniment in the vocals over the voice's", "dB", PITCH),
     Column("vocals_dnsmos_sig", NUMBER, "vocal_scores.sig", "Voice in the vocals, by DNSMOS P.835, 1 to 5", rounding=PITCH),

@@ -64,6 +64,7 @@ def test_columns_of_models_that_are_not_there_are_absent(monkeypatch):
     offline = {
         "tracks.ecapa_embedding",
         "tracks.clap_embedding",
+        "tracks.clap_tags",
         "tracks.transcript",
         "tracks.words_heard_in",
         "tracks.lyrics_aligned_by",

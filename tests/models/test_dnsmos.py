@@ -11,7 +11,7 @@ from models.dnsmos import RATE_HZ, WINDOW_SAMPLES, DnsmosAdapter, load
 from models.onnx_file import read_arrays
 from models.registry import card
 from models.tiny import dnsmos as tiny
-from models.tiny.swift_f0 import encoded
+from models.tiny.onnx import encoded
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

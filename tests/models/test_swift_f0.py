@@ -9,6 +9,7 @@ from models import adapters, packages
 from models.onnx_file import read_arrays
 from models.registry import card
 from models.swift_f0 import HOP_SAMPLES, SwiftF0Adapter, load
+from models.tiny import onnx
 from models.tiny import swift_f0 as tiny
 from models.tiny.write import write
 
@@ -128,7 +129,7 @@ def test_how_a_recording_is_cut_does_not_matter(adapter: SwiftF0Adapter, monkeyp
 def test_arrays_are_read_as_they_were_written(tmp_path: Path):
     path = tmp_path / "model.onnx"
     written = tiny.arrays()
-    path.write_bytes(tiny.encoded(written))
+    path.write_bytes(onnx.encoded(written))
     read = read_arrays(path)
     assert read.keys() == written.keys()
     for name, array in written.items():
@@ -149,14 +150,14 @@ def test_arrays_of_the_package_are_those_that_are_used():
 
 def damaged() -> dict[str, bytes]:
     arrays = tiny.arrays()
-    whole = tiny.encoded(arrays)
+    whole = onnx.encoded(arrays)
     return {
         "empty": b"",
         "text": b"<!DOCTYPE html>",
         "cut": whole[:-1000],
-        "other arrays": tiny.encoded({"a": np.zeros(3, np.float32)}),
-        "a layer of another size": tiny.encoded(arrays | {"v413": np.zeros((4, 5, 3, 3), "<f4")}),
-        "places beyond the bands": tiny.encoded(arrays | {"v123": arrays["v123"] * 1000}),
+        "other arrays": onnx.encoded({"a": np.zeros(3, np.float32)}),
+        "a layer of another size": onnx.encoded(arrays | {"v413": np.zeros((4, 5, 3, 3), "<f4")}),
+        "places beyond the bands": onnx.encoded(arrays | {"v123": arrays["v123"] * 1000}),
     }
 
 

@@ -26,14 +26,12 @@ from deployments.processes import Service, guarded, stop
 from deployments.request import Request
 from flows import cli
 from flows.cli import UsageError
+from flows.fetch_models import needed
+from models import packages, registry
 
 BUCKET = "songmill"
 SONGS = 3
 SONG_SECONDS = 8.0
-MODELS = (
-    *("htdemucs", "whisper-large-v3", "clap-music-and-speech", "ecapa-voxceleb"),
-    "encodec-32khz",
-)
 WORKERS = {"cpu-0": "CPU", "cpu-1": "CPU", "gpu-0": "GPU"}
 """Resource of each Dask worker, by its name."""
 
@@ -250,9 +248,11 @@ def _fill(cluster: LocalCluster) -> None:
         there = Storage(f"s3://{BUCKET}/{kind}")
         for name in (here := Storage(str(cluster.folder / kind))).files():
             there.write_bytes(name, here.read_bytes(name))
-    for name in MODELS:
-        if not (cluster.folder / "models" / name).exists():
-            write(cluster.folder / "models", name)
+    models = cluster.folder / "models"
+    for name in dict.fromkeys((*needed("full"), *needed("stems"))):
+        card = registry.card(name)
+        if card.files and not packages.folder(card) and not (models / name).exists():
+            write(models, name)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The whole offline path with pYIN and beats by onsets against a plain librosa script of it.
+"""The offline path with pYIN and beats by onsets against a plain librosa script of the same steps.
 
 ``python -m benchmarks.offline_path`` makes a song of about a minute and lets both turn its
 file into a record, in one process with one thread: ours through ``tasks.engine.plan`` and
@@ -28,6 +28,9 @@ from flows.build_dataset_params import BuildDatasetParams, PitchConfig
 from flows.run import prepare
 from tasks.engine.plan import run_here
 from tasks.engine.provenance import seconds as seconds_by_step
+
+NOT_IN_THE_SCRIPT = ("activity", "tags", "vocal_quality", "vocal_scores")
+"""Steps of networks, for which no line of a plain script would stand."""
 
 LEAST_RATIO = 12.0
 MOST_SECONDS_PER_MINUTE = 2.5
@@ -91,6 +94,7 @@ def ours(path: Path, folder: Path, spent: dict[str, list[float]]) -> None:
         output=folder / "dataset.json",
         profile="offline",
         separator="repet",
+        skip=list(NOT_IN_THE_SCRIPT),
         pitch=PitchConfig(method="pyin"),
         beat_method="onsets",
     )

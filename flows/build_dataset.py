@@ -111,7 +111,7 @@ def check_sources(params: BuildDatasetParams) -> MetadataTable:
 
 def _without(params: BuildDatasetParams, stages: Sequence[Stage], models: Sequence[str]) -> str:
     """Return the options that do without models, to end a sentence with."""
-    offline = params.model_copy(update={"profile": "offline", "steps": None}).stages()
+    offline = params.model_copy(update={"profile": "offline", "steps": None, "skip": None}).stages()
     needed = {name for stage in offline for name in stage.step.models(stage.config)}
     others = [
         WITHOUT.get(stage.step.name, "") if name in needed else "--profile offline"

@@ -79,6 +79,12 @@ def test_what_is_proposed_needs_none_of_the_missing_models(profile, separator, m
     assert said == f", or do without them by adding `{options}` to this command"
 
 
+def test_what_is_skipped_does_not_hinder_what_is_proposed():
+    asked = params("full", {}, skip=["clap_tags"])
+    said = _without(asked, asked.stages(), ["htdemucs"])
+    assert said == ", or do without them by adding `--profile offline` to this command"
+
+
 def test_where_nothing_does_without_a_model_nothing_is_proposed():
     asked = params("offline", {})
     assert _without(asked, asked.stages(), ["resemblyzer"]) == ""

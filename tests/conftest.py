@@ -2,6 +2,8 @@
 
 import gc
 import os
+import subprocess
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,14 @@ settings.register_profile(
 settings.load_profile("any machine")
 
 RATE_HZ = 22_050
+COMPILED_ON_IMPORT = (
+    "librosa.beat",
+    "librosa.core.audio",
+    "librosa.core.pitch",
+    "librosa.util.utils",
+)
+"""Modules of the reference that compile generalised ufuncs when they are first imported."""
+
 BEGIN_FIRST = ("deployments", "flows")
 """Folders of the tests that take longest: what is short fills the gaps at the end."""
 
@@ -50,8 +60,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes() -> None:
     # By the process that hands out the tests, which outlives those that run them.
+    # Two processes that compile one generalised ufunc at a time leave a cache that ends
+    # every later process with a segmentation fault (numba issue 10128, open).
+    compiling = subprocess.Popen([sys.executable, "-c", f"import {', '.join(COMPILED_ON_IMPORT)}"])
     prefect_server.share()
     dask_cluster.share()
+    assert compiling.wait() == 0
 
 
 def pytest_unconfigure() -> None:

@@ -92,6 +92,17 @@ class RunCommand(FlowParams):
     )
 
 
+class ContinueCommand(RunCommand):
+    """What the command of a flow of unified corpora can be asked for besides a run."""
+
+    continue_: bool = Field(
+        False,
+        description="Go on with the last run: its options apply where none are given. What is "
+        "finished is found in any case.",
+        json_schema_extra={**RESULTS, "flag": "continue"},
+    )
+
+
 class ModelParams(StepFlowParams):
     """Where the steps of a flow run, some of which use pretrained models."""
 

@@ -17,7 +17,7 @@ from blocks import server
 from blocks.cluster import Needs
 from flows import artifacts, cli, progress
 from flows.cli import FailedTracksError, UsageError
-from flows.compute_params import ModelParams, RunCommand, StepFlowParams
+from flows.compute_params import ContinueCommand, ModelParams, RunCommand, StepFlowParams
 from models import packages, registry
 from models.registry import PackageSource
 from tasks.engine import run_records, submission
@@ -187,11 +187,14 @@ def command(
     flow: StepFlow[P, C, F], prefect_flow: Flow[..., Any], params: P, asked: RunCommand
 ) -> None:
     """Do what a command line asks for: a run, going on with one, or the list of them."""
+    records = RunRecords(params.results_place)
     if asked.list_runs:
-        print(run_records.table(RunRecords(params.results_place).all()))
+        print(run_records.table(records.all()))
         return
     if asked.resume_run_id:
         params = resumed(params, asked.resume_run_id)
+    elif isinstance(asked, ContinueCommand) and asked.continue_ and records.all():
+        params = resumed(params)
     token = _CHECKED.set((params, flow.check(params)))
     try:
         with server.running(workers_here=params.cluster is None):

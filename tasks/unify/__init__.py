@@ -1,0 +1,1 @@
+"""Unification: entries of corpora to one dataset of captioned tracks."""

@@ -1,7 +1,7 @@
 """unify-datasets: public corpora in; one captioned dataset, split without leaks, out."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from flows.run import Conclusion, StepFlow, Survey
 from flows.unify_datasets_params import UnifyDatasetsCommand, UnifyDatasetsParams
 from tasks.corpora.captioned.entry import Corpus, CorpusError
 from tasks.dataset.digests import Digests
-from tasks.dataset.failures import Failure, failure
 from tasks.engine.results import Results
 from tasks.text import counted
 from tasks.track import Track, TrackError
@@ -60,16 +59,12 @@ def survey(params: UnifyDatasetsParams, corpora: Corpora) -> Survey[Gathered]:
     """
     gathered = _gathered(params, corpora)
     if not gathered.table.num_rows:
-        raise UsageError(
-            f"No row is left of what was asked for.\n{_composed(gathered)}"
-        )
+        raise UsageError(f"No row is left of what was asked for.\n{_composed(gathered)}")
     tracks = _tracks(params, gathered) if params.stages() else []
     return Survey(tracks, counted(gathered.table.num_rows, "row"), gathered)
 
 
-def conclude(
-    params: UnifyDatasetsParams, results: Results, survey: Survey[Gathered]
-) -> Conclusion:
+def conclude(params: UnifyDatasetsParams, results: Results, survey: Survey[Gathered]) -> Conclusion:
     """Write the dataset, and say what became of the run."""
     made = assemble.assemble(
         results,

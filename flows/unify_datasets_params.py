@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
@@ -97,7 +97,8 @@ class UnifyDatasetsParams(StepFlowParams):
         json_schema_extra=CHOICE,
     )
     seed: int = Field(
-        42, description="Changes which rows are sampled and how they are split.",
+        42,
+        description="Changes which rows are sampled and how they are split.",
         json_schema_extra=CHOICE,
     )
     captions: int = Field(
@@ -145,7 +146,11 @@ class UnifyDatasetsParams(StepFlowParams):
     @property
     def results_place(self) -> Storage:
         """Where finished results are kept."""
-        return Storage(self.checkpoint_dir) if self.checkpoint_dir else self.folder.below("checkpoints")
+        return (
+            Storage(self.checkpoint_dir)
+            if self.checkpoint_dir
+            else self.folder.below("checkpoints")
+        )
 
     @property
     def source(self) -> Storage:
@@ -227,6 +232,7 @@ class UnifyDatasetsCommand(ContinueCommand):
     """What the command of unify-datasets can be asked for besides a run."""
 
     dry_run: bool = Field(
-        False, description="Say what the dataset would be composed of, and end.",
+        False,
+        description="Say what the dataset would be composed of, and end.",
         json_schema_extra=RESULTS,
     )

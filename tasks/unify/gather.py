@@ -170,9 +170,7 @@ def _audible(table: pa.Table, memory: Storage | None, removals: Removals) -> pa.
     for reason in sorted(set(reasons) - {""}):
         keep = reasons != reason
         left = np.flatnonzero(~keep)
-        sentences = {
-            int(at): f"{printable(paths[at])} {said[paths[at]].message}." for at in left
-        }
+        sentences = {int(at): f"{printable(paths[at])} {said[paths[at]].message}." for at in left}
         table = kept(table, keep, removals, reason, sentences.__getitem__)
         paths = [path for path, kept in zip(paths, keep, strict=True) if kept]
         reasons = reasons[keep]
@@ -249,7 +247,11 @@ def _chosen(table: pa.Table, wanted: Wanted, removals: Removals) -> pa.Table:
         seed=wanted.seed,
     )
     return kept(
-        table, taken, removals, "not-sampled", lambda at: "Fewer rows were asked for than there are."
+        table,
+        taken,
+        removals,
+        "not-sampled",
+        lambda at: "Fewer rows were asked for than there are.",
     )
 
 

@@ -113,11 +113,12 @@ def _opened(file: BinaryIO, path: str) -> Header:
         return Header(seconds)
     folder, name = os.path.split(path)
     try:
-        seconds = audio.probe(Storage(folder), name).duration_seconds
+        info = audio.probe(Storage(folder), name)
     except TrackError as error:
         return Header(None, error.reason, error.message.removeprefix(printable(name)).strip(" ."))
-    if not seconds:
-        seconds = packet_seconds(Storage(folder), name)
+    # An MP3 that counts no frames has a length that is guessed from its bit rate.
+    seconds = info.duration_seconds if info.states_duration else None
+    seconds = seconds or packet_seconds(Storage(folder), name)
     return Header(seconds) if seconds else Header(None, "undecodable", "states no length")
 
 

@@ -63,15 +63,11 @@ class Removals:
 
     rows: list[tuple[str, str | None, str, str, str, bool]] = field(default_factory=list)
 
-    def add(
-        self, dataset: str, row_id: str | None, where: str, reason: str, message: str
-    ) -> None:
+    def add(self, dataset: str, row_id: str | None, where: str, reason: str, message: str) -> None:
         """Take up a row that was removed."""
         self.rows.append((dataset, row_id, where, reason, message, False))
 
-    def note(
-        self, dataset: str, row_id: str | None, where: str, reason: str, message: str
-    ) -> None:
+    def note(self, dataset: str, row_id: str | None, where: str, reason: str, message: str) -> None:
         """Take up a remark on a row that is in the dataset."""
         self.rows.append((dataset, row_id, where, reason, message, True))
 

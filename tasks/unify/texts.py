@@ -18,9 +18,7 @@ Rewritten = Mapping[str, Sequence[Caption]]
 """Captions that a language model made of those of a row, by the row's id."""
 
 
-def captions_of(
-    row_id: str, human: Sequence[str], known: Facts, count: int
-) -> list[Caption]:
+def captions_of(row_id: str, human: Sequence[str], known: Facts, count: int) -> list[Caption]:
     """Captions of a row, at most `count` where they are made of facts; maybe none."""
     if human:
         return [Caption(text, HUMAN, ()) for text in human]

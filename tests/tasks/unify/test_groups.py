@@ -61,5 +61,7 @@ def test_names_of_groups_do_not_depend_on_the_order():
     order = list(range(50))
     random.Random(0).shuffle(order)
     shuffled = table.take(order)
-    assert before == dict(zip(shuffled["id"].to_pylist(), groups(shuffled).to_pylist(), strict=True))
+    assert before == dict(
+        zip(shuffled["id"].to_pylist(), groups(shuffled).to_pylist(), strict=True)
+    )
     assert len(set(before.values())) == 7

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tasks.song.pieces import Piece, joined
+from tasks.pieces import Piece, capitalised, joined, led
 from tasks.song.traits import Traits
 
 
@@ -21,7 +21,7 @@ def _flowing(traits: Traits) -> Piece:
     vowels = "AEFHILMNORSX" if name.text[:2].isupper() else "aeiou"
     article = Piece("an" if name.text[:1] in vowels else "a")
     return _sentence(
-        [article, name, _led("in", traits.key), _led("at", traits.bpm)],
+        [article, name, led("in", traits.key), led("at", traits.bpm)],
         [traits.brightness, traits.level, *_colour(traits), traits.vocals],
     )
 
@@ -31,7 +31,7 @@ def _tempo_first(traits: Traits) -> Piece:
     return _sentence(
         [
             *(traits.tempo, traits.genre, traits.section),
-            *(_led("at", traits.bpm), _led("in", traits.key)),
+            *(led("at", traits.bpm), led("in", traits.key)),
         ],
         [
             joined(" and ", [traits.character, traits.brightness]),
@@ -46,31 +46,23 @@ def _genre_first(traits: Traits) -> Piece:
     head = joined(", ", [traits.genre, _words([traits.character, traits.section])])
     details = joined(", ", [traits.key, traits.bpm, sound, *_colour(traits)])
     before = " " if traits.vocals.text.startswith("with") else ", "
-    return _capitalised(joined(": ", [joined(before, [head, traits.vocals]), details]))
+    return capitalised(joined(": ", [joined(before, [head, traits.vocals]), details]))
 
 
 PHRASINGS = (_tagged, _flowing, _tempo_first, _genre_first)
 
 
 def _sentence(head: Sequence[Piece], details: Sequence[Piece]) -> Piece:
-    return _capitalised(joined(", ", [_words(head), *details]))
+    return capitalised(joined(", ", [_words(head), *details]))
 
 
 def _words(pieces: Sequence[Piece]) -> Piece:
     return joined(" ", pieces)
 
 
-def _led(word: str, piece: Piece) -> Piece:
-    return piece._replace(text=f"{word} {piece.text}") if piece.text else piece
-
-
-def _capitalised(piece: Piece) -> Piece:
-    return piece._replace(text=piece.text[:1].upper() + piece.text[1:])
-
-
 def _colour(traits: Traits) -> tuple[Piece, Piece]:
     mood = traits.mood
     return (
         mood._replace(text=f"{mood.text} mood") if mood.text else mood,
-        _led("with", traits.instruments),
+        led("with", traits.instruments),
     )

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tasks.pieces import Piece, listed, measured
 from tasks.song import artist_names
-from tasks.song.pieces import Piece, listed, measured
 
 # Musicians' words for tempo, after the customary bounds of Largo, Adagio, Andante,
 # Allegro and Presto on a metronome.

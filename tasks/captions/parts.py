@@ -1,0 +1,159 @@
+"""Pieces that captions of a track are made of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from tasks.captions.facts import Facts
+from tasks.captions.sayable import SECTIONS
+from tasks.grammar import article
+from tasks.pieces import Piece, joined, led, listed, measured
+
+# Longer lists are cut: a sentence holds only so many.
+MAX_GENRES = 2
+MAX_MOODS = 3
+MAX_INSTRUMENTS = 5
+MAX_THEMES = 2
+
+NOUNS = ("track", "piece", "recording")
+SPEED_WORDS = {"slow": "slow", "medium": "mid-tempo", "fast": "fast"}
+VOICE_WORDS = {
+    "female": "female voice",
+    "male": "male voice",
+    "child": "child's voice",
+    "mixed": "female and male voices",
+    "vocal": "vocals",
+    "instrumental": "instrumental",
+}
+EMPTY = Piece()
+
+_PLURALS = frozenset(SECTIONS.values())
+
+
+@dataclass(slots=True)
+class Parts:
+    """Pieces of all captions of a track; empty ones for what is not known.
+
+    Attributes
+    ----------
+    speed, moods, instrumental, genres, instruments, key, tempo, metre, voice, themes, sections
+        One phrase each.
+    adjectives
+        `slow, calm and dark`.
+    genre
+        `Rock and Jazz`.
+    ensemble
+        `guitar, bass and drums`.
+    measures
+        `in F# minor at 113 BPM in 3/4`.
+    voice_named
+        `a female voice`.
+    theme
+        `a film theme`, `film and party themes`.
+    company
+        `a female voice and a film theme`.
+    structure
+        `an intro, verses and a chorus`.
+    nouns
+        Those that can follow the genre.
+    """
+
+    speed: Piece
+    moods: list[Piece]
+    instrumental: Piece
+    genres: list[Piece]
+    instruments: list[Piece]
+    key: Piece
+    tempo: Piece
+    metre: Piece
+    voice: Piece
+    themes: list[Piece]
+    sections: list[Piece]
+    adjectives: Piece
+    genre: Piece
+    ensemble: Piece
+    measures: Piece
+    voice_named: Piece
+    theme: Piece
+    company: Piece
+    structure: Piece
+    nouns: Sequence[str]
+
+    def name(self, noun: str, adjectives: Piece = EMPTY) -> Piece:
+        """Return `calm instrumental Rock and Jazz track`."""
+        return joined(" ", [adjectives, self.instrumental, self.genre, Piece(noun)])
+
+
+def parts_of(facts: Facts) -> Parts:
+    """Return the pieces of facts that may be said."""
+    speed = _phrase(SPEED_WORDS[facts.speed], "speed") if facts.speed else EMPTY
+    moods = [_phrase(mood, "moods") for mood in facts.moods[:MAX_MOODS]]
+    genres = [_phrase(genre, "genres") for genre in facts.genres[:MAX_GENRES]]
+    instruments = [_phrase(name, "instruments") for name in facts.instruments[:MAX_INSTRUMENTS]]
+    key = _phrase(facts.key, "key") if facts.key else EMPTY
+    tempo = measured(f"{facts.tempo_bpm:.0f} BPM", "tempo_bpm") if facts.tempo_bpm else EMPTY
+    metre = _phrase(facts.metre, "metre") if facts.metre else EMPTY
+    said = _phrase(VOICE_WORDS[facts.voice], "voice") if facts.voice else EMPTY
+    instrumental, voice = (said, EMPTY) if facts.voice == "instrumental" else (EMPTY, said)
+    voice_named = led("a", voice) if voice.text.endswith("voice") else voice
+    themes = [_phrase(theme, "themes") for theme in facts.themes[:MAX_THEMES]]
+    theme = _theme(themes)
+    sections = _sections(facts.sections) if facts.sections else []
+    return Parts(
+        speed=speed,
+        moods=moods,
+        instrumental=instrumental,
+        genres=genres,
+        instruments=instruments,
+        key=key,
+        tempo=tempo,
+        metre=metre,
+        voice=voice,
+        themes=themes,
+        sections=sections,
+        adjectives=listed([speed, *moods]),
+        genre=listed(genres),
+        ensemble=listed(instruments),
+        measures=joined(" ", [led("in", key), led("at", tempo), led("in", metre)]),
+        voice_named=voice_named,
+        theme=theme,
+        company=listed([voice_named, theme]),
+        structure=listed(
+            [each if each.text in _PLURALS else with_article(each) for each in sections]
+        ),
+        nouns=nouns_after(genres[-1].text) if genres else NOUNS,
+    )
+
+
+def with_article(piece: Piece) -> Piece:
+    """Return a piece with `a` or `an` before it."""
+    return led(article(piece.text), piece)
+
+
+@lru_cache(maxsize=65_536)
+def nouns_after(genre: str) -> Sequence[str]:
+    """Return nouns that can follow a genre: no `Soundtrack track`, no `Piano Pieces piece`."""
+    small = genre.casefold()
+    return tuple(noun for noun in NOUNS if not small.endswith((noun, f"{noun}s")))
+
+
+@lru_cache(maxsize=65_536)
+def _phrase(text: str, column: str) -> Piece:
+    return measured(text, column)
+
+
+def _theme(themes: Sequence[Piece]) -> Piece:
+    if not themes:
+        return EMPTY
+    if len(themes) > 1:
+        return joined(" ", [listed(themes), Piece("themes")])
+    is_named = themes[0].text.casefold().endswith("theme")
+    return with_article(themes[0] if is_named else joined(" ", [themes[0], Piece("theme")]))
+
+
+def _sections(names: Sequence[str]) -> list[Piece]:
+    """Return each section once, as a plural where it returns."""
+    return [
+        _phrase(SECTIONS[name] if names.count(name) > 1 else name, "sections")
+        for name in dict.fromkeys(names)
+    ]

@@ -3,6 +3,8 @@
 import os
 from typing import BinaryIO
 
+from tasks.audio.stderr import MUTED_STDERR
+
 RIFF_PLACEHOLDER = 0x7FFF_0000
 """Lengths from here on are written by who does not know the length yet."""
 
@@ -42,3 +44,30 @@ def mp3_states_length(file: BinaryIO) -> bool:
         )
     frame = os.pread(file.fileno(), MP3_FRAME_BYTES, begin)
     return any(mark in frame for mark in (b"Xing", b"Info", b"VBRI"))
+
+
+def mp3_seconds(file: BinaryIO) -> float | None:
+    """Length of an MP3 whose first frame counts the frames; None for any other file.
+
+    Without the encoder's delay and padding, as decoders leave them out. FFmpeg reads this
+    one frame; libsndfile goes through all of them when it opens an MP3.
+    """
+    import av
+
+    if os.pread(file.fileno(), 3, 0) != b"ID3" and not _is_mp3_frame(os.pread(file.fileno(), 2, 0)):
+        return None
+    if not mp3_states_length(file):
+        return None
+    try:
+        with MUTED_STDERR, av.open(file, format="mp3") as container:
+            stream = container.streams.audio[0]
+            if stream.duration is None:
+                return None
+            return float(stream.duration * stream.time_base)
+    except (av.error.FFmpegError, IndexError):
+        return None
+
+
+def _is_mp3_frame(head: bytes) -> bool:
+    # Sync word, and layer III (ISO 11172-3, 2.4.1.3).
+    return len(head) == 2 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2

@@ -114,7 +114,7 @@ def groups_of(
         node = _song(song)
         parents.setdefault(node, node)
         for label in (
-            _artist(artist_of.get(song, "")),
+            artist_key(artist_of.get(song, "")),
             _further(extra_groups.get(song, "") if extra_groups else ""),
         ):
             if label:
@@ -154,8 +154,8 @@ def _further(name: str) -> str | None:
     return f"group {name}" if name else None
 
 
-def _artist(name: str) -> str | None:
-    """Node of an artist; None if the name names nobody."""
+def artist_key(name: str) -> str | None:
+    """Return what names of one artist have in common; None if the name names nobody."""
     decomposed = unicodedata.normalize("NFKD", name).casefold()
     # Only the accents of Latin, Greek and Cyrillic: in other scripts marks belong to letters.
     plain = "".join(each for each in decomposed if not "\u0300" <= each <= "\u036f")

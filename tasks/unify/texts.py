@@ -1,18 +1,20 @@
 """Captions of rows: those that people wrote, else such as are made of what is known."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tasks.captions import facts
 from tasks.captions.compose import Caption, compose
 from tasks.captions.facts import Facts
+from tasks.captions.sayable import sayable
 from tasks.unify.staged import rows_of
 
 HUMAN = "human"
+
+LISTS = ("genres", "moods", "instruments", "themes", "sections")
+TERMS = ("voice", "speed", "key", "metre", "tempo_bpm")
 
 Rewritten = Mapping[str, Sequence[Caption]]
 """Captions that a language model made of those of a row, by the row's id."""
@@ -29,20 +31,23 @@ def captions(
     table: pa.Table, count: int, rewritten: Rewritten | None = None
 ) -> Iterator[list[Caption]]:
     """Yield the captions of each row of a staged table."""
-    names = ("id", "human_captions", *facts.COLUMNS)
-    for row_id, human, *values in rows_of(table, names):
+    for row_id, human, known in _rows(table):
         if rewritten and row_id in rewritten:
             yield list(rewritten[row_id])
-            continue
-        known = _facts(values)
-        yield captions_of(row_id, human, known, count)
+        else:
+            yield captions_of(row_id, human, known, count)
 
 
 def describable(table: pa.Table) -> npt.NDArray[np.bool_]:
     """Return which rows have, or can be given, a caption."""
-    return np.fromiter((bool(each) for each in captions(table, 1)), bool, table.num_rows)
+    rows = ((bool(human) or sayable(known) != Facts()) for _, human, known in _rows(table))
+    return np.fromiter(rows, bool, table.num_rows)
 
 
-def _facts(values: Sequence[Any]) -> Facts:
-    """Facts in a row, in the order of their columns."""
-    return Facts(*(tuple(value) if isinstance(value, list) else value for value in values))
+def _rows(table: pa.Table) -> Iterator[tuple[str, list[str], Facts]]:
+    """Yield id, human captions and facts of each row."""
+    names = ("id", "human_captions", *LISTS, *TERMS)
+    for row_id, human, *values in rows_of(table, names):
+        lists, terms = map(tuple, values[: len(LISTS)]), values[len(LISTS) :]
+        known = dict(zip(LISTS, lists, strict=True)) | dict(zip(TERMS, terms, strict=True))
+        yield row_id, human, Facts(**known)

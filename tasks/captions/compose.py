@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from tasks.captions.facts import Facts
 from tasks.captions.parts import Parts, parts_of
-from tasks.captions.sayable import sayable
 from tasks.captions.templates import TEMPLATES, Template, canonical
 from tasks.pieces import Phrase, Piece
 
@@ -51,10 +50,9 @@ def compose(facts: Facts, seed: str, count: int = 4) -> list[Caption]:
         Distinct captions, the styles in turn, the first by the canonical template. Fewer than
         `count` where the facts do not yield so many, none at all where nothing is known.
     """
-    said = sayable(facts)
-    if said == _NOTHING:
+    parts = parts_of(facts)
+    if parts is None:
         return []
-    parts = parts_of(said)
     captions: list[Caption] = []
     seen: set[str] = set()
     styles = (
@@ -69,9 +67,6 @@ def compose(facts: Facts, seed: str, count: int = 4) -> list[Caption]:
                 seen.add(_identity(piece))
                 captions.append(Caption(piece.text, style, piece.phrases))
     return captions
-
-
-_NOTHING = Facts()
 
 
 def _styles(parts: Parts, seed: str) -> dict[str, Iterator[Piece]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from tasks.captions.facts import Facts
-from tasks.captions.sayable import SECTIONS
+from tasks.captions.sayable import SECTIONS, sayable
 from tasks.grammar import article
 from tasks.pieces import Piece, joined, led, listed, measured
 
@@ -26,8 +26,7 @@ VOICE_WORDS = {
     "instrumental": "instrumental",
 }
 EMPTY = Piece()
-
-_PLURALS = frozenset(SECTIONS.values())
+_NOTHING = Facts()
 
 
 @dataclass(slots=True)
@@ -68,7 +67,7 @@ class Parts:
     metre: Piece
     voice: Piece
     themes: list[Piece]
-    sections: list[Piece]
+    sections: Sequence[Piece]
     adjectives: Piece
     genre: Piece
     ensemble: Piece
@@ -84,8 +83,13 @@ class Parts:
         return joined(" ", [adjectives, self.instrumental, self.genre, Piece(noun)])
 
 
-def parts_of(facts: Facts) -> Parts:
-    """Return the pieces of facts that may be said."""
+# Many tracks of a corpus have the same few tags.
+@lru_cache(maxsize=16_384)
+def parts_of(facts: Facts) -> Parts | None:
+    """Return the pieces of what may be said of the facts; None if that is nothing."""
+    facts = sayable(facts)
+    if facts == _NOTHING:
+        return None
     speed = _phrase(SPEED_WORDS[facts.speed], "speed") if facts.speed else EMPTY
     moods = [_phrase(mood, "moods") for mood in facts.moods[:MAX_MOODS]]
     genres = [_phrase(genre, "genres") for genre in facts.genres[:MAX_GENRES]]
@@ -98,7 +102,7 @@ def parts_of(facts: Facts) -> Parts:
     voice_named = led("a", voice) if voice.text.endswith("voice") else voice
     themes = [_phrase(theme, "themes") for theme in facts.themes[:MAX_THEMES]]
     theme = _theme(themes)
-    sections = _sections(facts.sections) if facts.sections else []
+    sections, structure = _sections(facts.sections)
     return Parts(
         speed=speed,
         moods=moods,
@@ -118,9 +122,7 @@ def parts_of(facts: Facts) -> Parts:
         voice_named=voice_named,
         theme=theme,
         company=listed([voice_named, theme]),
-        structure=listed(
-            [each if each.text in _PLURALS else with_article(each) for each in sections]
-        ),
+        structure=structure,
         nouns=nouns_after(genres[-1].text) if genres else NOUNS,
     )
 
@@ -151,9 +153,13 @@ def _theme(themes: Sequence[Piece]) -> Piece:
     return with_article(themes[0] if is_named else joined(" ", [themes[0], Piece("theme")]))
 
 
-def _sections(names: Sequence[str]) -> list[Piece]:
-    """Return each section once, as a plural where it returns."""
-    return [
-        _phrase(SECTIONS[name] if names.count(name) > 1 else name, "sections")
-        for name in dict.fromkeys(names)
+@lru_cache(maxsize=65_536)
+def _sections(names: Sequence[str]) -> tuple[Sequence[Piece], Piece]:
+    """Return each section once, as a plural where it returns, and the list of them."""
+    plurals = {name: SECTIONS[name] for name in dict.fromkeys(names) if names.count(name) > 1}
+    pieces = [_phrase(plurals.get(name, name), "sections") for name in dict.fromkeys(names)]
+    named = [
+        piece if name in plurals else with_article(piece)
+        for name, piece in zip(dict.fromkeys(names), pieces, strict=True)
     ]
+    return pieces, listed(named)

@@ -15,7 +15,7 @@ MAX_VALUE_CHARACTERS = 60
 # What would break a list or a sentence in two.
 _BREAKS = frozenset(',;:"()[]{}<>|\\')
 _ENDS = " .!?'-_*~=+"
-_LEADING_ARTICLE = re.compile(r"(?:the|an|a(?! cap+el+a)) (?=\S)", re.IGNORECASE)
+_LEADING_ARTICLE = re.compile(r"^(?:the|an|a(?! cap+el+a)) (?=\S)", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+")
 
 # From here on a tempo is not slow, and below not fast: the bounds of the prompts' pace.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tasks.grammar import article
 from tasks.pieces import Piece, capitalised, joined, led
 from tasks.song.traits import Traits
 
@@ -17,11 +18,8 @@ def _tagged(traits: Traits) -> Piece:
 def _flowing(traits: Traits) -> Piece:
     """Return `A gentle, mid-tempo indie-rock intro in A major at 96 BPM, warm, with vocals`."""
     name = _words([joined(", ", [traits.character, traits.tempo]), traits.genre, traits.section])
-    # "an IDM intro": an abbreviation is spelt out, and these letters begin with a vowel.
-    vowels = "AEFHILMNORSX" if name.text[:2].isupper() else "aeiou"
-    article = Piece("an" if name.text[:1] in vowels else "a")
     return _sentence(
-        [article, name, led("in", traits.key), led("at", traits.bpm)],
+        [Piece(article(name.text)), name, led("in", traits.key), led("at", traits.bpm)],
         [traits.brightness, traits.level, *_colour(traits), traits.vocals],
     )
 

@@ -73,7 +73,7 @@ def _chooser(seed: str) -> Chooser:
 PHRASE = pa.struct([("text", pa.string()), ("columns", pa.list_(pa.string()))])
 STEP = Step(
     name="prompts",
-    version=4,
+    version=5,
     config=PromptsConfig,
     columns=pa.schema(
         [

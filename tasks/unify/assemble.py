@@ -17,6 +17,7 @@ from tasks.engine.results import Results
 from tasks.step import digest
 from tasks.text import counted
 from tasks.unify import assign, composition, report, texts, write
+from tasks.unify.collector import collector_paused
 from tasks.unify.composition import Composition
 from tasks.unify.gather import Gathered, kept
 from tasks.unify.groups import groups
@@ -53,6 +54,7 @@ class Assembled:
     notices: list[str]
 
 
+@collector_paused()
 def assemble(
     results: Results,
     gathered: Gathered,

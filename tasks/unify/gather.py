@@ -14,6 +14,7 @@ from blocks.storage import Storage
 from tasks.corpora.captioned.entry import Corpus
 from tasks.text import printable
 from tasks.unify import headers, sample, texts
+from tasks.unify.collector import collector_paused
 from tasks.unify.sample import StratifyBy
 from tasks.unify.staged import SCHEMA, Removals, rows_of, stage
 
@@ -69,6 +70,7 @@ class Gathered:
     digests: dict[str, str] = field(default_factory=dict)
 
 
+@collector_paused()
 def gather(
     corpora: Sequence[tuple[Corpus, Path]],
     wanted: Wanted,

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from tasks.captions.compose import Caption, compose
 from tasks.captions.facts import Facts
-from tasks.captions.sayable import sayable
+from tasks.captions.parts import parts_of
 from tasks.unify.staged import rows_of
 
 HUMAN = "human"
@@ -40,7 +40,7 @@ def captions(
 
 def describable(table: pa.Table) -> npt.NDArray[np.bool_]:
     """Return which rows have, or can be given, a caption."""
-    rows = ((bool(human) or sayable(known) != Facts()) for _, human, known in _rows(table))
+    rows = (bool(human) or parts_of(known) is not None for _, human, known in _rows(table))
     return np.fromiter(rows, bool, table.num_rows)
 
 

@@ -9,7 +9,7 @@ from tasks.captions.sayable import FAST_BPM, SLOW_BPM, VOICES
 
 MAX_TEMPO_DEVIATION = 0.02
 # Words of lists of genres that sentences use for other things as well.
-_VAGUE = frozenset({"instrumental", "minimal", "roots", "world", "club"})
+_VAGUE = frozenset({"instrumental", "minimal", "root", "world", "club"})
 # Other names of the same thing, word by word.
 _SAME = {
     "synth": "synthesizer",
@@ -112,9 +112,11 @@ def _voices(text: str, facts: Facts) -> Iterator[str]:
 
 def _terms(text: str, facts: Facts) -> Iterator[str]:
     known = [_words(value) for value in _values(facts)]
+    # "Smooth jazz" of the mood smooth and the genre jazz; of what is vague, voices judge.
+    adjectives = _VAGUE.union(*map(_words, facts.moods))
     for term, tag in stated.terms(text):
-        words = _words(term)
-        if term in _VAGUE or any(words <= value for value in known):
+        words = _words(term) - adjectives
+        if not words or any(words <= value for value in known):
             continue
         if tag.kind == "speed" and not _is_speed(tag.value, facts):
             yield f"it says {term!r}, which neither the speed nor the tempo supports"

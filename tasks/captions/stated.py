@@ -35,7 +35,8 @@ _TONIC = re.compile(
 _MODE = re.compile(
     r"\bin\s+(major|minor)\b|\b(major|minor)[\s-](?:key|mode|scale|tonality)\b", re.IGNORECASE
 )
-_VOICED = r"(?:voices?|vocals?|vocalists?|singers?|singing|lyrics?)"
+# "Voice: instrumental" names what follows.
+_VOICED = r"(?:voices?(?!:)|vocals?|vocalists?|singers?|singing|lyrics?)"
 _WITHOUT = re.compile(
     rf"\b(?:no|without|lacking|lacks|free of|devoid of)\s+(?:any\s+|an?\s+)?(?:\w+\s+)?{_VOICED}\b"
     r"|\binstrumentals?\b|\bwordless\b",

@@ -95,6 +95,11 @@ def test_what_is_general_is_supported_by_what_is_particular() -> None:
     assert contradictions("an electric guitar", Facts(instruments=("guitar",))) != []
 
 
+def test_a_mood_before_a_genre_is_no_other_genre() -> None:
+    assert contradictions("smooth jazz", Facts(("Jazz",), ("smooth",))) == []
+    assert contradictions("smooth jazz", Facts(("Jazz",), ("calm",))) != []
+
+
 def test_a_tempo_may_be_off_by_two_percent() -> None:
     facts = Facts(tempo_bpm=100.0)
     assert contradictions("102 BPM", facts) == contradictions("98 BPM", facts) == []

@@ -65,8 +65,10 @@ def failure(status: int, message: str, code: str | None = None, **headers: str) 
 
 def rewritten(request: dict[str, Any]) -> Answer:
     """Each description, rewritten, in the form that the step asks for."""
-    descriptions = json.loads(request["messages"][1]["content"])["descriptions"]
-    return completion(json.dumps({"prompts": [f"Dreamy {text}" for text in descriptions]}))
+    system, user = (message["content"] for message in request["messages"])
+    name = "captions" if '{"captions"' in system else "prompts"
+    descriptions = json.loads(user)["descriptions"]
+    return completion(json.dumps({name: [f"Dreamy {text}" for text in descriptions]}))
 
 
 @dataclass

@@ -12,6 +12,7 @@ from flows.compute_params import COMPUTE, FILES, RESULTS, Group, ModelParams, Ru
 from flows.place_params import LocalPath, OptionalLocalPath, OptionalPlace
 from models.llm import LlmSettings
 from models.protocols import SEPARATION
+from tasks.chat import ChatTools
 from tasks.embed import clap, clap_text, ecapa, voice
 from tasks.embed.clap import ClapConfig
 from tasks.embed.clap_text import ClapTextConfig
@@ -59,7 +60,6 @@ from tasks.song.sections import SectionsConfig
 from tasks.song.separate import SEPARATORS, WITHOUT_WEIGHTS, SeparateConfig
 from tasks.song.singing import SingingConfig
 from tasks.song.tags import TagsConfig
-from tasks.song.track import SongTools
 from tasks.song.transcribe import TranscribeConfig
 from tasks.song.vocal_quality import VocalQualityConfig
 from tasks.song.vocal_scores import VocalScoresConfig
@@ -268,10 +268,10 @@ class BuildDatasetParams(ModelParams):
         known = {*SEPARATORS, *SEPARATOR_ALIASES}
         return self.separator if self.separator and self.separator not in known else None
 
-    def tools(self) -> SongTools:
+    def tools(self) -> ChatTools:
         """Return what the steps may reach for."""
         assert self.audio_dir is not None
-        return SongTools(
+        return ChatTools(
             source=Storage(self.audio_dir),
             outputs=self.vocals,
             device="cuda" if self.gpus else "cpu",

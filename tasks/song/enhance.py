@@ -7,23 +7,16 @@ run tries again, while its template prompts stand.
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
 
 import pyarrow as pa
 from pydantic import Field
 
-from tasks.song.track import SongTools
+from models.llm_texts import max_tokens, texts_in
+from tasks.chat import ChatTools
 from tasks.step import Row, Step, StepConfig, Track, TrackError, column
 
 # Longer lists are cut: models lose count, and one reply stays a few kilobytes.
 MAX_PROMPTS_PER_REQUEST = 24
-# Room per word in a reply, JSON and the longest languages included.
-TOKENS_PER_WORD = 4
-# A reply may run over the words it was asked for by this factor, not more.
-MAX_WORDS_FACTOR = 3
-MAX_REPLY_CHARACTERS = 200_000
-# Places in a reply at which its JSON may begin.
-MAX_OBJECTS = 100
 
 SYSTEM = (
     "You turn terse descriptions of the sections of one piece of music into natural prompts "
@@ -54,14 +47,14 @@ def run(
     tracks: Sequence[Track],
     upstream: Mapping[str, Sequence[Row | None]],
     config: EnhanceConfig,
-    tools: SongTools,
+    tools: ChatTools,
 ) -> list[Row | TrackError]:
     """Rewritten prompts of a batch; the requests of all its tracks run concurrently."""
     from models.llm import LlmError, complete
     from models.llm_request import ChatRequest
 
     if tools.llm is None:
-        raise ValueError("the step 'enhance' needs SongTools.llm")
+        raise ValueError("the step 'enhance' needs ChatTools.llm")
     system = SYSTEM.format(max_words=config.max_words)
     requests: list[ChatRequest] = []
     owners: list[int] = []
@@ -69,14 +62,13 @@ def run(
         assert row is not None
         for prompts in _chunks(row["prompt"]):
             user = json.dumps({"descriptions": prompts}, ensure_ascii=False)
-            max_tokens = 50 + len(prompts) * config.max_words * TOKENS_PER_WORD
-            requests.append(
-                ChatRequest(config.llm_model, system, user, max_tokens, config.temperature)
-            )
+            tokens = max_tokens(len(prompts), config.max_words)
+            requests.append(ChatRequest(config.llm_model, system, user, tokens, config.temperature))
             owners.append(index)
 
     def check(request: ChatRequest, reply: str) -> None:
-        parse_reply(reply, len(json.loads(request.user)["descriptions"]), config.max_words)
+        count = len(json.loads(request.user)["descriptions"])
+        texts_in(reply, "prompts", count, config.max_words)
 
     results: list[Row | TrackError] = [
         {"prompt_enhanced": [], "llm_model": config.llm_model} for _ in tracks
@@ -90,56 +82,9 @@ def run(
             results[index] = TrackError(reply.reason, reply.message)
             continue
         count = len(json.loads(request.user)["descriptions"])
-        result["prompt_enhanced"] += parse_reply(reply.text, count, config.max_words)
+        result["prompt_enhanced"] += texts_in(reply.text, "prompts", count, config.max_words)
         result["llm_model"] = reply.model
     return results
-
-
-def parse_reply(reply: str, count: int, max_words: int) -> list[str]:
-    """Prompts in a model's reply.
-
-    Raises
-    ------
-    ValueError
-        If the reply is not a JSON object with `count` prompts of bounded length.
-    """
-    prompts = _json_object(reply).get("prompts")
-    if not isinstance(prompts, list) or not all(isinstance(prompt, str) for prompt in prompts):
-        raise ValueError("no list of prompts")
-    if len(prompts) != count:
-        raise ValueError(f"{len(prompts)} prompts for {count} sections")
-    prompts = [" ".join(prompt.split()) for prompt in prompts]
-    for prompt in prompts:
-        if any("\ud800" <= char <= "\udfff" for char in prompt):
-            raise ValueError("half a character in a prompt")
-        says_something = any(char.isalnum() for char in prompt)
-        if not says_something or len(prompt.split()) > MAX_WORDS_FACTOR * max_words:
-            raise ValueError("an empty or overlong prompt")
-    return prompts
-
-
-def _json_object(reply: str) -> dict[str, Any]:
-    """Return the JSON object with prompts in a reply, whatever stands around it.
-
-    Models put it between sentences or code fences, or after their thoughts, which may hold others.
-    """
-    text = reply.rpartition("</think>")[2]
-    if len(text) > MAX_REPLY_CHARACTERS:
-        raise ValueError("an overlong reply, and so not JSON")
-    decoder = json.JSONDecoder(strict=False)  # models break lines within strings
-    found = None
-    starts = [place for place, char in enumerate(text) if char == "{"][:MAX_OBJECTS]
-    for start in starts:
-        try:
-            content, _ = decoder.raw_decode(text, start)
-        except (ValueError, RecursionError):
-            continue
-        if "prompts" in content:
-            return cast("dict[str, Any]", content)
-        found = content if found is None else found
-    if found is None:
-        raise ValueError("not JSON")
-    raise ValueError("no list of prompts")
 
 
 def _chunks(prompts: Sequence[str]) -> list[list[str]]:

@@ -318,7 +318,7 @@ def _language(lyrics: Lyrics, of_name: str | None) -> str | None:
     tag = lyrics.language or of_name
     if tag is not None and len(tag.split("-")[0]) == 2:
         return tag
-    from tasks.song.lyric_files.language import detect
+    from tasks.language import detect
 
     found = detect(lyrics.text, (word.text for line in lyrics.lines for word in line.words))
     return found[0] if found else tag

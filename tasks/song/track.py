@@ -1,9 +1,7 @@
-"""A song as the steps of build-dataset know it, and what they may reach for."""
+"""A song as the steps of build-dataset know it."""
 
 from dataclasses import dataclass
 
-from models.llm import LlmSettings
-from tasks.step import Tools
 from tasks.track import Track
 
 
@@ -22,16 +20,3 @@ class SongTrack(Track):
     lyrics_path: str | None = None
     lyrics_digest: str | None = None
     other_lyrics_paths: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class SongTools(Tools):
-    """What the steps of build-dataset may reach for.
-
-    Attributes
-    ----------
-    llm
-        How language models are reached, if they may be.
-    """
-
-    llm: LlmSettings | None = None

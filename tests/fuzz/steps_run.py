@@ -10,10 +10,10 @@ from pathlib import Path
 
 from blocks.storage import Storage
 from flows.build_dataset_params import BuildDatasetParams
+from tasks.chat import ChatTools
 from tasks.engine.batch import run
 from tasks.engine.plan import plan
 from tasks.song.discover import discover
-from tasks.song.track import SongTools
 
 
 def main(source: Path, made: Path, *steps: str) -> None:
@@ -25,7 +25,7 @@ def main(source: Path, made: Path, *steps: str) -> None:
         for stage in BuildDatasetParams(profile="offline", separator="repet").stages()
         if stage.step.name in steps
     ]
-    tools = SongTools(Storage(str(source)), outputs)
+    tools = ChatTools(Storage(str(source)), outputs)
     planned = plan(stages, found.tracks, tables, tools, run_id="fuzz", workers=1, batch_tracks=1)
     for jobs in planned.batches:
         print(json.dumps({"begins": jobs[0].tracks[0].path}), flush=True)

@@ -11,9 +11,9 @@ import tasks.dsp
 from blocks.storage import Storage
 from examples.songs import make_song, write_song
 from flows.build_dataset_params import BuildDatasetParams
+from tasks.chat import ChatTools
 from tasks.engine.plan import plan, run_here
 from tasks.song.discover import discover
-from tasks.song.track import SongTools
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,7 +50,7 @@ def check(folder: Path) -> None:
     stages = BuildDatasetParams(
         profile="offline", separator="repet", pitch={"method": "pyin"}
     ).stages()
-    tools = SongTools(source, outputs)
+    tools = ChatTools(source, outputs)
     planned = plan(stages, tracks, tables, tools, run_id="test", workers=1)
     run_here(planned)
     assert not list(planned.results.failures())

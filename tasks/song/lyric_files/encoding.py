@@ -4,8 +4,8 @@ import re
 import unicodedata
 from collections import Counter
 
+from tasks.language import ranked
 from tasks.song.lyric_files import lrc
-from tasks.song.lyric_files.language import ranked
 from tasks.song.lyric_files.lines import notice
 from tasks.step import TrackError
 

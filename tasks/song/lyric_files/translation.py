@@ -5,7 +5,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from tasks.song.lyric_files.language import detect
+from tasks.language import detect
 from tasks.song.lyric_files.lines import Line, Lyrics, notice
 
 MIN_PAIRED = 0.5

@@ -1,4 +1,4 @@
-"""The language that lyrics are in, by what is sung."""
+"""The language that lyrics or captions are in, by their words."""
 
 from collections.abc import Iterable
 

@@ -183,13 +183,15 @@ def text(value: Any) -> str | None:
     stripped = " ".join(str(value).split())
     if not stripped or stripped in NO_VALUES:
         return None
-    return well_formed(stripped).replace("\0", "\ufffd")
+    return stripped if stripped.isascii() else well_formed(stripped)
 
 
 def name(value: Any) -> str | None:
     """Return an id as text; of a float that is whole without its decimals (``12.0``)."""
     found = text(value)
-    return None if found is None else re.sub(r"^(\d+)\.0$", r"\1", found)
+    if found is not None and found.endswith(".0") and found[:-2].isdecimal():
+        return found[:-2]
+    return found
 
 
 def seconds(value: Any) -> float | None:
@@ -220,8 +222,19 @@ def texts(values: Iterable[Any]) -> tuple[str, ...]:
 
 
 def distinct_tags(tags: Iterable[Tag]) -> tuple[Tag, ...]:
-    """Return the distinct ones of some tags, in order."""
-    return tuple(dict.fromkeys(tags))
+    """Return the distinct ones of some tags, in order; letters' case makes no other word.
+
+    A word of no kind goes where the same word has one: FMA's genre "International" and the free
+    tag "international".
+    """
+    found: dict[tuple[str, str], Tag] = {}
+    words = set()
+    for tag in tags:
+        word = tag.value.casefold()
+        if tag.kind != "other" or word not in words:
+            found.setdefault((tag.kind, word), tag)
+            words.add(word)
+    return tuple(found.values())
 
 
 def literal_list(value: str) -> list[Any] | None:

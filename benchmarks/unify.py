@@ -128,7 +128,11 @@ def measure(what: str, folder: Path) -> None:
         raise RuntimeError(f"{found.composition.rows} rows are not what was to come of it")
     if min(found.composition.splits().values()) < 0.09 * found.composition.rows:
         raise RuntimeError("the splits are not 80/10/10")
-    print(f"{time.process_time():.2f} s of CPU time", seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(
+        f"{time.process_time():.2f} s of CPU time",
+        seconds,
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    )
 
 
 def write_fma(folder: Path, rows: int) -> None:

@@ -1,6 +1,5 @@
 """Parameters of build-dataset, and the steps that they add up to."""
 
-import os
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
@@ -8,6 +7,7 @@ from pydantic import Field, model_validator
 
 from blocks.storage import Storage
 from flows import chosen_steps, left_out
+from flows.chat_params import ChatParams
 from flows.compute_params import COMPUTE, FILES, RESULTS, Group, ModelParams, RunCommand
 from flows.place_params import LocalPath, OptionalLocalPath, OptionalPlace
 from models.llm import LlmSettings
@@ -68,13 +68,12 @@ from tasks.weights import Weights
 
 _METADATA: Group = {"group": "Metadata"}
 _SHARDS: Group = {"group": "Sharding over machines"}
-_LLM: Group = {"group": "Prompts by an LLM (with OPENAI_API_KEY in the environment)"}
 
 
 SEPARATOR_ALIASES = {"demucs": "htdemucs", **dict.fromkeys(("repet", "offline"), WITHOUT_WEIGHTS)}
 
 
-class BuildDatasetParams(ModelParams):
+class BuildDatasetParams(ChatParams, ModelParams):
     """Build a training dataset from a folder of songs.
 
     Finds audio below --audio_dir by content, runs every step on it, and writes
@@ -172,22 +171,6 @@ class BuildDatasetParams(ModelParams):
     shard_by: ShardBy = Field(
         "hash", description="How files are dealt out.", json_schema_extra=_SHARDS
     )
-    llm: bool = Field(
-        True,
-        description="Rewrite the prompts with an LLM.",
-        json_schema_extra=_LLM,
-    )
-    llm_cache: OptionalLocalPath = Field(
-        None,
-        description="SQLite file of answers already paid for (default: beside the tables).",
-        json_schema_extra=_LLM,
-    )
-    llm_concurrency: int = Field(
-        8, ge=1, description="Requests under way at once.", json_schema_extra=_LLM
-    )
-    llm_budget_usd: float | None = Field(
-        None, gt=0, description="Spend no more than this.", json_schema_extra=_LLM | {"unit": "USD"}
-    )
     features: FeaturesConfig = FeaturesConfig()
     sections: SectionsConfig = SectionsConfig()
     pitch: PitchConfig = PitchConfig()
@@ -237,11 +220,7 @@ class BuildDatasetParams(ModelParams):
     @property
     def llm_settings(self) -> LlmSettings:
         """How language models are reached."""
-        # SQLite locks files, which buckets and network shares cannot: beside the output.
-        cache = self.llm_cache or self.paths.folder / "prompts.sqlite"
-        # Workers of a cluster have working directories of their own.
-        cache = cache.absolute() if self.cluster else cache
-        return LlmSettings(cache, self.llm_concurrency, self.llm_budget_usd)
+        return self.llm_settings_in(self.paths.folder, "prompts.sqlite")
 
     @property
     def left_out(self) -> list[Step]:
@@ -291,7 +270,7 @@ class BuildDatasetParams(ModelParams):
         """
         with_audio = not self.no_features
         with_models = with_audio and self.profile == "full"
-        with_llm = with_audio and self.llm and bool(os.environ.get("OPENAI_API_KEY"))
+        with_llm = with_audio and self.asks_llm
         texts = ClapTextConfig(model=self.clap.model)
         with_beats = with_audio and self.beat_method == "beatnet"
         heard, aligned = self._transcribe(), self._align()

@@ -13,12 +13,14 @@ from flows import cli, run
 from flows.cli import UsageError
 from flows.run import Conclusion, StepFlow, Survey
 from flows.unify_datasets_params import UnifyDatasetsCommand, UnifyDatasetsParams
+from models.llm import LlmError, check_access
+from tasks.captions.track import CaptionTrack
 from tasks.corpora.captioned.entry import Corpus, CorpusError
 from tasks.dataset.digests import Digests
 from tasks.engine.results import Results
 from tasks.text import counted
-from tasks.track import Track, TrackError
-from tasks.unify import assemble, composition
+from tasks.track import TrackError
+from tasks.unify import assemble, composition, texts
 from tasks.unify.gather import Gathered, gather
 
 Corpora = Sequence[tuple[Corpus, Path]]
@@ -44,7 +46,9 @@ def check(params: UnifyDatasetsParams) -> Corpora:
     try:
         for place in (Storage(str(params.output.parent)), params.folder, params.results_place):
             place.check_writable()
-    except StorageError as error:
+        if params.asks_llm:
+            check_access(params.rewrite.llm_model, params.llm_settings)
+    except (StorageError, LlmError) as error:
         raise UsageError(str(error)) from error
     return corpora
 
@@ -115,24 +119,20 @@ def _gathered(params: UnifyDatasetsParams, corpora: Corpora) -> Gathered:
         raise UsageError(str(error)) from error
 
 
-def _tracks(params: UnifyDatasetsParams, gathered: Gathered) -> list[Track]:
-    """Return the files of the rows, each once; those that cannot be read are no rows any more."""
+def _tracks(params: UnifyDatasetsParams, gathered: Gathered) -> list[CaptionTrack]:
+    """Return the rows whose files can be read as items; the others are no rows any more."""
     source = params.source
-    root = source.address
-    paths = {
-        path: os.path.relpath(path, root)
-        for path in dict.fromkeys(gathered.table["audio_path"].to_pylist())
-    }
+    rows = gathered.table.select(["audio_path"]).to_pylist()
+    below = {row["audio_path"]: os.path.relpath(row["audio_path"], source.address) for row in rows}
     digests = Digests(source, params.results_place, {})
-    found = digests.of(paths.values())
+    found = digests.of(below.values())
     digests.save()
     gathered.digests = {
         path: digest
-        for path, below in paths.items()
-        if not isinstance(digest := found[below], TrackError)
+        for path, name in below.items()
+        if not isinstance(digest := found[name], TrackError)
     }
-    by_digest = {digest: paths[path] for path, digest in gathered.digests.items()}
-    return [Track(digest, path) for digest, path in by_digest.items()]
+    return texts.tracks(gathered.table, gathered.digests, below, params.captions)
 
 
 def main() -> None:

@@ -7,33 +7,37 @@ from typing import Any, ClassVar
 from pydantic import Field, field_validator
 
 from blocks.storage import Storage
+from flows.chat_params import ChatParams
 from flows.cli import UsageError
 from flows.compute_params import (
     COMPUTE,
     FILES,
     RESULTS,
     ContinueCommand,
-    StepFlowParams,
+    Group,
 )
 from flows.place_params import LocalPath, OptionalPlace
+from models.llm import LlmSettings
+from tasks.captions import rewrite
+from tasks.captions.rewrite import RewriteConfig
+from tasks.chat import ChatTools
 from tasks.corpora.captioned.entry import Corpus
 from tasks.corpora.captioned.known import CORPORA
 from tasks.corpora.captioned.licences import allows
 from tasks.engine.stage import Stage
-from tasks.step import Tools
 from tasks.unify import fingerprint
 from tasks.unify.fingerprint import FingerprintConfig
 from tasks.unify.gather import Wanted
 from tasks.unify.sample import StratifyBy
 
-CHOICE = {"group": "Which rows"}
+CHOICE: Group = {"group": "Which rows"}
 USES = ("any", "commercial", "share-alike")
 
 UNIFIED = Path("data/unified_dataset.json")
 """Where the unified dataset is written to, and read from, if nothing else is said."""
 
 
-class UnifyDatasetsParams(StepFlowParams):
+class UnifyDatasetsParams(ChatParams):
     """Make one captioned dataset of several corpora.
 
     Reads corpora as they are published, leaves out what is missing, damaged or not asked for, and
@@ -124,6 +128,8 @@ class UnifyDatasetsParams(StepFlowParams):
         description="Folder of finished results (default: checkpoints/ beside the Parquet).",
         json_schema_extra=RESULTS,
     )
+
+    rewrite: RewriteConfig = RewriteConfig()
 
     @field_validator("licence")
     @classmethod
@@ -216,15 +222,26 @@ class UnifyDatasetsParams(StepFlowParams):
             check_audio=self.check_audio,
         )
 
-    def tools(self) -> Tools:
+    @property
+    def llm_settings(self) -> LlmSettings:
+        """How language models are reached."""
+        return self.llm_settings_in(Path(self.folder.address), "captions.sqlite")
+
+    def tools(self) -> ChatTools:
         """Return what the steps may reach for."""
-        return Tools(source=self.source, outputs=self.results_place.below("artifacts"))
+        return ChatTools(
+            source=self.source,
+            outputs=self.results_place.below("artifacts"),
+            llm=self.llm_settings,
+        )
 
     def stages(self) -> list[Stage]:
         """Return the steps of the run in their order."""
         stages = []
         if self.near_duplicates:
             stages.append(Stage(fingerprint.STEP, FingerprintConfig(), wanted=True))
+        if self.asks_llm:
+            stages.append(Stage(rewrite.STEP, self.rewrite, wanted=True))
         return stages
 
 

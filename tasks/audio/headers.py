@@ -61,7 +61,7 @@ def mp3_seconds(file: BinaryIO) -> float | None:
     try:
         with MUTED_STDERR, av.open(file, format="mp3") as container:
             stream = container.streams.audio[0]
-            if stream.duration is None:
+            if stream.duration is None or stream.time_base is None:
                 return None
             return float(stream.duration * stream.time_base)
     except (av.error.FFmpegError, IndexError):

@@ -31,7 +31,7 @@ SYSTEM = (
 
 
 class RewriteConfig(StepConfig):
-    """Captions by an LLM (with OPENAI_API_KEY in the environment)."""
+    """Texts by an LLM (with OPENAI_API_KEY in the environment)."""
 
     llm_model: str = Field(
         "gpt-4o-mini",

@@ -29,7 +29,7 @@ SYSTEM = (
 
 
 class EnhanceConfig(StepConfig):
-    """Prompts by an LLM (with OPENAI_API_KEY in the environment)."""
+    """Texts by an LLM (with OPENAI_API_KEY in the environment)."""
 
     llm_model: str = Field(
         "gpt-4o-mini",

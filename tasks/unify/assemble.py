@@ -10,13 +10,14 @@ import numpy as np
 import pyarrow as pa
 
 from blocks.storage import Storage
+from tasks.captions import rewrite
 from tasks.dataset import manifest
 from tasks.dataset.failures import Failure, failure, write_failures
 from tasks.dataset.near_duplicates import duplicates
 from tasks.engine.results import Results
-from tasks.step import digest
+from tasks.step import Row, Step, digest
 from tasks.text import counted
-from tasks.unify import assign, composition, report, texts, write
+from tasks.unify import assign, composition, fingerprint, report, texts, write
 from tasks.unify.collector import collector_paused
 from tasks.unify.composition import Composition
 from tasks.unify.gather import Gathered, kept
@@ -95,15 +96,14 @@ def assemble(
         )
     place = Storage(str(output.parent))
     manifest.declare_unfinished(folder)
-    done = write.write(
-        table, splits, names, texts.captions(table, captions), place, output.name, folder
-    )
+    found = texts.captions(table, captions, _rewritten(results, removals))
+    done = write.write(table, splits, names, found, place, output.name, folder)
     write.write_removed(folder, removals)
-    found = _failures(removals)
-    write_failures(folder, found)
+    failed = _failures(removals)
+    write_failures(folder, failed)
     made = composition.compose(table, gathered.found, removals, splits, names, done.captions)
     created_at = manifest.now()
-    page = report.render(made, _examples(folder), found, notices, created_at)
+    page = report.render(made, _examples(folder), failed, notices, created_at)
     folder.write_bytes(REPORT, page.encode())
     content = {
         "created_at": created_at,
@@ -115,7 +115,7 @@ def assemble(
         "notices": notices,
     }
     manifest.write_manifest(folder, content)
-    return Assembled(content, made, found, notices)
+    return Assembled(content, made, failed, notices)
 
 
 def _decodable(results: Results, gathered: Gathered, removals: Removals) -> pa.Table:
@@ -123,7 +123,11 @@ def _decodable(results: Results, gathered: Gathered, removals: Removals) -> pa.T
     table = gathered.table
     if not results.stages:
         return table
-    why = {track.track_id: entry for track, _, entry in results.failures()}
+    why = {
+        track.track_id: entry
+        for track, step, entry in results.failures()
+        if step == fingerprint.STEP.name
+    }
     paths = table["audio_path"].to_pylist()
     found = [gathered.digests.get(path) for path in paths]
     at = table.schema.get_field_index("audio_digest")
@@ -141,12 +145,29 @@ def _decodable(results: Results, gathered: Gathered, removals: Removals) -> pa.T
     return table
 
 
+def _has(results: Results, step: Step) -> bool:
+    return any(stage.step is step for stage in results.stages)
+
+
+def _rewritten(results: Results, removals: Removals) -> dict[str, Row]:
+    """Return what a language model made of captions, and note where it made nothing of them."""
+    if not _has(results, rewrite.STEP):
+        return {}
+    for track, step, entry in results.failures():
+        if step == rewrite.STEP.name:
+            row_id = track.metadata["id"]
+            dataset = row_id.rpartition("_")[0]
+            removals.note(dataset, row_id, track.path, str(entry.reason), str(entry.error))
+    rows = results.rows(rewrite.STEP.name, ["captions", "refused"])
+    return {track.metadata["id"]: row for track, row in rows}
+
+
 def _duplicates(results: Results) -> list[tuple[str, str]]:
-    if not results.stages:
+    if not _has(results, fingerprint.STEP):
         return []
     words = {
         track.track_id: np.asarray(row["fingerprint"], np.uint32)
-        for track, row in results.rows("fingerprint", ["fingerprint"])
+        for track, row in results.rows(fingerprint.STEP.name, ["fingerprint"])
     }
     return duplicates(words)
 

@@ -30,9 +30,9 @@ class Assigned(NamedTuple):
 def assign(table: pa.Table, group: Sequence[str], seed: int) -> Assigned:
     """Put rows into splits.
 
-    A group that holds a row which may never be trained on goes to test as a whole; else one of
-    which a corpus publishes a row as validation, to validation. The others are shared out,
-    80/10/10. If nothing may be trained on at all, everything is shared out, for a trial.
+    A group with a row that may never be trained on, or that its corpus publishes for testing,
+    goes to test as a whole. The others are shared out so that all rows together are 80/10/10, as
+    near as that gets. If nothing may be trained on at all, everything is shared out, for a trial.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def assign(table: pa.Table, group: Sequence[str], seed: int) -> Assigned:
         Another one gives another layout.
     """
     notices = []
-    fixed: dict[str, Split] = {}
+    fixed: set[str] = set()
     evaluation = table["evaluation_only"].to_pylist()
     if table.num_rows and all(evaluation):
         notices.append(
@@ -52,15 +52,14 @@ def assign(table: pa.Table, group: Sequence[str], seed: int) -> Assigned:
             "no figure of a model that is trained on them can be compared with a published one."
         )
     else:
-        for name, is_evaluation, published in zip(
-            group, evaluation, table["published_split"].to_pylist(), strict=True
-        ):
-            if is_evaluation or published == "test":
-                fixed[name] = "test"
-            elif published == "validation":
-                fixed.setdefault(name, "validation")
+        published = table["published_split"].to_pylist()
+        for name, is_evaluation, said in zip(group, evaluation, published, strict=True):
+            if is_evaluation or said == "test":
+                fixed.add(name)
     sizes = Counter(name for name in group if name not in fixed)
-    placed = fixed | (split(sizes, FRACTIONS, seed) if sizes else {})
+    placed: dict[str, Split] = dict.fromkeys(fixed, "test")
+    if sizes:
+        placed |= split(sizes, _shares(len(group), sum(sizes.values())), seed)
     splits = [placed[name] for name in group]
     found = Counter(splits)
     if empty := [name for name in SPLITS if not found[name]]:
@@ -69,3 +68,14 @@ def assign(table: pa.Table, group: Sequence[str], seed: int) -> Assigned:
             "stay together, and there are too few groups of them."
         )
     return Assigned(splits, notices)
+
+
+def _shares(rows: int, free: int) -> tuple[float, float, float]:
+    """Share the rows that are not for testing anyhow out, so that of all of them 80/10/10 come."""
+    train, validation, test = FRACTIONS
+    left = max(0.0, test * rows - (rows - free)) / free
+    return (
+        (1 - left) * train / (train + validation),
+        (1 - left) * validation / (train + validation),
+        left,
+    )

@@ -211,31 +211,27 @@ def _described(table: pa.Table, removals: Removals) -> pa.Table:
 def _of_duration(table: pa.Table, wanted: Wanted, removals: Removals) -> pa.Table:
     if wanted.min_duration is None and wanted.max_duration is None:
         return table
-    seconds = durations(table)
-    unknown = np.isnan(seconds)
     table = kept(
         table,
-        ~unknown,
+        ~np.isnan(durations(table)),
         removals,
         "unknown-duration",
         lambda at: "Its duration is not known, and durations were asked for.",
     )
-    for keep_of, reason, word, limit in (
-        (np.greater_equal, "too-short", "shorter", wanted.min_duration),
-        (np.less_equal, "too-long", "longer", wanted.max_duration),
-    ):
-        if limit is not None:
-            seconds = durations(table)
-            said = f"{word} than the {limit:g} s that were asked for"
-            keep = keep_of(seconds, limit)
-            table = kept(
-                table,
-                keep,
-                removals,
-                reason,
-                lambda at, seconds=seconds, said=said: f"It is {seconds[at]:.1f} s long, {said}.",
-            )
+    if wanted.min_duration is not None:
+        said = f"shorter than the {wanted.min_duration:g} s that were asked for"
+        keep = durations(table) >= wanted.min_duration
+        table = kept(table, keep, removals, "too-short", _long(table, said))
+    if wanted.max_duration is not None:
+        said = f"longer than the {wanted.max_duration:g} s that were asked for"
+        keep = durations(table) <= wanted.max_duration
+        table = kept(table, keep, removals, "too-long", _long(table, said))
     return table
+
+
+def _long(table: pa.Table, said: str) -> Callable[[int], str]:
+    seconds = durations(table)
+    return lambda at: f"It is {seconds[at]:.1f} s long, {said}."
 
 
 def _chosen(table: pa.Table, wanted: Wanted, removals: Removals) -> pa.Table:

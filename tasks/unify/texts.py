@@ -9,6 +9,8 @@ import pyarrow as pa
 from tasks.captions.compose import Caption, compose
 from tasks.captions.facts import Facts
 from tasks.captions.parts import parts_of
+from tasks.captions.track import CaptionTrack
+from tasks.step import Row
 from tasks.unify.staged import rows_of
 
 HUMAN = "human"
@@ -16,8 +18,11 @@ HUMAN = "human"
 LISTS = ("genres", "moods", "instruments", "themes", "sections")
 TERMS = ("voice", "speed", "key", "metre", "tempo_bpm")
 
-Rewritten = Mapping[str, Sequence[Caption]]
-"""Captions that a language model made of those of a row, by the row's id."""
+REWRITTEN = "llm-"
+"""Stands before the style of a caption that a language model has rewritten."""
+
+Rewritten = Mapping[str, Row]
+"""Rows of ``rewrite_captions`` by the id of the dataset's row."""
 
 
 def captions_of(row_id: str, human: Sequence[str], known: Facts, count: int) -> list[Caption]:
@@ -32,10 +37,52 @@ def captions(
 ) -> Iterator[list[Caption]]:
     """Yield the captions of each row of a staged table."""
     for row_id, human, known in _rows(table):
-        if rewritten and row_id in rewritten:
-            yield list(rewritten[row_id])
-        else:
-            yield captions_of(row_id, human, known, count)
+        made = captions_of(row_id, human, known, count)
+        answer = rewritten.get(row_id) if rewritten else None
+        yield made if human or answer is None else _rewritten(made, answer)
+
+
+def _rewritten(made: Sequence[Caption], answer: Row) -> list[Caption]:
+    """Return the captions that a language model made of others, but for those it was refused."""
+    return [
+        caption if refused is not None else Caption(text, f"{REWRITTEN}{caption.style}", ())
+        for caption, text, refused in zip(made, answer["captions"], answer["refused"], strict=True)
+    ]
+
+
+def tracks(
+    table: pa.Table, digests: Mapping[str, str], below: Mapping[str, str], count: int
+) -> list[CaptionTrack]:
+    """Return the rows whose files could be read, as items with the captions made for them.
+
+    Parameters
+    ----------
+    table
+        The rows.
+    digests
+        Of the files that could be read, by path.
+    below
+        Where each file lies below the source, by its path.
+    count
+        Captions that are made for a row.
+    """
+    found = []
+    paths = table["audio_path"].to_pylist()
+    for path, (row_id, human, known) in zip(paths, _rows(table), strict=True):
+        if path not in digests:
+            continue
+        made = [] if human else compose(known, row_id, count)
+        found.append(
+            CaptionTrack(
+                digests[path],
+                below[path],
+                {"id": row_id},
+                facts=known.as_row() if made else {},
+                captions=tuple(caption.text for caption in made),
+                styles=tuple(caption.style for caption in made),
+            )
+        )
+    return found
 
 
 def describable(table: pa.Table) -> npt.NDArray[np.bool_]:

@@ -53,11 +53,12 @@ def compose(facts: Facts, seed: str, count: int = 4) -> list[Caption]:
     parts = parts_of(facts)
     if parts is None:
         return []
+    if count == 1:
+        first = canonical(parts, parts.nouns[0])
+        return [Caption(first.text, STYLES[0], first.phrases)]
     captions: list[Caption] = []
     seen: set[str] = set()
-    styles = (
-        _styles(parts, seed) if count > 1 else {"writing": iter([canonical(parts, parts.nouns[0])])}
-    )
+    styles = _styles(parts, seed)
     while styles and len(captions) < count:
         for style, pieces in tuple(styles.items()):
             piece = next((each for each in pieces if _identity(each) not in seen), None)

@@ -7,7 +7,7 @@ from functools import lru_cache
 from tasks.captions.facts import Facts
 from tasks.captions.sayable import SECTIONS, sayable
 from tasks.grammar import article
-from tasks.pieces import Piece, joined, led, listed, measured
+from tasks.pieces import NOTHING, Piece, joined, led, listed, measured
 
 # Longer lists are cut: a sentence holds only so many.
 MAX_GENRES = 2
@@ -25,8 +25,7 @@ VOICE_WORDS = {
     "vocal": "vocals",
     "instrumental": "instrumental",
 }
-EMPTY = Piece()
-_NOTHING = Facts()
+_NOTHING_KNOWN = Facts()
 
 
 @dataclass(slots=True)
@@ -78,7 +77,7 @@ class Parts:
     structure: Piece
     nouns: Sequence[str]
 
-    def name(self, noun: str, adjectives: Piece = EMPTY) -> Piece:
+    def name(self, noun: str, adjectives: Piece = NOTHING) -> Piece:
         """Return `calm instrumental Rock and Jazz track`."""
         return joined(" ", [adjectives, self.instrumental, self.genre, Piece(noun)])
 
@@ -88,20 +87,21 @@ class Parts:
 def parts_of(facts: Facts) -> Parts | None:
     """Return the pieces of what may be said of the facts; None if that is nothing."""
     facts = sayable(facts)
-    if facts == _NOTHING:
+    if facts == _NOTHING_KNOWN:
         return None
-    speed = _phrase(SPEED_WORDS[facts.speed], "speed") if facts.speed else EMPTY
+    speed = _phrase(SPEED_WORDS[facts.speed], "speed") if facts.speed else NOTHING
     moods = [_phrase(mood, "moods") for mood in facts.moods[:MAX_MOODS]]
     genres = [_phrase(genre, "genres") for genre in facts.genres[:MAX_GENRES]]
     instruments = [_phrase(name, "instruments") for name in facts.instruments[:MAX_INSTRUMENTS]]
-    key = _phrase(facts.key, "key") if facts.key else EMPTY
-    tempo = measured(f"{facts.tempo_bpm:.0f} BPM", "tempo_bpm") if facts.tempo_bpm else EMPTY
-    metre = _phrase(facts.metre, "metre") if facts.metre else EMPTY
-    said = _phrase(VOICE_WORDS[facts.voice], "voice") if facts.voice else EMPTY
-    instrumental, voice = (said, EMPTY) if facts.voice == "instrumental" else (EMPTY, said)
+    key = _phrase(facts.key, "key") if facts.key else NOTHING
+    tempo = measured(f"{facts.tempo_bpm:.0f} BPM", "tempo_bpm") if facts.tempo_bpm else NOTHING
+    metre = _phrase(facts.metre, "metre") if facts.metre else NOTHING
+    measures = joined(" ", [led("in", key), led("at", tempo), led("in", metre)])
+    said = _phrase(VOICE_WORDS[facts.voice], "voice") if facts.voice else NOTHING
+    instrumental, voice = (said, NOTHING) if facts.voice == "instrumental" else (NOTHING, said)
     voice_named = led("a", voice) if voice.text.endswith("voice") else voice
     themes = [_phrase(theme, "themes") for theme in facts.themes[:MAX_THEMES]]
-    theme = _theme(themes)
+    theme = _theme(themes) if themes else NOTHING
     sections, structure = _sections(facts.sections)
     return Parts(
         speed=speed,
@@ -118,7 +118,7 @@ def parts_of(facts: Facts) -> Parts | None:
         adjectives=listed([speed, *moods]),
         genre=listed(genres),
         ensemble=listed(instruments),
-        measures=joined(" ", [led("in", key), led("at", tempo), led("in", metre)]),
+        measures=measures,
         voice_named=voice_named,
         theme=theme,
         company=listed([voice_named, theme]),
@@ -145,8 +145,6 @@ def _phrase(text: str, column: str) -> Piece:
 
 
 def _theme(themes: Sequence[Piece]) -> Piece:
-    if not themes:
-        return EMPTY
     if len(themes) > 1:
         return joined(" ", [listed(themes), Piece("themes")])
     is_named = themes[0].text.casefold().endswith("theme")

@@ -47,8 +47,8 @@ _NONE: frozenset[str] = frozenset()
 
 def sayable(facts: Facts) -> Facts:
     """Return what of the facts a caption may say."""
-    genres = _distinct(facts.genres)
-    genre_words = words(genres[0]) if len(genres) == 1 else _NONE.union(*map(words, genres))
+    genres = list(_distinct(facts.genres))
+    genre_words = _NONE.union(*map(words, genres))
     # "A rock Rock track": what the genre says is not said again before it.
     moods = [mood for mood in _distinct(facts.moods) if words(mood).isdisjoint(genre_words)]
     instruments = [name for name in _distinct(facts.instruments) if not words(name) <= genre_words]
@@ -109,18 +109,17 @@ def words(value: str) -> frozenset[str]:
     return frozenset(_WORD.findall(value.casefold()))
 
 
-def _distinct(values: Sequence[str]) -> list[str]:
+@lru_cache(maxsize=65_536)
+def _distinct(values: Sequence[str]) -> Sequence[str]:
     """Return values without those that others say too: of `guitar, electric guitar` the second."""
     texts = [text for value in values if (text := clean(value))]
-    if len(texts) < 2:
-        return texts
     kept: list[str] = []
     for text in texts:
         own = words(text)
         if not any(own <= words(other) for other in kept):
             kept = [other for other in kept if not words(other) < own]
             kept.append(text)
-    return kept
+    return tuple(kept)
 
 
 def _speed(speed: str | None, tempo_bpm: float | None) -> str | None:

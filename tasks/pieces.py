@@ -21,24 +21,27 @@ class Piece(NamedTuple):
     phrases: tuple[Phrase, ...] = ()
 
 
+NOTHING = Piece()
+
+
 def measured(text: str, *columns: str) -> Piece:
     """Return a piece that is one phrase; an empty one if there is no text."""
-    return Piece(text, (Phrase(text, columns),)) if text else Piece()
+    return Piece(text, (Phrase(text, columns),)) if text else NOTHING
 
 
 def listed(pieces: Sequence[Piece]) -> Piece:
     """`piano`, `piano and bass`, `piano, bass and drums`."""
     named = [piece for piece in pieces if piece.text]
-    if len(named) > 2:
-        named[:-1] = [joined(", ", named[:-1])]
-    return joined(" and ", named)
+    if len(named) < 2:
+        return named[0] if named else NOTHING
+    return joined(" and ", [joined(", ", named[:-1]), named[-1]])
 
 
 def joined(joint: str, pieces: Sequence[Piece]) -> Piece:
     """Return one piece of those that are not empty, with a joint between each two."""
     there = [piece for piece in pieces if piece.text]
     if len(there) < 2:
-        return there[0] if there else Piece()
+        return there[0] if there else NOTHING
     text = joint.join([piece.text for piece in there])
     return Piece(text, tuple([phrase for piece in there for phrase in piece.phrases]))
 

@@ -93,8 +93,9 @@ def _equals(column: str) -> Callable[[str, Facts], bool]:
 
 
 def _plain(value: str) -> str:
-    """Return a value as a sentence has it: on one line, without an article or marks at its ends."""
-    text = " ".join(value.replace("_", " ").split()).strip(" .!?-*~=+").rstrip("'")
+    """Return a value as a sentence has it: on one line, without asides, articles, marks at ends."""
+    text = re.sub(r" \(.*\)$", "", " ".join(value.replace("_", " ").replace(": ", " ").split()))
+    text = text.strip(" .!?-*~=+").rstrip("'")
     return re.sub(r"^(?:the|an|a(?! cap+el+a)) (?=\S)", "", text, flags=re.IGNORECASE)
 
 

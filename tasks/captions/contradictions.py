@@ -126,7 +126,8 @@ def _terms(text: str, facts: Facts) -> Iterator[str]:
 
 def _numbers(text: str, facts: Facts) -> Iterator[str]:
     rest = stated.without_tempos(text).casefold()
-    for value in (*_values(facts), *stated.metres(text)):
+    # The longest first: "20th century classical" before "classical".
+    for value in sorted((*_values(facts), *stated.metres(text)), key=len, reverse=True):
         rest = rest.replace(value.casefold(), " ")
     for number in re.findall(r"\w*\d\w*", rest):
         yield f"it has {number!r}, which no column has"

@@ -7,7 +7,7 @@ from functools import lru_cache
 from tasks.captions.facts import Facts
 from tasks.captions.sayable import SECTIONS, sayable
 from tasks.grammar import article
-from tasks.pieces import Piece, joined, led, listed, measured
+from tasks.pieces import NOTHING, Piece, joined, led, listed, measured
 
 # Longer lists are cut: a sentence holds only so many.
 MAX_GENRES = 2
@@ -25,8 +25,7 @@ VOICE_WORDS = {
     "vocal": "vocals",
     "instrumental": "instrumental",
 }
-EMPTY = Piece()
-_NOTHING = Facts()
+_NOTHING_KNOWN = Facts()
 
 
 @dataclass(slots=True)
@@ -58,15 +57,15 @@ class Parts:
     """
 
     speed: Piece
-    moods: list[Piece]
+    moods: Sequence[Piece]
     instrumental: Piece
-    genres: list[Piece]
-    instruments: list[Piece]
+    genres: Sequence[Piece]
+    instruments: Sequence[Piece]
     key: Piece
     tempo: Piece
     metre: Piece
     voice: Piece
-    themes: list[Piece]
+    themes: Sequence[Piece]
     sections: Sequence[Piece]
     adjectives: Piece
     genre: Piece
@@ -78,7 +77,7 @@ class Parts:
     structure: Piece
     nouns: Sequence[str]
 
-    def name(self, noun: str, adjectives: Piece = EMPTY) -> Piece:
+    def name(self, noun: str, adjectives: Piece = NOTHING) -> Piece:
         """Return `calm instrumental Rock and Jazz track`."""
         return joined(" ", [adjectives, self.instrumental, self.genre, Piece(noun)])
 
@@ -88,20 +87,21 @@ class Parts:
 def parts_of(facts: Facts) -> Parts | None:
     """Return the pieces of what may be said of the facts; None if that is nothing."""
     facts = sayable(facts)
-    if facts == _NOTHING:
+    if facts == _NOTHING_KNOWN:
         return None
-    speed = _phrase(SPEED_WORDS[facts.speed], "speed") if facts.speed else EMPTY
-    moods = [_phrase(mood, "moods") for mood in facts.moods[:MAX_MOODS]]
-    genres = [_phrase(genre, "genres") for genre in facts.genres[:MAX_GENRES]]
-    instruments = [_phrase(name, "instruments") for name in facts.instruments[:MAX_INSTRUMENTS]]
-    key = _phrase(facts.key, "key") if facts.key else EMPTY
-    tempo = measured(f"{facts.tempo_bpm:.0f} BPM", "tempo_bpm") if facts.tempo_bpm else EMPTY
-    metre = _phrase(facts.metre, "metre") if facts.metre else EMPTY
-    said = _phrase(VOICE_WORDS[facts.voice], "voice") if facts.voice else EMPTY
-    instrumental, voice = (said, EMPTY) if facts.voice == "instrumental" else (EMPTY, said)
+    speed = _phrase(SPEED_WORDS[facts.speed], "speed") if facts.speed else NOTHING
+    moods, mood = _phrases(facts.moods[:MAX_MOODS], "moods")
+    genres, genre = _phrases(facts.genres[:MAX_GENRES], "genres")
+    instruments, ensemble = _phrases(facts.instruments[:MAX_INSTRUMENTS], "instruments")
+    key = _phrase(facts.key, "key") if facts.key else NOTHING
+    tempo = measured(f"{facts.tempo_bpm:.0f} BPM", "tempo_bpm") if facts.tempo_bpm else NOTHING
+    metre = _phrase(facts.metre, "metre") if facts.metre else NOTHING
+    measures = joined(" ", [led("in", key), led("at", tempo), led("in", metre)])
+    said = _phrase(VOICE_WORDS[facts.voice], "voice") if facts.voice else NOTHING
+    instrumental, voice = (said, NOTHING) if facts.voice == "instrumental" else (NOTHING, said)
     voice_named = led("a", voice) if voice.text.endswith("voice") else voice
-    themes = [_phrase(theme, "themes") for theme in facts.themes[:MAX_THEMES]]
-    theme = _theme(themes)
+    themes, theme = _phrases(facts.themes[:MAX_THEMES], "themes")
+    theme = _theme(theme, len(themes)) if themes else NOTHING
     sections, structure = _sections(facts.sections)
     return Parts(
         speed=speed,
@@ -115,10 +115,10 @@ def parts_of(facts: Facts) -> Parts | None:
         voice=voice,
         themes=themes,
         sections=sections,
-        adjectives=listed([speed, *moods]),
-        genre=listed(genres),
-        ensemble=listed(instruments),
-        measures=joined(" ", [led("in", key), led("at", tempo), led("in", metre)]),
+        adjectives=listed([speed, *moods]) if facts.speed else mood,
+        genre=genre,
+        ensemble=ensemble,
+        measures=measures,
         voice_named=voice_named,
         theme=theme,
         company=listed([voice_named, theme]),
@@ -144,13 +144,18 @@ def _phrase(text: str, column: str) -> Piece:
     return measured(text, column)
 
 
-def _theme(themes: Sequence[Piece]) -> Piece:
-    if not themes:
-        return EMPTY
-    if len(themes) > 1:
-        return joined(" ", [listed(themes), Piece("themes")])
-    is_named = themes[0].text.casefold().endswith("theme")
-    return with_article(themes[0] if is_named else joined(" ", [themes[0], Piece("theme")]))
+@lru_cache(maxsize=65_536)
+def _phrases(values: Sequence[str], column: str) -> tuple[Sequence[Piece], Piece]:
+    """Return a phrase of each value of a column, and the list of them."""
+    pieces = tuple(_phrase(value, column) for value in values)
+    return pieces, listed(pieces)
+
+
+def _theme(themes: Piece, count: int) -> Piece:
+    if count > 1:
+        return joined(" ", [themes, Piece("themes")])
+    is_named = themes.text.casefold().endswith("theme")
+    return with_article(themes if is_named else joined(" ", [themes, Piece("theme")]))
 
 
 @lru_cache(maxsize=65_536)

@@ -14,6 +14,8 @@ from tasks.captions.facts import Facts
 MAX_VALUE_CHARACTERS = 60
 # What would break a list or a sentence in two.
 _BREAKS = frozenset(',;:"()[]{}<>|\\')
+# "Jazz: Vocal" and "Romany (Gypsy)" of FMA's genres can stand in one all the same.
+_ASIDE = re.compile(r" \([^()]*\)$|:(?= )")
 _ENDS = " .!?'-_*~=+"
 _LEADING_ARTICLE = re.compile(r"^(?:the|an|a(?! cap+el+a)) (?=\S)", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+")
@@ -40,25 +42,24 @@ _VOICE_WORDS = frozenset({"voice", "voices", "vocal", "vocals", "vocalist", "sin
 _SUNG_WORDS = _VOICE_WORDS | {"choir", "choirs", "choral", "cappella", "acapella"}
 _INSTRUMENTAL = frozenset({"instrumental", "instrumentals"})
 _SPEED_WORDS = frozenset({"slow", "medium", "fast", "tempo", "mid"})
-_NOTHING: frozenset[str] = frozenset()
+_NONE: frozenset[str] = frozenset()
 
 
 def sayable(facts: Facts) -> Facts:
     """Return what of the facts a caption may say."""
-    genres = _distinct(facts.genres)
-    genre_words = _NOTHING.union(*map(words, genres))
+    genres = list(_distinct(facts.genres))
+    genre_words = _NONE.union(*map(words, genres))
     # "A rock Rock track": what the genre says is not said again before it.
     moods = [mood for mood in _distinct(facts.moods) if words(mood).isdisjoint(genre_words)]
     instruments = [name for name in _distinct(facts.instruments) if not words(name) <= genre_words]
     said = genre_words.union(*map(words, moods), *map(words, instruments))
     themes = [theme for theme in _distinct(facts.themes) if not words(theme) <= said]
+    said = said.union(*map(words, themes))
     voice = facts.voice if facts.voice in VOICES or facts.voice == "instrumental" else None
 
-    sung = [*moods, *instruments, *genres, *themes]
-    all_words = said.union(*map(words, themes))
-    is_instrumental = voice == "instrumental" or not all_words.isdisjoint(_INSTRUMENTAL)
-    is_sung = voice in VOICES or not all_words.isdisjoint(_SUNG_WORDS)
-    if is_instrumental and is_sung:
+    says_instrumental = not said.isdisjoint(_INSTRUMENTAL)
+    is_sung = voice in VOICES or not said.isdisjoint(_SUNG_WORDS)
+    if is_sung and (says_instrumental or voice == "instrumental"):
         # One of them is wrong, and nobody knows which.
         voice = None
         sides = _INSTRUMENTAL | _SUNG_WORDS
@@ -66,9 +67,9 @@ def sayable(facts: Facts) -> Facts:
             [value for value in values if words(value).isdisjoint(sides)]
             for values in (moods, instruments, genres, themes)
         )
-    elif voice in VOICES:
+    elif is_sung and voice is not None:
         instruments = [name for name in instruments if words(name).isdisjoint(_VOICE_WORDS)]
-    elif voice == "instrumental" and any(words(value) & _INSTRUMENTAL for value in sung):
+    elif says_instrumental:
         voice = None  # said already
 
     tempo_bpm = facts.tempo_bpm
@@ -95,7 +96,7 @@ def sayable(facts: Facts) -> Facts:
 @lru_cache(maxsize=65_536)
 def clean(value: str) -> str:
     """Return a value as it stands in a sentence; an empty text for one that cannot."""
-    text = " ".join(value.replace("_", " ").split())
+    text = _ASIDE.sub("", " ".join(value.replace("_", " ").split()))
     text = _LEADING_ARTICLE.sub("", text.rstrip(_ENDS).lstrip(_ENDS.replace("'", "")), count=1)
     if len(text) > MAX_VALUE_CHARACTERS or not _BREAKS.isdisjoint(text) or not text.isprintable():
         return ""
@@ -108,20 +109,17 @@ def words(value: str) -> frozenset[str]:
     return frozenset(_WORD.findall(value.casefold()))
 
 
-def _distinct(values: Sequence[str]) -> list[str]:
+@lru_cache(maxsize=65_536)
+def _distinct(values: Sequence[str]) -> Sequence[str]:
     """Return values without those that others say too: of `guitar, electric guitar` the second."""
+    texts = [text for value in values if (text := clean(value))]
     kept: list[str] = []
-    for value in values:
-        text = clean(value)
-        if not text:
-            continue
+    for text in texts:
         own = words(text)
-        if kept:
-            if any(own <= words(other) for other in kept):
-                continue
+        if not any(own <= words(other) for other in kept):
             kept = [other for other in kept if not words(other) < own]
-        kept.append(text)
-    return kept
+            kept.append(text)
+    return tuple(kept)
 
 
 def _speed(speed: str | None, tempo_bpm: float | None) -> str | None:

@@ -7,8 +7,8 @@ where it does not fit. What it adds to the phrases says nothing of the track, wh
 
 from collections.abc import Callable, Mapping
 
-from tasks.captions.parts import EMPTY, Parts, nouns_after, with_article
-from tasks.pieces import Piece, capitalised, joined, led, listed
+from tasks.captions.parts import Parts, nouns_after, with_article
+from tasks.pieces import NOTHING, Piece, capitalised, joined, led, listed
 
 Template = Callable[[Parts, str], Piece]
 
@@ -36,7 +36,7 @@ def _written(parts: Parts, noun: str, verb: str) -> Piece:
 def _measures_first(parts: Parts, noun: str) -> Piece:
     """Return `In F# minor at 113 BPM, an upbeat Electronic track featuring synthesizer`."""
     if not parts.measures.text:
-        return EMPTY
+        return NOTHING
     name = with_article(parts.name(noun, parts.adjectives))
     details = [led("featuring", parts.ensemble), *_rest(parts)]
     return capitalised(joined(", ", [parts.measures, joined(" ", [name, joined(", ", details)])]))
@@ -67,7 +67,7 @@ def _is_music(parts: Parts, noun: str) -> Piece:
     """Return `The piece is energetic Rock music with guitar and drums.`."""
     before = _few_words(parts)
     if not before.text:
-        return EMPTY
+        return NOTHING
     said = led(f"The {noun} is", before)
     return _sentence(joined(" ", [said, _music_after(before), _one_detail(parts)]))
 
@@ -89,7 +89,7 @@ def _one_detail(parts: Parts) -> Piece:
 
 def _music_after(before: Piece) -> Piece:
     """Return `music`, unless it is said already: `Folk music`."""
-    return EMPTY if before.text.casefold().endswith("music") else Piece("music")
+    return NOTHING if before.text.casefold().endswith("music") else Piece("music")
 
 
 # Paraphrase: sentences of all that is known.
@@ -106,7 +106,7 @@ def _this_does(parts: Parts, noun: str) -> Piece:
 def _this_is_and_does(parts: Parts, noun: str) -> Piece:
     """Return `This Rock track is energetic, features guitar and drums and is in F# minor.`."""
     if not parts.adjectives.text:
-        return EMPTY
+        return NOTHING
     clauses = [led("is", parts.adjectives), *_clauses(parts)]
     return _sentence(joined(" ", [led("This", parts.name(noun)), listed(clauses)]))
 
@@ -115,7 +115,7 @@ def _with_this(parts: Parts, noun: str) -> Piece:
     """Return `With guitar and drums, this energetic Rock track is in F# minor.`."""
     clauses = _clauses(parts)[1:]
     if not parts.instruments or not clauses:
-        return EMPTY
+        return NOTHING
     said = joined(" ", [led("this", parts.name(noun, parts.adjectives)), listed(clauses)])
     return _sentence(joined(", ", [led("With", parts.ensemble), said]))
 
@@ -124,7 +124,7 @@ def _that(parts: Parts, noun: str) -> Piece:
     """Return `A Rock track that is energetic and features guitar and drums.`."""
     said = led("that", listed([led("is", parts.adjectives), *_clauses(parts)]))
     if not said.text:
-        return EMPTY
+        return NOTHING
     return _sentence(joined(" ", [with_article(parts.name(noun)), said]))
 
 

@@ -121,3 +121,8 @@ def test_values_with_numbers_are_known() -> None:
 def test_templates_do_not_contradict_their_own_facts(known: Facts, seed: str) -> None:
     for caption in compose(known, seed):
         assert contradictions(caption.text, known) == [], caption.text
+
+
+def test_a_decade_is_no_tempo() -> None:
+    known = Facts(genres=("80s",), speed="medium")
+    assert contradictions("A mid-tempo 80s track", known) == []

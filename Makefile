@@ -10,7 +10,7 @@ TEST_PROCESSES ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 3 ? n 
 WEIGHTS := models/weights.lock models/whisper.lock
 TINY := htdemucs whisper-large-v3 whisper-base clap-music-and-speech ecapa-voxceleb
 
-.PHONY: help demo demo-full demo-stems cluster gpu test test-cluster test-fuzz lint format lock bench clean
+.PHONY: help demo demo-full demo-stems demo-unify cluster gpu test test-cluster test-fuzz lint format lock bench clean
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,17 @@ demo-stems: $(READY) ## Archives of stems to tokenised pairs of stem continuatio
 	$(BIN)/python flows/prepare_stems.py demo/stems/archives --output demo/stems/prepared
 	$(BIN)/python flows/stems.py guitar --prepared demo/stems/prepared \
 		--output demo/stems/guitar --models_dir demo/models --augment.variants 1
+
+demo-unify: $(READY) ## Corpora in their true layouts to captions, embeddings, a projection, a search
+	$(BIN)/python -m examples.corpora demo/unify/raw --count 16
+	$(BIN)/python flows/unify_datasets.py --data_dir demo/unify/raw \
+		--output demo/unify/unified.json
+	$(BIN)/python flows/prepare_embeddings.py --dataset_file demo/unify/unified.json \
+		--output_dir demo/unify/embeddings --encoders mel
+	$(BIN)/python flows/train_projection.py --audio_encoder mel \
+		--data_dir demo/unify/embeddings --output demo/unify/projection
+	$(BIN)/python flows/search_music.py "a dark track with drums and a voice" \
+		--projection demo/unify/projection --data_dir demo/unify/embeddings
 
 cluster: $(READY) ## Run a whole cluster on this machine until Ctrl-C: server, workers, store
 	$(BIN)/python -m deployments.local

@@ -19,7 +19,7 @@ SIGNS: dict[str, tuple[str, ...]] = {
     "mtg_jamendo": ("autotagging*.tsv", "raw*.tsv"),
     "fma": ("raw_tracks.csv", "tracks.csv"),
     "musdb18": ("*.stem.mp4",),
-    "dali": ("dali*.json", "DALI*.json"),
+    "dali": ("dali*.json", "DALI*.json", "[0-9a-f]" * 32 + ".gz", "[0-9a-f]" * 32 + ".json"),
 }
 """Corpus -> names of files that show it; the first of the table that fits counts."""
 
@@ -55,7 +55,7 @@ def find_folder(folder: Path, name: str) -> Path | None:
     return None
 
 
-def sharded_audio(folder: Path, depth: int = 3) -> Iterator[tuple[Path, str]]:
+def sharded_audio(folder: Path) -> Iterator[tuple[Path, str]]:
     """Yield the folders with audio in folders of digits (``48/948.mp3``), the least deep first.
 
     Yields
@@ -65,7 +65,7 @@ def sharded_audio(folder: Path, depth: int = 3) -> Iterator[tuple[Path, str]]:
         ``.low.mp3``, ``.2min.mp3``.
     """
     level = [folder]
-    for _ in range(depth + 1):
+    for _ in range(_MAX_DEPTH + 2):
         for each in level:
             suffix = _suffix_in_shards(each)
             if suffix is not None:
@@ -128,12 +128,30 @@ def audio_by_stem(folder: Path) -> dict[str, str]:
 
 def audio_below(folder: Path) -> Iterator[str]:
     """Yield the paths of all files named like audio below a folder, sorted folder by folder."""
+    for path in files_below(folder, *EXTENSIONS):
+        yield path.relative_to(folder).as_posix()
+
+
+def numbered_audio(folder: Path) -> tuple[Path, str] | None:
+    """Return the least deep folder with audio that a number names, and the suffix; or None."""
+    level = [folder]
+    for _ in range(_MAX_DEPTH + 2):
+        for each in level:
+            for entry in _entries(each):
+                stem, suffix = os.path.splitext(entry.name)
+                if stem.isdecimal() and suffix.lower() in EXTENSIONS:
+                    return each, suffix
+        level = [each for parent in level for each in _folders(parent)]
+    return None
+
+
+def files_below(folder: Path, *suffixes: str) -> Iterator[Path]:
+    """Yield all files below a folder with such suffixes, sorted folder by folder."""
     for entry in _entries(folder):
         if entry.is_dir():
-            for path in audio_below(Path(entry.path)):
-                yield f"{entry.name}/{path}"
-        elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS:
-            yield entry.name
+            yield from files_below(Path(entry.path), *suffixes)
+        elif entry.name.lower().endswith(suffixes):
+            yield Path(entry.path)
 
 
 def relative(folder: Path, place: Path) -> str:

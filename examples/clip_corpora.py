@@ -108,7 +108,7 @@ def write_musiccaps(folder: Path, pieces: Iterable[Piece]) -> None:
 
 
 def write_dali(folder: Path, pieces: Iterable[Piece]) -> None:
-    """A JSON file per song in ``annotations``, and ``audio/<id>.mp3``."""
+    """``annotations/<id>.json`` and ``audio/<id>.mp3``."""
     for piece in pieces:
         number = f"{piece.number:032x}"
         write_mix(folder / "audio" / f"{number}.mp3", piece)

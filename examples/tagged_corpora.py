@@ -1,4 +1,4 @@
-"""Corpora of whole songs in their true layouts: Song Describer, FMA, MTG-Jamendo, JamendoMaxCaps."""
+"""Song Describer, FMA, MTG-Jamendo and JamendoMaxCaps in their true layouts."""
 
 import csv
 from collections.abc import Iterable
@@ -131,7 +131,7 @@ def write_mtg_jamendo(folder: Path, pieces: Iterable[Piece]) -> None:
 
 
 def write_jamendo_max_caps(folder: Path, pieces: Iterable[Piece]) -> None:
-    """``2010-01-01.jsonl``, of which the last track repeats in a second one, captions, and audio."""
+    """``2010-01-01.jsonl``, of which a second shard repeats the last track, captions, and audio."""
     rows, captions = [], []
     for piece in pieces:
         write_mix(folder / "audio" / f"{piece.jamendo_id}.mp3", piece)

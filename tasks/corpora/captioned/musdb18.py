@@ -59,14 +59,14 @@ def read(folder: Path) -> Iterator[Entry | Dropped]:
         is_hq = not song.path.lower().endswith(musdb18.SUFFIX)
         audio = f"{song.path}/{musdb18_hq.MIXTURE}.wav" if is_hq else song.path
         native_id = f"{song.artist} - {song.title}"
-        if native_id in seen:
-            yield repeated(printable(song.path), native_id)
-            continue
-        seen.add(native_id)
         if is_hq and audio not in in_many.paths:
             sentence = f"{song.path} is left out, since its mixture.wav is not there."
             yield Dropped("known-missing-audio", printable(song.path), sentence, native_id)
             continue
+        if native_id in seen:
+            yield repeated(printable(song.path), native_id)
+            continue
+        seen.add(native_id)
         known = described.get(native_id, {})
         split = _SPLITS.get(next((part for part in song.path.split("/") if part in _SPLITS), ""))
         yield Entry(

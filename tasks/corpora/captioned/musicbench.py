@@ -9,6 +9,7 @@ https://huggingface.co/datasets/amaai-lab/MusicBench
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -24,7 +25,7 @@ from tasks.corpora.captioned.reading import (
     texts,
 )
 
-_METRES = {3: "3/4", 4: "4/4"}
+_METRES: Mapping[float | None, str] = {3.0: "3/4", 4.0: "4/4"}
 _TONIC = re.compile(r"[A-G][#b]?")
 _TEMPI_BPM = (20.0, 400.0)
 
@@ -113,11 +114,12 @@ def _measured(values: Mapping[str, Any]) -> Measured:
 
 
 def _metre(beats: Any) -> str | None:
-    """Metre by the numbers of the beats in their bars, the second of two lists."""
+    """Metre by the numbers of the beats, the second of two lists: those before each first one."""
     if not (isinstance(beats, list) and len(beats) == 2 and isinstance(beats[1], list)):
         return None
-    numbers = [number for each in beats[1] if (number := finite(each)) is not None]
-    return _METRES.get(round(max(numbers))) if numbers else None
+    numbers = [finite(each) for each in beats[1]]
+    lasts = {last for last, first in pairwise(numbers) if first == 1}
+    return _METRES.get(lasts.pop()) if len(lasts) == 1 else None
 
 
 def _is_true(value: Any) -> bool:

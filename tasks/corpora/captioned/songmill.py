@@ -65,7 +65,7 @@ def read(folder: Path) -> Iterator[Entry | Dropped]:
             else:
                 seen.add(track_id)
                 if base is None:
-                    base = _base(path.parent, file)
+                    base = _base(folder, path.parent, file)
                 audio = file if os.path.isabs(file) else os.path.join(base, file)
                 yield _entry(track_id, _from(folder, audio), values)
 
@@ -186,12 +186,12 @@ def _is_ours(path: Path) -> bool:
         return False
 
 
-def _base(dataset: Path, file: str) -> Path:
-    """Folder that the paths of a dataset are of, by its first file."""
+def _base(folder: Path, dataset: Path, file: str) -> Path:
+    """Folder that the paths of a dataset are of, by its first file; the corpus if none has it."""
     for base in (dataset, *dataset.absolute().parents, Path.cwd()):
         if (base / file).exists():
             return base.absolute()
-    return Path.cwd()
+    return folder.absolute()
 
 
 def _from(folder: Path, audio: str) -> str:

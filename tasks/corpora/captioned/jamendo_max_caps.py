@@ -61,6 +61,9 @@ def read(folder: Path) -> Iterator[Entry | Dropped]:
     found = numbered_audio(folder)
     if found is not None:
         place, suffix = relative(folder, found[0]), found[1]
+    elif find_files(folder, "train-*.parquet"):
+        sentence = "Its audio is still inside train-*.parquet: write it out as audio/<id>.mp3."
+        yield Dropped("no-audio-folder", ".", sentence, is_notice=True)
     else:
         yield no_audio(folder, "with <id>.mp3")
     places: dict[str, array[int]] = {}

@@ -102,7 +102,7 @@ GENRES = _words(
     pop, indie rock, industrial, instrumental, instrumental pop, instrumental rock, j-pop, jazz,
     jazz funk, jazz fusion, jungle, k-pop, klezmer, krautrock, latin, latin jazz, lo-fi, lofi,
     lounge, mambo, math rock, medieval, metal, minimal, minimalism, motown, musique concrete, new
-    age, new wave, new-age, newage, noise, noise rock, nu jazz, nu metal, opera, orchestral,
+    age, new wave, new-age, newage, noise rock, nu jazz, nu metal, opera, orchestral,
     polka, pop, pop folk, pop rock, post punk, post rock, post-punk, post-rock, progressive,
     progressive house, progressive rock, psychedelic rock, punk, punk rock, r&b, ragtime, rap,
     reggae, reggaeton, renaissance music, rnb, rock, rock 'n' roll, rock and roll, rock n roll,

@@ -6,6 +6,7 @@ instruments, whether there is a voice, its mood, its genre and its speed.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from scipy.signal import butter, sosfilt
@@ -20,6 +21,11 @@ SLOW_BPM, FAST_BPM = 95.0, 125.0
 
 COMMON_ARTIST = "The Everywhere Band"
 """Artist of the second piece of every corpus, also of those that have no song in common."""
+
+LEAST_PEAK = 0.02
+"""Stems that are not louder are not heard, and nothing is said of them."""
+
+OTHER_GAIN = np.float32(10 ** (-3 / 20))
 
 FIRST_JAMENDO_ID = 1_000_000
 
@@ -53,8 +59,9 @@ class Piece:
 
     @property
     def mix(self) -> Stereo:
-        """Sum of the stems."""
-        return np.sum(list(self.stems.values()), axis=0, dtype=np.float32)
+        """Sum of the stems; softer under other names, so that its bytes are not the same."""
+        gain = OTHER_GAIN if self.has_other_names else np.float32(1)
+        return gain * np.sum(list(self.stems.values()), axis=0, dtype=np.float32)
 
     @property
     def duration_seconds(self) -> float:
@@ -143,29 +150,24 @@ def make_piece(number: int, index: int, seconds: float, has_other_names: bool = 
     has_other_names
         As :class:`Piece` has it.
     """
+    tempo_bpm, key, metre, colour, stems = _played(number, seconds)
+    return Piece(number, index, has_other_names, tempo_bpm, key, metre, colour, stems)
+
+
+@lru_cache(maxsize=8)
+def _played(number: int, seconds: float) -> tuple[float, str, str, str, dict[str, Stereo]]:
+    """Tempo, key, metre, colour and stems of a piece; kept, since corpora share the first ones."""
     rng = np.random.default_rng(number)
     song = make_song(number, seconds=seconds, structure=("chorus",))
-    names = sorted(song.stems)
+    # Half a second later, where the singer has begun.
+    first, samples = RATE_HZ // 2, round(seconds * RATE_HZ)
+    heard = {name: stem[:, first : first + samples] for name, stem in song.stems.items()}
+    heard = {name: stem for name, stem in heard.items() if np.abs(stem).max() > LEAST_PEAK}
+    names = sorted(heard)
     chosen = [name for name in names if rng.random() < 0.6] or [names[rng.integers(len(names))]]
     colour = list(COLOURS)[rng.integers(len(COLOURS))]
-    samples = round(seconds * RATE_HZ)
-    # Half a second later, where the singer has begun.
-    first = RATE_HZ // 2
-    stems = {
-        name: _coloured(song.stems[name][:, first : first + samples], colour) for name in chosen
-    }
-    if not any(np.abs(stem).max() > 1e-3 for stem in stems.values()):
-        stems["chords"] = _coloured(song.stems["chords"][:, first : first + samples], colour)
-    return Piece(
-        number,
-        index,
-        has_other_names,
-        song.tempo_bpm,
-        f"{song.key} {song.mode}",
-        song.metre,
-        colour,
-        stems,
-    )
+    stems = {name: _coloured(heard[name], colour) for name in chosen}
+    return song.tempo_bpm, f"{song.key} {song.mode}", song.metre, colour, stems
 
 
 def make_pieces(

@@ -4,6 +4,7 @@ A million entries as Python objects would take gigabytes; here they are objects 
 thousand at a time, and columns ever after.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -133,7 +134,7 @@ def stage(corpus: Corpus, folder: Path, removals: Removals) -> pa.Table:
 def _table(corpus: str, root: str, entries: Sequence[Entry]) -> pa.Table:
     columns: dict[str, Any] = {
         "id": [row_id_of(corpus, each.native_id) for each in entries],
-        "audio_path": [f"{root}/{each.audio}" for each in entries],
+        "audio_path": [os.path.join(root, each.audio) for each in entries],
         "duration": list(map(_seconds, entries)),
         "dataset": [corpus] * len(entries),
         "tags": [[tag.value for tag in each.tags] for each in entries],

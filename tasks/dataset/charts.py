@@ -173,16 +173,12 @@ def curves(series: Sequence[tuple[str, Sequence[Point]]], *, title: str, unit: s
             if not math.isfinite(y):
                 pen = "M"
                 continue
-            across, down = (
-                MARGIN_LEFT + (x - first) * x_scale,
-                bottom - (y - floor * step) * y_scale,
-            )
-            path += f"{pen}{across:.1f} {down:.1f}"
+            across = MARGIN_LEFT + (x - first) * x_scale
+            path += f"{pen}{across:.1f} {bottom - (y - floor * step) * y_scale:.1f}"
             pen = "L"
         parts.append(f'<path class="contour {escape(css)}" d="{path}"/>')
-    parts.append(
-        _text((MARGIN_LEFT + right) / 2, CHART_HEIGHT - 6, f"{title}, by {unit}", "middle")
-    )
+    middle = (MARGIN_LEFT + right) / 2
+    parts.append(_text(middle, CHART_HEIGHT - 6, f"{title}, by {unit}", "middle"))
     return _svg(HALF_WIDTH, CHART_HEIGHT, title, parts)
 
 

@@ -62,7 +62,7 @@ def evaluate(projected: Pairs, clap: Pairs | None) -> dict[str, float]:
 
 
 def measured(pairs: Pairs) -> dict[str, float]:
-    """Retrieval both ways among items whose vectors lie in one space with their captions'."""
+    """Measure retrieval both ways among vectors of one space."""
     return both_ways(pairs.audio, pairs.text, pairs.owner, pairs.text_id)
 
 

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 LAST = "last"
 """Folder of the last weights in the folder of the model."""
 
+WAYS = ("text_to_audio/", "audio_to_text/")
+"""How metrics begin that are of one way; a validation has the means."""
+
 METRICS = "metrics.json"
 REPORT = "report.html"
 
@@ -179,7 +182,7 @@ def _schedule(config: ProjectionConfig, optimizer: "Optimizer", steps: int) -> "
 
 def _validate(split: Pairs, module: "nn.Module") -> dict[str, float]:
     found = evaluate.measured(_projected(module, split))
-    return {name: value for name, value in found.items() if "/" not in name}
+    return {name: value for name, value in found.items() if not name.startswith(WAYS)}
 
 
 def _projected(module: Any, split: Pairs) -> Pairs:

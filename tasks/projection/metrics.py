@@ -94,7 +94,7 @@ def chance(gallery: int, targets: Sequence[int]) -> dict[str, float]:
 
 
 def both_ways(audio: Float32, text: Float32, owner: Int64, text_id: Int64) -> dict[str, float]:
-    """Retrieval of items by captions and of captions by items, beside chance.
+    """Measure retrieval of items by captions and of captions by items, beside chance.
 
     A caption's targets are its item and those that have the same caption word for word;
     an item's are its captions and those of others that equal one of them.
@@ -161,7 +161,8 @@ def _captions_by_item(texts_of: Mapping[int, set[int]], text_id: Int64) -> dict[
 
 def _unit(vectors: Float32) -> Float32:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(lengths == 0, 1, lengths)
+    unit: Float32 = vectors / np.where(lengths == 0, 1, lengths)
+    return unit
 
 
 def _average_precision(ranks: Int64) -> float:
@@ -178,7 +179,7 @@ def _chance_hits(gallery: int, targets: int) -> npt.NDArray[np.float64]:
 
 
 def _chance_precision(gallery: int, targets: int) -> float:
-    """Expected average precision of the first ranks."""
+    """Return the expected average precision of the first ranks."""
     # At each rank: that a target is there, times the precision given that: itself, and the
     # targets expected among the ranks before.
     total = 0.0

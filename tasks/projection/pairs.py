@@ -125,7 +125,7 @@ def by_split(content: Embeddings, audio: str, text: str, batch_size: int) -> dic
     """
     whole = pairs(content, audio, text)
     names = np.array([content.items["split"][at] for at in whole.number], dtype=object)
-    found = {name: whole.of(names == name) for name in SPLITS}
+    found: dict[str, Pairs] = {name: whole.of(names == name) for name in SPLITS}
     small = [f"{name} {len(each)}" for name, each in found.items() if len(each) < LEAST_ITEMS]
     if small:
         raise FitError(
@@ -212,7 +212,7 @@ def _check_finite(encoded: Encoded, what: str) -> None:
 
 
 def _numbered(texts: Sequence[str]) -> Int64:
-    """Number texts so that equal ones have the same number; an empty one equals no other."""
+    """Return a number for each text, the same for equal ones; an empty one equals no other."""
     numbers: dict[str, int] = {}
     return np.array(
         [

@@ -43,11 +43,8 @@ def made(
     told = [chosen[at] for at in rng.permutation(items)] if shuffled else chosen
     captions, owners, main = [], [], []
     for item, (speed, instrument, mood, key) in enumerate(told):
-        texts = [
-            f"A {mood} {speed} piece for {instrument} in {key}",
-            f"{instrument}, {key}, {mood}",
-        ]
-        for place, text in enumerate(texts):
+        long = f"A {mood} {speed} piece for {instrument} in {key}"
+        for place, text in enumerate((long, f"{instrument}, {key}, {mood}")):
             captions.append(text)
             owners.append(item)
             main.append(place == 0)

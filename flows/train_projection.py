@@ -64,24 +64,27 @@ def plan(params: TrainProjectionParams, run_id: str = "") -> _Planned:
         If it cannot be done; one sentence says why and what to do.
     """
     try:
-        audio, text = _encoders(params)
-        content, _ = read(str(params.data_dir), audio, text)
-        by_split(content, audio, text, params.batch_size)
-    except EmbeddingsError as error:
+        if params.resume is None:
+            return _planned(params, None, params.output, run_id)
+        output, record = trainings.find(params.resume)
+        return _planned(params.as_begun(record), record, output, run_id)
+    except (EmbeddingsError, ResumeError) as error:
         raise UsageError(str(error)) from error
     except FitError as error:
         raise UsageError(error.message) from error
+
+
+def _planned(
+    params: TrainProjectionParams, before: Record | None, output: Path, run_id: str
+) -> _Planned:
+    """Return what is to be trained, which may go on with what was trained before."""
+    audio, text = _encoders(params)
+    content, _ = read(str(params.data_dir), audio, text)
+    by_split(content, audio, text, params.batch_size)
     dataset = DatasetReference(str(params.data_dir), fingerprint(content, audio, text))
-    config = params.config(audio, text)
-    output, tools, earlier, start = params.output, params.tools(), 0, None
-    try:
-        if params.resume is not None:
-            output, record = trainings.find(params.resume)
-            config, tools, earlier, start = _going_on(
-                params, config, record, output, tools, dataset
-            )
-    except ResumeError as error:
-        raise UsageError(str(error)) from error
+    config, tools, earlier, start = params.config(audio, text), params.tools(), 0, None
+    if before is not None:
+        config, tools, earlier, start = _going_on(params, config, before, output, tools, dataset)
     made = job(
         FIT,
         config,
@@ -93,7 +96,14 @@ def plan(params: TrainProjectionParams, run_id: str = "") -> _Planned:
         label=f"projection of {audio}",
         run_id=run_id,
     )
-    record = Record(made.key, config.model_dump(mode="json"), earlier, start)
+    record = Record(
+        made.key,
+        config.model_dump(mode="json"),
+        params.seed,
+        str(params.data_dir.absolute()),
+        earlier,
+        start,
+    )
     return _Planned(made, record, output)
 
 
@@ -143,7 +153,7 @@ def _going_on(
         if FIT.key(same, dataset.fingerprint, revisions, params.seed) == record.key:
             return same, with_start, record.earlier_epochs, record.start
     trainings.check_goes_on(record, config, output)
-    start = str(trainings.last_weights(output, record.key))
+    start = str(trainings.last_weights(output, record.key).absolute())
     further, with_start = _started(config, params.epochs - record.epochs, start, tools)
     return further, with_start, record.epochs, start
 

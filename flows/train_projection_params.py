@@ -6,16 +6,17 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from blocks.storage import Storage
-from flows.compute_params import COMPUTE, FILES, DeviceParams
+from flows.compute_params import COMPUTE, FILES, DeviceParams, Group
 from flows.place_params import LocalPath, OptionalLocalPath
 from tasks.projection.fit import ProjectionConfig
+from tasks.projection.trainings import Record
 from tasks.step import Tools
 from tasks.training.config import LoopConfig, Precision
 from tasks.weights import Weights, default_address
 
 AudioEncoder = Literal["muq", "mert", "latent", "clap", "mel"]
 
-TRAINING = {"group": "Training"}
+TRAINING: Group = {"group": "Training"}
 
 
 class TrainProjectionParams(DeviceParams):
@@ -53,14 +54,14 @@ class TrainProjectionParams(DeviceParams):
     )
     output: LocalPath = Field(
         Path("runs/projection"),
-        description="Folder for the projections; of --resume by default its own.",
+        description="Folder for the projections; --resume names its own.",
         json_schema_extra=FILES,
     )
     resume: OptionalLocalPath = Field(
         None,
         description="Training to go on with: OUTPUT/ENCODER_last, or its own folder. One that was "
-        "interrupted goes on from its saved state, with the options that it was begun with; one "
-        "that has finished goes on from its last weights, up to --epochs in all.",
+        "interrupted goes on from its saved state; one that has finished goes on from its last "
+        "weights, up to --epochs in all. What is not given is as it was begun.",
         json_schema_extra=FILES,
     )
     epochs: int = Field(
@@ -108,6 +109,24 @@ class TrainProjectionParams(DeviceParams):
             here,
             device="cuda" if self.gpus else "cpu",
             weights=Weights(default_address()),
+        )
+
+    def as_begun(self, record: Record) -> "TrainProjectionParams":
+        """Return the same where options that are not given are those of an earlier training."""
+        loop = record.config["loop"]
+        before = {
+            "data_dir": Path(record.data_dir),
+            "audio_encoder": record.config["audio_encoder"],
+            "text_encoder": record.config["text_encoder"],
+            "epochs": record.epochs,
+            "learning_rate": record.config["learning_rate"],
+            "seed": record.seed,
+            **{name: loop[name] for name in ("batch_size", "patience", "precision")},
+        }
+        return self.model_copy(
+            update={
+                name: value for name, value in before.items() if name not in self.model_fields_set
+            }
         )
 
     def config(self, audio: str, text: str) -> ProjectionConfig:

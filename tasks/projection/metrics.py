@@ -35,10 +35,10 @@ def target_ranks(queries: Float32, gallery: Float32, targets: Sequence[Int64]) -
     list of arrays
         Ranks from 1, rising.
     """
-    queries, gallery = _unit(queries), _unit(gallery)
+    asking, asked = _unit(queries), _unit(gallery)
     ranks = []
-    for start in range(0, len(queries), QUERIES_PER_CALL):
-        similarities = queries[start : start + QUERIES_PER_CALL] @ gallery.T
+    for start in range(0, len(asking), QUERIES_PER_CALL):
+        similarities = asking[start : start + QUERIES_PER_CALL] @ asked.T
         for row, wanted in zip(similarities, targets[start:], strict=False):
             of_targets = np.sort(row[wanted])[::-1]
             others = np.sort(np.delete(row, wanted))
@@ -159,10 +159,9 @@ def _captions_by_item(texts_of: Mapping[int, set[int]], text_id: Int64) -> dict[
     }
 
 
-def _unit(vectors: Float32) -> Float32:
+def _unit(vectors: Float32) -> npt.NDArray[np.floating]:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: Float32 = vectors / np.where(lengths == 0, 1, lengths)
-    return unit
+    return vectors / np.where(lengths == 0, 1, lengths)
 
 
 def _average_precision(ranks: Int64) -> float:

@@ -242,8 +242,9 @@ def _embedder(said: dict[str, str], tools: Tools, path: Path) -> TextEmbedder:
         )
     if problems := tools.weights.problems(name):
         raise ModelError(f"{name} cannot be used: {'; '.join(problems)}.")
-    joint = card.task == AUDIO_TEXT_EMBEDDING.name
-    return tools.model(name, AUDIO_TEXT_EMBEDDING if joint else TEXT_EMBEDDING)
+    if card.task == AUDIO_TEXT_EMBEDDING.name:
+        return tools.model(name, AUDIO_TEXT_EMBEDDING)
+    return tools.model(name, TEXT_EMBEDDING)
 
 
 def _index(projector: EmbeddingProjector, revision: str, path: Path, folder: Path) -> Any:

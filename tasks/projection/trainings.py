@@ -31,6 +31,8 @@ class Record:
         Of the fit.
     config
         Of the fit, as JSON.
+    seed, data_dir
+        Of the fit, and where its embeddings lay.
     earlier_epochs
         Epochs of the trainings whose last weights it began with.
     start
@@ -39,6 +41,8 @@ class Record:
 
     key: str
     config: Mapping[str, Any]
+    seed: int
+    data_dir: str
     earlier_epochs: int = 0
     start: str | None = None
 
@@ -163,7 +167,6 @@ def _read(file: Path) -> Record:
 
 def _differences(record: Record, asked: Mapping[str, Any]) -> list[str]:
     """Return the options that a training was begun with and that differ now, for people."""
-    asked = {**asked, "loop": {**asked["loop"], "epochs": asked["loop"]["epochs"]}}
     before = {**record.config, "loop": {**record.config["loop"], "epochs": record.epochs}}
     return [
         f"--{name} {old}"

@@ -1,11 +1,14 @@
 """Embeddings whose truth is known: items have attributes, sounds and captions follow from them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+from models import registry
+from models.registry import ModelCard
 from tasks.dataset import embeddings
 from tasks.dataset.embeddings import Embeddings, Encoded
 
@@ -89,3 +92,31 @@ def write(folder: Path, content: Embeddings) -> Path:
     """Write embeddings as `embeddings.h5` of a folder, and return the folder."""
     embeddings.write(folder / "embeddings.h5", content)
     return folder
+
+
+class Words:
+    """The text encoder of these embeddings, as a model."""
+
+    dimensions = len(WORDS)
+
+    def embed_text(
+        self, texts: Iterable[str], batch_size: int | None = None
+    ) -> Iterator[np.ndarray[Any, np.dtype[np.float32]]]:
+        return map(words_embedding, texts)
+
+
+def load_words(card: ModelCard, device: str) -> Words:
+    return Words()
+
+
+def register_words(monkeypatch: pytest.MonkeyPatch, revision: str = "1") -> None:
+    """Let the text encoder of these embeddings be a registered model."""
+    card = ModelCard(
+        name=TEXT_MODEL,
+        task="text-embedding",
+        library="none",
+        adapter="tests.support.embeddings:load_words",
+        revision=revision,
+        licence="CC0-1.0",
+    )
+    monkeypatch.setitem(registry.CARDS, TEXT_MODEL, card)

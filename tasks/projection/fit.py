@@ -126,7 +126,7 @@ def read(address: str, audio: str, text: str) -> tuple[Embeddings, Pairs | None]
                 return content, None
             clap = embeddings.read(path, audio=[evaluate.CLAP], text=[evaluate.CLAP])
     except FileNotFoundError as error:
-        raise FitError("embeddings-missing", f"{address} holds no {FILE}.") from error
+        raise FitError("embeddings", f"{address} holds no {FILE}.") from error
     except EmbeddingsError as error:
         raise FitError("embeddings", str(error)) from error
     return content, pairs(clap, evaluate.CLAP, evaluate.CLAP)

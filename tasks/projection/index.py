@@ -31,6 +31,9 @@ TRAINING_ROUNDS = 8
 PROBED_SHARE = 16
 """Of so many lists one is searched: of a million vectors 64 of 1024."""
 
+LEAST_PROBED = 32
+"""Lists that are searched at least."""
+
 
 def build(chunks: Callable[[], Iterable[Float32]], numbers: Int64) -> Any:
     """Make an index of vectors by cosine similarity.
@@ -90,8 +93,9 @@ def nearest(
         parameters["sel"] = faiss.IDSelectorBatch(among)
     if isinstance(index, faiss.IndexIVF):
         # What is chosen lies anywhere: with few to choose from, all lists are searched.
-        probed = index.nlist // PROBED_SHARE if among is None else index.nlist
-        chosen = faiss.SearchParametersIVF(nprobe=max(1, probed), **parameters)
+        some = max(LEAST_PROBED, index.nlist // PROBED_SHARE)
+        probed = some if among is None else index.nlist
+        chosen = faiss.SearchParametersIVF(nprobe=probed, **parameters)
     else:
         chosen = faiss.SearchParameters(**parameters)
     similarities, numbers = index.search(query[None], count, params=chosen)

@@ -59,14 +59,12 @@ def test_an_item_ignores_a_caption_that_equals_any_of_its_own():
     # Item 0 has the captions 4 and 5, item 1 the caption 5.
     text = torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])
     first = math.log(math.exp(1) + math.exp(0.6))
-    second = math.log(math.exp(1))
+    # Item 1 still tells its own from caption 4, with which it has nothing in common.
+    second = math.log(1 + math.exp(1))
     to_text = ((first - 1 + first - 0.6) / 2 + (second - 1)) / 2
     # Caption 0 is of item 0 alone: item 1 is its negative. The others have none.
     to_audio = (math.log(math.exp(1) + 1) - 1) / 3
     found = loss(text, [0, 0, 1], [0, 1], [4, 5, 5], 1.0)
-    # Item 1 still tells its own from caption 4, with which it has nothing in common.
-    second = math.log(1 + math.exp(1))
-    to_text = ((first - 1 + first - 0.6) / 2 + (second - 1)) / 2
     assert found == pytest.approx((to_text + to_audio) / 2)
 
 

@@ -51,10 +51,12 @@ class Vectors:
         self._spread = rng.standard_normal(shape, np.float32) / HIDDEN_DIMENSIONS**0.5
 
     def chunks(self) -> Iterator[Float32]:
+        """Yield all of them, some at a time."""
         for at in range(0, self.count, CHUNK_ROWS):
             yield self._chunk(at // CHUNK_ROWS, min(CHUNK_ROWS, self.count - at))
 
     def queries(self, count: int) -> Float32:
+        """Return vectors that are near some of them."""
         near = self._chunk(0, CHUNK_ROWS)[:count]
         noise = np.random.default_rng(1).standard_normal(near.shape, np.float32)
         return unit(near + QUERY_NOISE * noise / DIMENSIONS**0.5)

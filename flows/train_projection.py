@@ -27,6 +27,11 @@ from tasks.step import Tools
 from tasks.training.session import FitOptions
 
 
+THREADS = 1
+"""Of a training: its batches are so small that more would wait for each other, on a busy machine
+ten times as long, and the last digits would depend on how many there are."""
+
+
 @dataclass(frozen=True)
 class _Planned:
     """A training that is to be run: its job, its record, and where it lies."""
@@ -92,7 +97,7 @@ def _planned(
         place=Storage(str(output)),
         tools=tools,
         seed=params.seed,
-        options=FitOptions(num_workers=params.num_workers),
+        options=FitOptions(num_workers=params.num_workers, threads=THREADS),
         label=f"projection of {audio}",
         run_id=run_id,
     )

@@ -26,7 +26,6 @@ from tasks.projection.trainings import Record, ResumeError
 from tasks.step import Tools
 from tasks.training.session import FitOptions
 
-
 THREADS = 1
 """Of a training: its batches are so small that more would wait for each other, on a busy machine
 ten times as long, and the last digits would depend on how many there are."""

@@ -14,6 +14,7 @@ from flows.cli import FlowParams
 from flows.fetch_models import fetch_models
 from flows.prepare_stems import prepare_stems
 from flows.stems import stems
+from flows.train_projection import train_projection
 
 TAG = "songmill"
 """Tag of every deployment, and so of every run."""
@@ -212,6 +213,20 @@ DEPLOYMENTS = (
             },
         )
         for instrument in ("guitar", "drum", "bass", "vocals", "piano")
+    ),
+    Deployment(
+        train_projection,
+        "muq",
+        GPU,
+        "Embeddings of audio by MuQ and of captions to a projection that searches music by words, "
+        "on a GPU. `audio_encoder` chooses another.",
+        tags=("projection", "gpu"),
+        params={
+            "audio_encoder": "muq",
+            "data_dir": "{output_dir}/embeddings",
+            "output": "{output_dir}/projection",
+            "device": "cuda",
+        },
     ),
     Deployment(
         fetch_models,

@@ -55,6 +55,23 @@ class ComputeParams(FlowParams):
         return 0
 
 
+class DeviceParams(ComputeParams):
+    """Where the networks of a flow run."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto",
+        description="Where models run; of a --cluster, only cuda uses the GPUs.",
+        json_schema_extra=COMPUTE,
+    )
+
+    @property
+    def gpus(self) -> int:
+        """GPUs that the run uses; of another cluster all that is known is that it has some."""
+        if self.cluster:
+            return int(self.device == "cuda")
+        return cluster.gpus(self.device)
+
+
 class StepFlowParams(ComputeParams):
     """What every flow of steps has: where it runs, its steps, and where their rows are kept."""
 
@@ -103,7 +120,7 @@ class ContinueCommand(RunCommand):
     )
 
 
-class ModelParams(StepFlowParams):
+class ModelParams(DeviceParams, StepFlowParams):
     """Where the steps of a flow run, some of which use pretrained models."""
 
     models_dir: OptionalPlace = Field(
@@ -118,18 +135,6 @@ class ModelParams(StepFlowParams):
         description="Items that a model on a GPU takes at once (default: each model's own).",
         json_schema_extra=COMPUTE,
     )
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto",
-        description="Where models run; of a --cluster, only cuda uses the GPUs.",
-        json_schema_extra=COMPUTE,
-    )
-
-    @property
-    def gpus(self) -> int:
-        """GPUs that the run uses; of another cluster all that is known is that it has some."""
-        if self.cluster:
-            return int(self.device == "cuda")
-        return cluster.gpus(self.device)
 
     @property
     def weights(self) -> Weights:

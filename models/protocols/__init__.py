@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from models.protocols.embeddings import (
     AudioTextEmbedder,
+    EmbeddingProjector,
     MusicEmbedder,
     SpeakerEmbedder,
     TextEmbedder,
@@ -43,10 +44,12 @@ __all__ = [
     "PHONEMES",
     "PITCH",
     "PITCH_AND_VOICING",
+    "PROJECTION",
     "SEPARATION",
     "SPEAKER_EMBEDDING",
     "TAGGING",
     "TASKS",
+    "TEXT_EMBEDDING",
     "TRANSCRIPTION",
     "VOICE_EMBEDDING",
     "VOICE_QUALITY",
@@ -54,6 +57,7 @@ __all__ = [
     "BeatFrames",
     "BeatTracker",
     "Codec",
+    "EmbeddingProjector",
     "EventDetector",
     "LanguageIdentifier",
     "MusicEmbedder",
@@ -100,7 +104,9 @@ VOICE_QUALITY: Task[VoiceRater] = Task("voice-quality", VoiceRater)
 VOICE_EMBEDDING: Task[VoiceEmbedder] = Task("voice-embedding", VoiceEmbedder)
 SPEAKER_EMBEDDING: Task[SpeakerEmbedder] = Task("speaker-embedding", SpeakerEmbedder)
 AUDIO_TEXT_EMBEDDING: Task[AudioTextEmbedder] = Task("audio-text-embedding", AudioTextEmbedder)
+TEXT_EMBEDDING: Task[TextEmbedder] = Task("text-embedding", TextEmbedder)
 MUSIC_EMBEDDING: Task[MusicEmbedder] = Task("music-embedding", MusicEmbedder)
+PROJECTION: Task[EmbeddingProjector] = Task("projection", EmbeddingProjector)
 CODEC: Task[Codec] = Task("codec", Codec)
 PHONEMES: Task[Phonemizer] = Task("phonemes", Phonemizer)
 LANGUAGE_IDENTIFICATION: Task[LanguageIdentifier] = Task(
@@ -121,7 +127,9 @@ TASKS: dict[str, Task[Any]] = {
         VOICE_EMBEDDING,
         SPEAKER_EMBEDDING,
         AUDIO_TEXT_EMBEDDING,
+        TEXT_EMBEDDING,
         MUSIC_EMBEDDING,
+        PROJECTION,
         CODEC,
         PHONEMES,
         LANGUAGE_IDENTIFICATION,

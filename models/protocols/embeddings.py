@@ -103,3 +103,27 @@ class MusicEmbedder(Protocol):
     ) -> Iterator[Float32]:
         """Return the features of mono windows, shape ``(frames, dimensions)`` each."""
         ...
+
+
+@runtime_checkable
+class EmbeddingProjector(Protocol):
+    """Projects embeddings of one encoder of audio and one of texts into one space.
+
+    Attributes
+    ----------
+    dimensions
+        Of the space.
+    encoders
+        Of ``audio`` and ``text``: ``name``, ``model`` and ``revision`` of what made the embeddings.
+    """
+
+    dimensions: int
+    encoders: dict[str, dict[str, str]]
+
+    def project_audio(self, embeddings: Float32) -> Float32:
+        """Return unit vectors, shape ``(n, dimensions)``, of embeddings of audio."""
+        ...
+
+    def project_text(self, embeddings: Float32) -> Float32:
+        """Return unit vectors, shape ``(n, dimensions)``, of embeddings of texts."""
+        ...

@@ -139,6 +139,49 @@ def contour(points: Sequence[Point], start_seconds: float, end_seconds: float, g
     return _svg(FULL_WIDTH, height, "Pitch over time", parts)
 
 
+def curves(series: Sequence[tuple[str, Sequence[Point]]], *, title: str, unit: str) -> str:
+    """Lines over a common horizontal axis; a point that is not finite breaks its line.
+
+    Parameters
+    ----------
+    series
+        Of each line its CSS class and its points, in order; one of them finite.
+    title
+        What the lines show.
+    unit
+        Of the horizontal axis.
+    """
+    finite = [point for _, points in series for point in points if math.isfinite(point[1])]
+    low, high = min(y for _, y in finite), max(y for _, y in finite)
+    first, last = min(x for x, _ in finite), max(x for x, _ in finite)
+    step = round_step((high - low) / 4 or abs(high) or 1.0)
+    floor, ceiling = math.floor(low / step), max(math.floor(low / step) + 1, math.ceil(high / step))
+    bottom, right = CHART_HEIGHT - MARGIN_BOTTOM, HALF_WIDTH - MARGIN_RIGHT
+    x_scale = (right - MARGIN_LEFT) / ((last - first) or 1.0)
+    y_scale = (bottom - MARGIN_TOP) / ((ceiling - floor) * step)
+    parts = []
+    for tick in range(floor, ceiling + 1):
+        y = bottom - (tick - floor) * step * y_scale
+        parts.append(_line(MARGIN_LEFT, y, right, y, "grid"))
+        parts.append(_text(MARGIN_LEFT - 6, y + 4, f"{tick * step:.6g}", "end"))
+    for x, anchor in ((first, "start"), (last, "end")):
+        at = MARGIN_LEFT + (x - first) * x_scale
+        parts.append(_text(at, bottom + 16, f"{x:,.6g}", anchor))
+    for css, points in series:
+        path, pen = "", "M"
+        for x, y in points:
+            if not math.isfinite(y):
+                pen = "M"
+                continue
+            across = MARGIN_LEFT + (x - first) * x_scale
+            path += f"{pen}{across:.1f} {bottom - (y - floor * step) * y_scale:.1f}"
+            pen = "L"
+        parts.append(f'<path class="contour {escape(css)}" d="{path}"/>')
+    middle = (MARGIN_LEFT + right) / 2
+    parts.append(_text(middle, CHART_HEIGHT - 6, f"{title}, by {unit}", "middle"))
+    return _svg(HALF_WIDTH, CHART_HEIGHT, title, parts)
+
+
 def clock(seconds: float) -> str:
     """`1:05`, or `1:02:05` from an hour on; `0:00.5` below whole seconds."""
     whole = int(seconds)

@@ -27,8 +27,8 @@ Groups of encoders have the attributes ``model``, ``revision``, ``licence`` and 
 import json
 import os
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -152,22 +152,7 @@ def read(
     EmbeddingsError
         If it is no such file, or has no such encoder.
     """
-    import h5py
-
-    if not path.is_file():
-        raise EmbeddingsError(
-            f"{path} does not exist: make it with `python flows/prepare_embeddings.py`."
-        )
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise EmbeddingsError(f"{path} is no HDF5 file, or a damaged one: {error}.") from error
-    with file:
-        if file.attrs.get("format") != FORMAT:
-            raise EmbeddingsError(
-                f"{path} was not written by prepare_embeddings.py of this version: its format is "
-                f"{file.attrs.get('format')!r}, not {FORMAT!r}."
-            )
+    with _opened(path) as file:
         items: dict[str, Sequence[Any]] = {
             name: file[f"items/{name}"].asstr()[:].tolist() for name in ITEM_TEXTS
         }
@@ -189,8 +174,88 @@ def read(
         )
 
 
+def encoders(path: Path) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, str]]]:
+    """Return the encoders of audio and those of text that a file has, with their attributes.
+
+    Raises
+    ------
+    EmbeddingsError
+        If it is no such file.
+    """
+    with _opened(path) as file:
+        audio, text = (
+            {name: _attributes(group) for name, group in file.get(kind, {}).items()}
+            for kind in ("audio", "text")
+        )
+    return audio, text
+
+
+def items_at(path: Path, numbers: Sequence[int]) -> list[dict[str, str]]:
+    """Return the texts of some items and, as ``caption``, the main caption of each.
+
+    Raises
+    ------
+    EmbeddingsError
+        If it is no such file.
+    """
+    with _opened(path) as file:
+        owners, is_main = file["captions/item"][:], file["captions/is_main"][:]
+        captions, places = file["captions/text"].asstr(), np.flatnonzero(is_main)
+        main = dict(zip(owners[places].tolist(), places.tolist(), strict=True))
+        return [
+            {name: file[f"items/{name}"].asstr()[number] for name in ITEM_TEXTS}
+            | {"caption": captions[main[number]] if number in main else ""}
+            for number in numbers
+        ]
+
+
+def splits(path: Path) -> list[str]:
+    """Return the split of every item.
+
+    Raises
+    ------
+    EmbeddingsError
+        If it is no such file.
+    """
+    with _opened(path) as file:
+        names: list[str] = file["items/split"].asstr()[:].tolist()
+    return names
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a file of embeddings to read.
+
+    Raises
+    ------
+    EmbeddingsError
+        If it is none.
+    """
+    import h5py
+
+    if not path.is_file():
+        raise EmbeddingsError(
+            f"{path} does not exist: make it with `python flows/prepare_embeddings.py`."
+        )
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise EmbeddingsError(f"{path} is no HDF5 file, or a damaged one: {error}.") from error
+    with file:
+        if file.attrs.get("format") != FORMAT:
+            raise EmbeddingsError(
+                f"{path} was not written by prepare_embeddings.py of this version: its format is "
+                f"{file.attrs.get('format')!r}, not {FORMAT!r}."
+            )
+        yield file
+
+
 def _names(file: Any, kind: str, wanted: Iterable[str] | None) -> list[str]:
     return list(file.get(kind, ())) if wanted is None else list(wanted)
+
+
+def _attributes(group: Any) -> dict[str, str]:
+    return {key: str(value) for key, value in group.attrs.items()}
 
 
 def _texts(file: Any, name: str, values: Sequence[str | None]) -> None:
@@ -236,7 +301,7 @@ def _read(file: Any, path: Path, kind: str, name: str, windows: bool) -> Encoded
     return Encoded(
         embedding=embedding,
         item=group["item"][:] if kind == "audio" else np.arange(len(embedding), dtype=np.int32),
-        attributes={key: str(value) for key, value in group.attrs.items()},
+        attributes=_attributes(group),
         windows=group["windows"][:] if has_windows else None,
         window_item=group["window_item"][:] if has_windows else None,
         window_start=group["window_start"][:] if has_windows else None,

@@ -135,6 +135,11 @@ class Session:
         """Wall time of the training so far, in earlier runs too."""
         return self._earlier_seconds + time.monotonic() - self._began
 
+    @property
+    def curves(self) -> Mapping[str, Curve]:
+        """What was logged so far, in earlier runs too, by name."""
+        return self._curves
+
     def should_stop(self) -> bool:
         """Return whether to save the state now and raise StoppedError."""
         return self._stop()

@@ -1,3 +1,4 @@
+import math
 import re
 import xml.etree.ElementTree as ET
 
@@ -31,6 +32,28 @@ def test_bars_are_as_high_as_their_totals() -> None:
     }
     assert set(bars) == {("C: 4", "major"), ("C: 1", "minor"), ("G: 2", "minor")}
     assert bars["C: 4", "major"] == pytest.approx(4 * bars["C: 1", "minor"], abs=0.3)
+
+
+def test_curves_rise_where_their_values_do_and_break_where_there_is_none() -> None:
+    series = [
+        ("", [(0.0, 0.0), (10.0, 1.0), (20.0, math.nan), (30.0, 1.0), (40.0, 0.5)]),
+        ("second", [(0.0, 0.25), (40.0, 0.25)]),
+    ]
+    svg = ET.fromstring(charts.curves(series, title="Recall <", unit="step"))
+    first, second = (path.get("d", "") for path in svg.iter("path"))
+    assert re.sub(r"[0-9. ]+", "", first) == "MLML"
+    places = [tuple(map(float, place.split())) for place in re.split("[ML]", first)[1:]]
+    (left, bottom), (_, top), (_, same), (right, middle) = places
+    assert top == same < middle < bottom
+    assert middle == pytest.approx((top + bottom) / 2, abs=0.1)
+    assert [float(place.split()[0]) for place in re.split("[ML]", second)[1:]] == [left, right]
+
+
+@pytest.mark.parametrize("values", [[3.0], [0.0, 0.0], [-1e9, 1e9], [0.1, 0.1000001]])
+def test_any_curve_makes_a_drawing(values: list[float]) -> None:
+    points = list(zip(map(float, range(len(values))), values, strict=True))
+    (path,) = ET.fromstring(charts.curves([("", points)], title="", unit="")).iter("path")
+    assert "nan" not in path.get("d", "nan")
 
 
 def test_timeline_blocks_lie_where_their_sections_do() -> None:

@@ -1,0 +1,1 @@
+"""Projection of embeddings of audio and of texts into one space, trained here."""

@@ -137,6 +137,18 @@ def download(
     return transfer.fetched_bytes
 
 
+def published_size(url: str) -> int | None:
+    """Ask once how large a file is; None if the server does not say, or not at once."""
+    import httpx
+
+    try:
+        with connect() as client:
+            response = client.head(url, headers={"Accept-Encoding": "identity"})
+    except (httpx.HTTPError, httpx.InvalidURL):
+        return None
+    return _extent(response)[1]
+
+
 def partial_path(path: Path) -> Path:
     """Return where that part of a file lies that has arrived."""
     return path.with_name(f"{path.name}.partial")

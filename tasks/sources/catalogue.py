@@ -201,4 +201,3 @@ def _expected(table: dict[str, Any]) -> Expected:
         sha1=table.pop("sha1", None),
         md5=table.pop("md5", None),
     )
-

@@ -1,4 +1,4 @@
-"""7z archives: py7zr decompresses, and what it writes goes to a sink instead of paths of its own."""
+"""7z archives: py7zr decompresses, and what it writes goes to a sink, not to paths of its own."""
 
 import lzma
 import zlib
@@ -14,9 +14,7 @@ BASE = Path("/")
 """Below which py7zr is told to write; it writes nothing there."""
 
 
-def unpack(
-    file: BinaryIO, sink: Sink, allowed: Limits, room: Callable[[int], None]
-) -> None:
+def unpack(file: BinaryIO, sink: Sink, allowed: Limits, room: Callable[[int], None]) -> None:
     """Write what a 7z archive holds.
 
     Parameters
@@ -69,7 +67,7 @@ def _extract(archive: Any, wanted: dict[str, WrittenFile]) -> None:
 
     last: list[WrittenFile] = []
 
-    class Writer(Py7zIO):  # type: ignore[misc]
+    class Writer(Py7zIO):
         def __init__(self, file: WrittenFile) -> None:
             self._file = file
 
@@ -93,7 +91,7 @@ def _extract(archive: Any, wanted: dict[str, WrittenFile]) -> None:
             self._file.finish()
             last[:] = [self._file]
 
-    class Writers(WriterFactory):  # type: ignore[misc]
+    class Writers(WriterFactory):
         def create(self, filename: str) -> Py7zIO:
             return Writer(wanted[Path(filename).relative_to(BASE).as_posix()])
 

@@ -15,6 +15,17 @@ from tasks.download import partial_path
 class Sink:
     """Files below a folder that come out of an archive.
 
+    Parameters
+    ----------
+    folder
+        Where they go.
+    place
+        From the name of a member to its path below the folder; None if it is unwanted.
+    allowed
+        What the archive may ask for.
+    label
+        Of the archive: two that are unpacked side by side may hold a file of the same name.
+
     Attributes
     ----------
     files
@@ -23,10 +34,12 @@ class Sink:
         Members that were left out, with the reason.
     written_bytes
         What was not there before.
+    label
+        As given.
     """
 
     def __init__(
-        self, folder: Path, place: Callable[[str], str | None], allowed: Limits
+        self, folder: Path, place: Callable[[str], str | None], allowed: Limits, label: str
     ) -> None:
         self.files: dict[str, int] = {}
         self.refused: list[Problem] = []
@@ -34,6 +47,7 @@ class Sink:
         self._folder = folder
         self._place = place
         self._allowed = allowed
+        self.label = label
         self._seen: set[str] = set()
         self._writing: WrittenFile | None = None
 
@@ -121,7 +135,7 @@ class WrittenFile:
         self._target = target
         self._size_bytes = size_bytes
         self._count = 0
-        self._temporary = partial_path(target)
+        self._temporary = partial_path(target.with_name(f"{target.name}.{sink.label}"))
         self._output: BinaryIO | None = None
 
     def write(self, block: bytes) -> None:
@@ -134,13 +148,11 @@ class WrittenFile:
         """
         self._count += len(block)
         if self._count > self._size_bytes:
-            raise MemberError(
-                "archive-bomb", f"expands to more than it claims in {self._path}"
-            )
+            raise MemberError("archive-bomb", f"expands to more than it claims in {self._path}")
         try:
             if self._output is None:
                 self._target.parent.mkdir(parents=True, exist_ok=True)
-                self._output = open(self._temporary, "wb")
+                self._output = open(self._temporary, "wb")  # noqa: SIM115
                 self._sink.note_writing(self)
             self._output.write(block)
         except OSError as error:

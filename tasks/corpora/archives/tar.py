@@ -87,7 +87,9 @@ class _Forward:
 
     def read(self, size: int) -> bytes:
         if size > HEADER_BYTES:
-            raise MemberError("archive-bomb", f"has a header of more than {size_text(HEADER_BYTES)}")
+            raise MemberError(
+                "archive-bomb", f"has a header of more than {size_text(HEADER_BYTES)}"
+            )
         data = self._again[:size]
         self._again = self._again[size:]
         data += self._stream.read(size - len(data))

@@ -89,7 +89,7 @@ def unpack(archive: Path, folder: Path, place: Place, allowed: Limits | None = N
         If there is no room for it.
     """
     allowed = allowed or limits(archive)
-    sink = Sink(folder, place, allowed)
+    sink = Sink(folder, place, allowed, archive.name)
     try:
         _read(archive, sink, allowed)
     except MemberError as error:

@@ -1,0 +1,79 @@
+"""A file of a corpus to this disk: the rest of it, if a part is there, and verified."""
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+from blocks.storage import StorageError
+from tasks.download import download, file_digest
+from tasks.sources import receipts
+from tasks.sources.receipts import Receipt
+from tasks.sources.source_file import SourceFile, SourceTools, address, checksum
+from tasks.step import Row, Step, StepConfig, TrackError, column, per_track
+from tasks.web import DownloadError, RefusedError, UnreachableError
+
+
+class FetchConfig(StepConfig):
+    """Fetching of a file."""
+
+
+def fetch(
+    track: SourceFile, upstream: Mapping[str, Row | None], config: FetchConfig, tools: SourceTools
+) -> Row:
+    """Fetch a file, unless it is there, or what it is unpacked to."""
+    found = receipts.read(tools.outputs, track)
+    if found and receipts.is_whole(found, tools.folder(track)):
+        return _row(found, 0)
+    path = tools.place(track)
+    fetched_bytes = 0
+    try:
+        # One that a person has put there is taken up as well.
+        if not path.is_file() or track.expected.wrong(path):
+            url = address(track.url, tools.mirror)
+            fetched_bytes = download(url, path, name=track.name, expected=track.expected)
+        seen = checksum(track.expected) or f"sha256:{file_digest(path, 'sha256')}"
+    except DownloadError as error:
+        raise TrackError(_reason(error), f"{_said(error, track)} to {path}.") from error
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written or read ({error.strerror}).") from error
+    receipt = Receipt(
+        track.state, path.stat().st_size, seen, is_published=track.expected.is_verifiable
+    )
+    receipts.write(tools.outputs, track, receipt)
+    return _row(receipt, fetched_bytes)
+
+
+def _row(receipt: Receipt, fetched_bytes: int) -> Row:
+    return {
+        "size_bytes": receipt.size_bytes,
+        "fetched_bytes": fetched_bytes,
+        "checksum": receipt.checksum,
+        "is_published": receipt.is_published,
+    }
+
+
+def _reason(error: DownloadError) -> str:
+    if isinstance(error, UnreachableError):
+        return "unreachable"
+    return "refused" if isinstance(error, RefusedError) else "not-the-published-file"
+
+
+def _said(error: DownloadError, track: SourceFile) -> str:
+    return f"{str(error).rstrip('.')}; or get {track.name} by hand from {track.page}, and copy it"
+
+
+STEP = Step(
+    name="fetch",
+    version=1,
+    config=FetchConfig,
+    columns=pa.schema(
+        [
+            column("size_bytes", pa.int64(), "Size of the file", "bytes"),
+            column("fetched_bytes", pa.int64(), "What of it came over the network", "bytes"),
+            column("checksum", pa.string(), "Digest of the file: the published one, or SHA-256"),
+            column("is_published", pa.bool_(), "Whether the digest is a published one"),
+        ]
+    ),
+    run=per_track(fetch),
+    attributes=("state", "track_id"),
+)

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from blocks.storage import Storage
-from flows.compute_params import COMPUTE, FILES, RESULTS, StepFlowParams
+from flows.compute_params import COMPUTE, FILES, RESULTS, Group, StepFlowParams
 from flows.place_params import LocalPath, OptionalPlace
 from tasks.engine.stage import Stage
 from tasks.sources import fetch, unpack
@@ -18,7 +18,7 @@ from tasks.sources.unpack import UnpackConfig
 WHERE = "data/raw"
 """Where corpora go, if nothing else is said."""
 
-CORPORA = {"group": "Corpora"}
+CORPORA: Group = {"group": "Corpora"}
 
 FmaSize = Literal["small", "medium", "large", "full"]
 MtgJamendoAudio = Literal[

@@ -55,7 +55,7 @@ def _audio(table: Path) -> Iterator[tuple[str, bytes]]:
 
     with pq.ParquetFile(table) as file:
         schema = file.schema_arrow
-        type_ = schema.field("audio").type if "audio" in schema.names else None
+        type_ = schema.field("audio").type if "audio" in schema.names else pa.null()
         names = {field.name for field in type_} if pa.types.is_struct(type_) else set()
         if not {"bytes", "path"} <= names:
             raise TrackError(

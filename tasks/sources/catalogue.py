@@ -19,7 +19,7 @@ Name = Literal[
 NAMES: tuple[Name, ...] = get_args(Name)
 
 ListingKind = Literal["hub", "zenodo", "sha256"]
-"""A repository's record on the Hugging Face hub, a record of Zenodo, or lines of SHA-256 and name."""
+"""A record of the Hugging Face hub or of Zenodo, or lines of SHA-256 and name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +55,10 @@ class Content:
         return f"{self.root}/{path}" if self.root else path
 
 
+WHOLE = Content()
+"""All of an archive, as it is."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
     """A file of a corpus.
@@ -79,7 +83,7 @@ class File:
     name: str
     expected: Expected
     about_bytes: int | None = None
-    content: Content = Content()
+    content: Content = WHOLE
     variant: str = "*"
 
     @property
@@ -112,7 +116,7 @@ class Listing:
     match: tuple[str, ...] = ()
     base: str = ""
     about_bytes: int | None = None
-    content: Content = Content()
+    content: Content = WHOLE
     variant: str = "*"
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tasks.download import ANYTHING, Expected
-from tasks.sources.catalogue import Content, File, Source
+from tasks.sources.catalogue import WHOLE, Content, File, Source
 from tasks.step import Tools, digest
 from tasks.track import Track
 from tasks.weights.hub import GitBlob, endpoint
@@ -34,7 +34,7 @@ class SourceFile(Track):
     page: str = ""
     url: str = ""
     expected: Expected = ANYTHING
-    content: Content = Content()
+    content: Content = WHOLE
     size_bytes: int | None = None
     state: str = ""
 

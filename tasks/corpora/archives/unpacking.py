@@ -125,7 +125,7 @@ def _read(archive: Path, sink: Sink, allowed: Limits) -> None:
         elif name.endswith(".tar"):
             tar.unpack(file, sink, allowed)
         else:
-            with gzip.open(file) as stream:
+            with gzip.GzipFile(fileobj=file) as stream:
                 tar.unpack(stream, sink, allowed)
 
 

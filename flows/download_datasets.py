@@ -18,7 +18,7 @@ from tasks.download import check_space
 from tasks.engine.results import Results
 from tasks.engine.submission import Progress
 from tasks.sources import record
-from tasks.sources.catalogue import Source
+from tasks.sources.catalogue import NAMES, Source
 from tasks.sources.survey import Found, find, needed_bytes
 from tasks.text import counted, data_size
 
@@ -37,6 +37,8 @@ def check(params: DownloadDatasetsParams) -> None:
     UsageError
         If it cannot be done; one sentence says why and what to do.
     """
+    if not params.datasets:
+        raise UsageError(f"--datasets names the corpora to download: {', '.join(NAMES)}.")
     for source in params.sources:
         print(f"{source.title}: {source.licence} ({source.page})")
     if not params.accept_licence and (closed := [s for s in params.sources if not s.is_open]):

@@ -43,8 +43,8 @@ class DownloadDatasetsParams(StepFlowParams):
   python flows/download_datasets.py --datasets musdb18 clotho --accept-licence
 """
 
-    datasets: list[Name] = Field(
-        min_length=1,
+    datasets: list[Name] | None = Field(
+        None,
         description=f"Corpora to download: {', '.join(NAMES)}.",
         json_schema_extra=CORPORA,
     )
@@ -96,7 +96,7 @@ class DownloadDatasetsParams(StepFlowParams):
             "fma": self.fma_size,
             "mtg_jamendo": self.mtg_jamendo_audio,
         }
-        return {name: chosen.get(name) for name in self.datasets}
+        return {name: chosen.get(name) for name in self.datasets or ()}
 
     @property
     def sources(self) -> list[Source]:

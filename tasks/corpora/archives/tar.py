@@ -3,7 +3,7 @@
 import tarfile
 import zlib
 from collections.abc import Iterator
-from typing import IO
+from typing import Protocol
 
 from tasks.corpora.archives.sink import Sink
 from tasks.corpora.archives.zip_entry import Limits, size_text
@@ -13,7 +13,13 @@ HEADER_BYTES = 16 * 2**20
 """More than names and attributes of a member take, which tarfile reads whole."""
 
 
-def unpack(stream: IO[bytes], sink: Sink, allowed: Limits) -> None:
+class Readable(Protocol):
+    """A file, or what is decompressed of one."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+def unpack(stream: Readable, sink: Sink, allowed: Limits) -> None:
     """Write what a tar archive holds.
 
     Raises
@@ -75,7 +81,7 @@ class _Forward:
     tarfile looks at that byte to tell whether an archive ends too early.
     """
 
-    def __init__(self, stream: IO[bytes], total_bytes: int) -> None:
+    def __init__(self, stream: Readable, total_bytes: int) -> None:
         self._stream = stream
         self._total_bytes = total_bytes
         self._at = 0

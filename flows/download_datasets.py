@@ -20,6 +20,7 @@ from tasks.engine.submission import Progress
 from tasks.sources import record
 from tasks.sources.catalogue import NAMES, Source
 from tasks.sources.survey import Found, find, needed_bytes
+from tasks.sources.unpack import STEP
 from tasks.text import counted, data_size
 
 
@@ -95,15 +96,17 @@ def conclude(params: DownloadDatasetsParams, results: Results, survey: Survey[Fo
     output = Storage(str(params.output))
     failures = [*survey.found.failures, *record.failures(results, output.address)]
     write_failures(output, failures)
-    done = {track.track_id for track, _ in results.rows("unpack", ["files"])}
+    done = {track.track_id for track, _ in results.rows(STEP.name, ["files"])}
+    usable = {each.corpus for each in survey.found.files if each.track_id in done}
     lines = []
     for source in params.sources:
         files = [each for each in survey.found.files if each.corpus == source.name]
         there = [each for each in files if each.track_id in done]
-        unpacked = record.write(source, there, params.output / source.name, params.results_place)
+        folder = params.output / source.name
+        unpacked = record.write(source, there, folder, params.results_place) if there else 0
         lines.append(
             f"{source.title}: {len(there):,} of {counted(len(files), 'file')} fetched, "
-            f"{counted(unpacked, 'file')} in {output.address}/{source.name}"
+            f"{counted(unpacked, 'file')} in {folder}"
         )
     lost = [each for each in failures if not each["in_dataset"]]
     where = f"{output.address}/{FAILURES}"
@@ -112,7 +115,7 @@ def conclude(params: DownloadDatasetsParams, results: Results, survey: Survey[Fo
         lines.append(f"{say_failed(failures)}: {where}")
     if done:
         place = "" if str(params.output) == WHERE else f" {cli.option('input', output.address)}"
-        names = " ".join(params.variants)
+        names = " ".join(name for name in params.variants if name in usable)
         lines.append(f"Next: python flows/unify_datasets.py --datasets {names}{place}")
     counts = {"tracks": len(done), "failed": len(lost)}
     return Conclusion(

@@ -12,9 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tasks.engine.submission import Progress
+from tasks.sources.fetch import STEP
 from tasks.sources.source_file import SourceFile
 from tasks.sources.survey import arrived_bytes
 from tasks.text import data_size, duration
+
+FETCH = STEP.name
 
 BAR_SECONDS = 1.0
 QUIET_SECONDS = 15.0
@@ -22,6 +25,9 @@ QUIET_SECONDS = 15.0
 
 RATE_SECONDS = 60.0
 """The rate is that of so long ago until now."""
+
+LEAST_RATE = 50_000
+"""Bytes per second below which no time is told from the rate."""
 
 
 @contextmanager
@@ -114,11 +120,14 @@ class Transfer:
         arrived = self.look()
         (then, before), (now, _) = self._looks[0], self._looks[-1]
         rate = (arrived - before) / (now - then) if now > then else 0.0
+        if self._done[FETCH] >= self._steps.get(FETCH, 0):
+            # What came and was unpacked between two looks was not seen.
+            rate = 0.0
         left = sum(
             max(size - self._seen[name], 0) for name, (_, size) in self._files.items() if size
         )
         parts = [f"{data_size(arrived)} of {data_size(arrived + left)}"]
-        if rate:
+        if rate >= LEAST_RATE:
             parts.append(f"at {rate / 1e6:.1f} MB/s")
             if left:
                 parts.append(f"{duration(left / rate)} left")

@@ -178,11 +178,6 @@ class WrittenFile:
         self._output = None
         self._sink.add(self._path, self._count)
 
-    def revoke(self) -> None:
-        """Remove the file, that turned out to be damaged after it was finished."""
-        self._target.unlink(missing_ok=True)
-        self._sink.files.pop(self._path, None)
-
     def abandon(self) -> None:
         """Remove what was written, unless the file was finished."""
         if self._output is not None:

@@ -16,7 +16,8 @@ HEADER_BYTES = 16 * 2**20
 class Readable(Protocol):
     """A file, or what is decompressed of one."""
 
-    def read(self, size: int, /) -> bytes: ...
+    def read(self, size: int, /) -> bytes:
+        """Return at most so many bytes; none at the end."""
 
 
 def unpack(stream: Readable, sink: Sink, allowed: Limits) -> None:

@@ -8,9 +8,9 @@ from blocks.storage import StorageError
 from tasks.download import download, file_digest
 from tasks.sources import receipts
 from tasks.sources.receipts import Receipt
-from tasks.sources.source_file import SourceFile, SourceTools, address, checksum
+from tasks.sources.source_file import SourceFile, SourceTools, address, checksum, reason
 from tasks.step import Row, Step, StepConfig, TrackError, column, per_track
-from tasks.web import DownloadError, RefusedError, UnreachableError
+from tasks.web import DownloadError
 
 
 class FetchConfig(StepConfig):
@@ -33,7 +33,7 @@ def fetch(
             fetched_bytes = download(url, path, name=track.name, expected=track.expected)
         seen = checksum(track.expected) or f"sha256:{file_digest(path, 'sha256')}"
     except DownloadError as error:
-        raise TrackError(_reason(error), f"{_said(error, track)} to {path}.") from error
+        raise TrackError(reason(error), f"{_said(error, track)} to {path}.") from error
     except OSError as error:
         raise StorageError(f"{path} cannot be written or read ({error.strerror}).") from error
     receipt = Receipt(
@@ -50,12 +50,6 @@ def _row(receipt: Receipt, fetched_bytes: int) -> Row:
         "checksum": receipt.checksum,
         "is_published": receipt.is_published,
     }
-
-
-def _reason(error: DownloadError) -> str:
-    if isinstance(error, UnreachableError):
-        return "unreachable"
-    return "refused" if isinstance(error, RefusedError) else "not-the-published-file"
 
 
 def _said(error: DownloadError, track: SourceFile) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from blocks.storage import Storage
 from tasks.download import Expected
 from tasks.sources.catalogue import File, Listing, ListingKind
-from tasks.sources.source_file import HUB, address
+from tasks.sources.source_file import HUB, address, reason
 from tasks.step import digest
 from tasks.track import TrackError
 from tasks.web import DownloadError, check_answer, connect, retried
@@ -37,7 +37,28 @@ def files_of(listing: Listing, mirror: str | None, place: Storage) -> list[File]
     TrackError
         If the list cannot be had, was never seen before, or is none.
     """
-    data = _data(listing, mirror, place)
+    kept = f"{KEPT}/{digest(listing.url.encode())}"
+    if listing.expected.is_verifiable and place.exists(kept):
+        return _wanted(place.read_bytes(kept), listing)
+    try:
+        data = _asked(address(listing.url, mirror), listing.url)
+        found = _wanted(data, listing)
+    except TrackError:
+        if place.exists(kept):
+            return _wanted(place.read_bytes(kept), listing)
+        raise
+    place.write_bytes(kept, data)
+    return found
+
+
+def _wanted(data: bytes, listing: Listing) -> list[File]:
+    for expected in listing.expected.sha256:
+        if sha256(data).hexdigest() != expected:
+            raise TrackError(
+                "not-the-published-file",
+                f"{listing.url} is not the list of files that was published: a proxy or mirror "
+                "on the way changes it.",
+            )
     try:
         found = list(_PARSED[listing.kind](data, listing))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -57,36 +78,17 @@ def files_of(listing: Listing, mirror: str | None, place: Storage) -> list[File]
     return wanted
 
 
-def _data(listing: Listing, mirror: str | None, place: Storage) -> bytes:
-    kept = f"{KEPT}/{digest(listing.url.encode())}"
-    if listing.expected.is_verifiable and place.exists(kept):
-        return place.read_bytes(kept)
-    url = address(listing.url, mirror)
-    try:
-        data = _asked(url, listing.url)
-    except DownloadError as error:
-        if place.exists(kept):
-            return place.read_bytes(kept)
-        raise TrackError("unreachable", str(error)) from error
-    for expected in listing.expected.sha256:
-        if sha256(data).hexdigest() != expected:
-            raise TrackError(
-                "not-the-published-file",
-                f"{listing.url} is not the list of files that was published: a proxy or mirror "
-                "on the way changes it.",
-            )
-    place.write_bytes(kept, data)
-    return data
-
-
 def _asked(url: str, name: str) -> bytes:
     def ask() -> bytes:
         response = client.get(url)
         check_answer(response, name)
         return response.content
 
-    with connect() as client:
-        return retried(url, ask)
+    try:
+        with connect() as client:
+            return retried(url, ask)
+    except DownloadError as error:
+        raise TrackError(reason(error), str(error)) from error
 
 
 def _hub(data: bytes, listing: Listing) -> Iterator[File]:

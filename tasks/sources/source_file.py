@@ -8,6 +8,7 @@ from tasks.download import ANYTHING, Expected
 from tasks.sources.catalogue import WHOLE, Content, File, Source
 from tasks.step import Tools, digest
 from tasks.track import Track
+from tasks.web import DownloadError, RefusedError, UnreachableError
 from tasks.weights.hub import GitBlob, endpoint
 
 HUB = "https://huggingface.co"
@@ -102,3 +103,10 @@ def address(url: str, mirror: str | None) -> str:
         query = f"?{parts.query}" if parts.query else ""
         return f"{mirror.rstrip('/')}{parts.path}{query}"
     return url.replace(HUB, endpoint(), 1) if url.startswith(f"{HUB}/") else url
+
+
+def reason(error: DownloadError) -> str:
+    """Return the reason of a file that could not be had."""
+    if isinstance(error, UnreachableError):
+        return "unreachable"
+    return "refused" if isinstance(error, RefusedError) else "not-the-published-file"

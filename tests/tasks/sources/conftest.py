@@ -1,0 +1,14 @@
+from collections.abc import Iterator
+
+import pytest
+
+from tasks import web
+from tests.support.hub_server import HubServer, hub_server
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """A server whose plain files stand at the paths that hosts have them at: a mirror."""
+    monkeypatch.setattr(web, "WAIT_SECONDS", 0.001)
+    with hub_server() as state:
+        yield state

@@ -21,6 +21,11 @@ def fetch(
     track: SourceFile, upstream: Mapping[str, Row | None], config: FetchConfig, tools: SourceTools
 ) -> Row:
     """Fetch a file, unless it is there, or what it is unpacked to."""
+    with tools.alone(track):
+        return _fetch(track, tools)
+
+
+def _fetch(track: SourceFile, tools: SourceTools) -> Row:
     found = receipts.read(tools.outputs, track)
     if found and receipts.is_whole(found, tools.folder(track)):
         return _row(found, 0)

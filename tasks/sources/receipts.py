@@ -31,6 +31,8 @@ class Receipt:
         Whether that is the published one, or only the one that was seen.
     files
         Path below the corpus' folder -> size in bytes, of what it was unpacked to; None before.
+    refused
+        Members that were left out: path, reason and message of each.
     """
 
     state: str
@@ -38,6 +40,7 @@ class Receipt:
     checksum: str | None = None
     is_published: bool = False
     files: dict[str, int] | None = None
+    refused: tuple[dict[str, str], ...] = ()
 
 
 def read(place: Storage, file: SourceFile) -> Receipt | None:

@@ -1,17 +1,24 @@
 """A file of a corpus as the steps know it, and what they may reach for."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from filelock import FileLock, Timeout
+
 from tasks.download import ANYTHING, Expected
 from tasks.sources.catalogue import WHOLE, Content, File, Source
 from tasks.step import Tools, digest
-from tasks.track import Track
+from tasks.track import Track, TrackError
 from tasks.web import DownloadError, RefusedError, UnreachableError
 from tasks.weights.hub import GitBlob, endpoint
 
 HUB = "https://huggingface.co"
+
+LOCKS = ".locks"
+"""Folder of the files that are locked while a file of a corpus is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,25 @@ class SourceTools(Tools):
     def place(self, file: SourceFile) -> Path:
         """Return where a file is fetched to."""
         return Path(self.source.address, file.path)
+
+    @contextmanager
+    def alone(self, file: SourceFile) -> Iterator[None]:
+        """Make sure that no other run of this machine writes the same file inside the block.
+
+        Raises
+        ------
+        TrackError
+            If one does.
+        """
+        locks = Path(self.source.address, LOCKS)
+        locks.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(locks / file.track_id, blocking=False):
+                yield
+        except Timeout as error:
+            raise TrackError(
+                "in-use", f"Another run is at {file.path}: wait for its end, then run this again."
+            ) from error
 
     def folder(self, file: SourceFile) -> Path:
         """Return the folder of a file's corpus."""

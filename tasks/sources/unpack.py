@@ -23,25 +23,33 @@ def unpack(
     track: SourceFile, upstream: Mapping[str, Row | None], config: UnpackConfig, tools: SourceTools
 ) -> Row:
     """Unpack what was fetched; of what is no archive, note that it is there."""
+    with tools.alone(track):
+        return _unpack(track, tools)
+
+
+def _unpack(track: SourceFile, tools: SourceTools) -> Row:
     path, folder = tools.place(track), tools.folder(track)
     receipt = receipts.read(tools.outputs, track)
-    if receipt and receipts.is_whole(receipt, folder):
-        unpacked = Unpacked(dict(receipt.files or {}))
-    else:
+    if not receipt or not receipts.is_whole(receipt, folder):
         if not path.is_file():
             raise TrackError("archive-gone", f"{path} is not there any more: run the same again.")
         unpacked = _unpacked(track, path, folder)
-        receipt = replace(receipt or Receipt(track.state), files=unpacked.files)
+        receipt = replace(
+            receipt or Receipt(track.state),
+            files=unpacked.files,
+            refused=tuple(
+                {"path": each.path, "reason": each.reason, "message": each.message}
+                for each in unpacked.refused
+            ),
+        )
         receipts.write(tools.outputs, track, receipt)
-    if track.name not in unpacked.files:
+    files = receipt.files or {}
+    if track.name not in files:
         path.unlink(missing_ok=True)
     return {
-        "files": len(unpacked.files),
-        "unpacked_bytes": sum(unpacked.files.values()),
-        "refused": [
-            {"path": each.path, "reason": each.reason, "message": each.message}
-            for each in unpacked.refused
-        ],
+        "files": len(files),
+        "unpacked_bytes": sum(files.values()),
+        "refused": list(receipt.refused),
     }
 
 

@@ -225,6 +225,17 @@ def test_a_run_that_is_killed_in_mid_transfer_goes_on(small: HubServer, tmp_path
     assert small.sent[NAME] == len(ARCHIVE)
 
 
+def test_two_runs_never_write_the_same_file(small: HubServer, tmp_path: Path):
+    found, _ = run(small, tmp_path)
+    (tmp_path / "fma/about.txt").unlink()
+    [track] = [each for each in found.files if each.path == "fma/about.txt"]
+    with tools(small, tmp_path).alone(track):
+        _, results = run(small, tmp_path)
+    assert [(step, entry.reason) for _, step, entry in results.failures()] == [("fetch", "in-use")]
+    run(small, tmp_path)
+    assert contents(tmp_path / "fma") == WHOLE
+
+
 def test_an_archive_that_was_half_unpacked_is_finished(small: HubServer, tmp_path: Path):
     # As a run leaves it that is killed while it unpacks.
     folder = tmp_path / "fma"
@@ -264,6 +275,10 @@ def test_hostile_members_are_left_out_and_listed(
     assert contents(tmp_path / "fma") == {"audio/48/948.mp3": b"2"}
     [row] = rows(results, "unpack")
     assert sorted(each["reason"] for each in row["refused"]) == ["path-escape", "symlink"]
+    # As after a run that was killed before it stored the row.
+    for path in (tmp_path / "checkpoints/steps").rglob("*.parquet"):
+        path.unlink()
+    assert rows(run(server, tmp_path)[1], "unpack")[0]["refused"] == row["refused"]
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar", ".tar.gz", ".7z"])

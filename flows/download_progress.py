@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tasks.download import arrived_bytes
 from tasks.engine.submission import Progress
 from tasks.sources.fetch import STEP
 from tasks.sources.source_file import SourceFile
-from tasks.sources.survey import arrived_bytes
 from tasks.text import data_size, duration
 
 FETCH = STEP.name

@@ -154,6 +154,14 @@ def partial_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.partial")
 
 
+def arrived_bytes(path: Path) -> int:
+    """Return how much of a file is there."""
+    for each in (path, partial_path(path)):
+        if each.is_file():
+            return each.stat().st_size
+    return 0
+
+
 def check_space(folder: Path, needed_bytes: int, remedy: str) -> None:
     """Make sure that a disk has room.
 

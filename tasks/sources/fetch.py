@@ -1,16 +1,18 @@
 """A file of a corpus to this disk: the rest of it, if a part is there, and verified."""
 
+import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import pyarrow as pa
 
 from blocks.storage import StorageError
-from tasks.download import download, file_digest
+from tasks.download import arrived_bytes, download, file_digest
 from tasks.sources import receipts
 from tasks.sources.receipts import Receipt
 from tasks.sources.source_file import SourceFile, SourceTools, address, checksum, reason
 from tasks.step import Row, Step, StepConfig, TrackError, column, per_track
-from tasks.web import DownloadError
+from tasks.web import DownloadError, UnreachableError, host
 
 
 class FetchConfig(StepConfig):
@@ -34,8 +36,7 @@ def _fetch(track: SourceFile, tools: SourceTools) -> Row:
     try:
         # One that a person has put there is taken up as well.
         if not path.is_file() or track.expected.wrong(path):
-            url = address(track.url, tools.mirror)
-            fetched_bytes = download(url, path, name=track.name, expected=track.expected)
+            fetched_bytes = _downloaded(address(track.url, tools.mirror), path, track)
         seen = checksum(track.expected) or f"sha256:{file_digest(path, 'sha256')}"
     except DownloadError as error:
         raise TrackError(reason(error), f"{_said(error, track)} to {path}.") from error
@@ -46,6 +47,27 @@ def _fetch(track: SourceFile, tools: SourceTools) -> Row:
     )
     receipts.write(tools.outputs, track, receipt)
     return _row(receipt, fetched_bytes)
+
+
+def _downloaded(url: str, path: Path, track: SourceFile) -> int:
+    """Fetch a file, unless its host has just been waited for in vain; returns what came."""
+    name, before = host(url), arrived_bytes(path)
+    since, error = _DOWN.get(name, (0.0, None))
+    if error and time.monotonic() - since < REST_SECONDS:
+        raise error
+    try:
+        return download(url, path, name=track.name, expected=track.expected)
+    except UnreachableError as error:
+        if arrived_bytes(path) == before:
+            _DOWN[name] = time.monotonic(), error
+        raise
+
+
+REST_SECONDS = 60.0
+"""How long a host that gave nothing is not asked again by the same worker: a corpus may have a
+thousand files there, for each of which it would be waited a minute."""
+
+_DOWN: dict[str, tuple[float, UnreachableError]] = {}
 
 
 def _row(receipt: Receipt, fetched_bytes: int) -> Row:

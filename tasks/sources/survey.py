@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tasks.corpora.archives.unpacking import is_archive
 from tasks.dataset.failures import Failure, failure
-from tasks.download import partial_path, published_size
+from tasks.download import arrived_bytes, published_size
 from tasks.sources.audio_tables import is_audio_table
 from tasks.sources.catalogue import Name, Source, sources
 from tasks.sources.listings import files_of
@@ -100,11 +100,3 @@ def needed_bytes(missing: Sequence[SourceFile], folder: Path, at_once: int) -> i
         else:
             kept += max(size_bytes - here, 0)
     return kept + sum(heapq.nlargest(at_once, passing))
-
-
-def arrived_bytes(path: Path) -> int:
-    """Return how much of a file is there."""
-    for each in (path, partial_path(path)):
-        if each.is_file():
-            return each.stat().st_size
-    return 0

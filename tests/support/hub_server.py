@@ -270,7 +270,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             claimed = state.lengths.get(name, len(content))
             self.send_header("Content-Length", str(claimed - start))
-            self.close_connection = claimed != len(content)
+            if claimed != len(content):
+                self.close_connection = True
         self.end_headers()
         if self.command == "GET":
             self.body(name, content[start:])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tasks import web
+from tasks.sources import fetch
 from tasks.sources.catalogue import Content
 from tasks.sources.receipts import read, write
 from tests.support.corpora_archives import noise, packed, parquet, seven_zipped, tarred, zipped
@@ -120,6 +121,19 @@ def test_a_transfer_that_is_given_up_goes_on_in_the_next_run(small: HubServer, t
     run(small, tmp_path)
     assert contents(tmp_path / "fma") == WHOLE
     assert small.sent[NAME] == len(ARCHIVE)
+
+
+def test_a_host_that_gives_nothing_is_waited_for_once(
+    small: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    small.statuses = [503] * web.TRIES
+    _, results = run(small, tmp_path)
+    # Of both files, the second would have come.
+    assert [entry.reason for _, _, entry in results.failures()] == ["unreachable"] * 2
+    assert len(gets(small)) == web.TRIES
+    monkeypatch.setattr(fetch, "REST_SECONDS", 0.0)
+    run(small, tmp_path)
+    assert contents(tmp_path / "fma") == WHOLE
 
 
 def test_a_failure_names_the_page_and_takes_up_what_a_person_puts_there(

@@ -114,7 +114,7 @@ def conclude(params: DownloadDatasetsParams, results: Results, survey: Survey[Fo
     if failures:
         lines.append(f"{say_failed(failures)}: {where}")
     if done:
-        place = "" if str(params.output) == WHERE else f" {cli.option('input', output.address)}"
+        place = "" if str(params.output) == WHERE else f" {cli.option('data_dir', output.address)}"
         names = " ".join(name for name in params.variants if name in usable)
         lines.append(f"Next: python flows/unify_datasets.py --datasets {names}{place}")
     counts = {"tracks": len(done), "failed": len(lost)}

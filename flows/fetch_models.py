@@ -21,6 +21,7 @@ from flows.cli import FlowParams, UsageError
 from flows.place_params import OptionalPlace
 from models import registry, trust
 from models.registry import CARDS, ModelCard
+from tasks.text import data_size
 from tasks.web import DownloadError, UnreachableError
 from tasks.weights import Weights, WeightsError, default_address, fetch
 from tasks.weights.fetch import Advance, Fetched, FetchError, State
@@ -186,14 +187,14 @@ def _pull(params: FetchModelsParams, names: Sequence[str]) -> None:
 def _outcome(fetched: Fetched, before: State) -> str:
     done = []
     if fetched.fetched_bytes:
-        done.append(f"{size(fetched.fetched_bytes)} fetched")
+        done.append(f"{data_size(fetched.fetched_bytes)} fetched")
     elif before == "in parts":
         done.append("joined of its packages")
     if fetched.uploaded_bytes:
-        done.append(f"{size(fetched.uploaded_bytes)} stored")
+        done.append(f"{data_size(fetched.uploaded_bytes)} stored")
     return (
         f"{' and '.join(done) or 'already there'} (revision {short(fetched.revision)}, "
-        f"{size(fetched.size_bytes)})"
+        f"{data_size(fetched.size_bytes)})"
     )
 
 
@@ -269,20 +270,12 @@ def card_size(card: ModelCard) -> str:
     """Return the size of a model's files for people; a question mark where it is not published."""
     if not card.files:
         return ""
-    return size(card.size_bytes) if all(file.size_bytes for file in card.files) else "?"
+    return data_size(card.size_bytes) if all(file.size_bytes for file in card.files) else "?"
 
 
 def licence(card: ModelCard) -> str:
     """Return the licence of a model's weights, and say so if they are not for commercial use."""
     return card.licence + (", non-commercial" if "NC" in card.licence.split("-") else "")
-
-
-def size(count: int) -> str:
-    """Return a number of bytes as people read it."""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= 0.9995 * scale:
-            return f"{count / scale:.{1 if unit == 'GB' else 0}f} {unit}"
-    return f"{count} B"
 
 
 def short(revision: str) -> str:
@@ -341,7 +334,7 @@ def _lines(name: str) -> Iterator[Advance]:
             return
         rate = (done_bytes - said_bytes) / (now - said)
         print(
-            f"{name}: {size(done_bytes)} of {size(total_bytes)}, {rate / 1e6:.1f} MB/s",
+            f"{name}: {data_size(done_bytes)} of {data_size(total_bytes)}, {rate / 1e6:.1f} MB/s",
             file=sys.stderr,
             flush=True,
         )

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from tasks.engine.preflight import Preflight, code_digest, samples
 from tasks.engine.results import Results
 from tasks.engine.run_records import RunRecords
 from tasks.engine.stage import Stage, fetched_models
+from tasks.engine.submission import Progress
 from tasks.step import Row, Track
 from tasks.text import counted
 from tasks.weights import WeightsError
@@ -105,12 +106,17 @@ class StepFlow(Generic[P, C, F]):
         Makes the dataset of the results.
     batch_tracks
         Items of a task run at most.
+    shown
+        Shows how far a run is, of the given numbers of items to compute by step.
     """
 
     check: Callable[[P], C]
     survey: Callable[[P, C], Survey[F]]
     conclude: Callable[[P, Results, Survey[F]], Conclusion]
     batch_tracks: int = BATCH_TRACKS
+    shown: Callable[[P, Survey[F], Mapping[str, int]], AbstractContextManager[Progress]] = (
+        lambda params, survey, pending: progress.shown(pending)
+    )
 
 
 _CHECKED: ContextVar[tuple[StepFlowParams, Any] | None] = ContextVar("checked", default=None)
@@ -135,7 +141,7 @@ def carry_out(flow: StepFlow[P, C, F], params: P) -> dict[str, Any]:
     pending = planned.pending
     print(f"{survey.title}; {pending.total()} results of steps to compute")
     with _recorded(params) as counts:
-        with progress.shown(pending) as advance:
+        with flow.shown(params, survey, pending) as advance:
             needs = _needs(planned, params)
             try:
                 submission.run(planned, params.workers_wanted, needs, progress=advance)

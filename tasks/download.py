@@ -37,25 +37,30 @@ class Expected:
         Its size; None where it is not published.
     sha256
         SHA-256 in hexadecimal, whole or its first digits; all that are given have to match.
-    md5
-        MD5 in hexadecimal; None where it is not published.
+    sha1, md5
+        SHA-1 and MD5 in hexadecimal; None where they are not published.
     """
 
     size_bytes: int | None = None
     sha256: tuple[str, ...] = ()
+    sha1: str | None = None
     md5: str | None = None
 
     @property
     def is_verifiable(self) -> bool:
         """Whether a digest is known."""
-        return bool(self.sha256 or self.md5)
+        return bool(self.sha256 or self.sha1 or self.md5)
 
     def wrong(self, path: Path) -> str | None:
         """Return what is wrong with the content of `path`, a phrase; None if nothing is."""
         if phrase := self.wrong_size(path.stat().st_size):
             return phrase
-        for title, digests in (("SHA-256", self.sha256), ("MD5", (self.md5,) if self.md5 else ())):
-            found = _digest(path, title.replace("-", "").lower()) if digests else ""
+        for title, digests in (
+            ("SHA-256", self.sha256),
+            ("SHA-1", (self.sha1,) if self.sha1 else ()),
+            ("MD5", (self.md5,) if self.md5 else ()),
+        ):
+            found = file_digest(path, title.replace("-", "").lower()) if digests else ""
             for digest in digests:
                 if not found.startswith(digest.lower()):
                     return f"has {title} {found[: len(digest)]} instead of {digest}"
@@ -132,9 +137,29 @@ def download(
     return transfer.fetched_bytes
 
 
+def published_size(url: str) -> int | None:
+    """Ask once how large a file is; None if the server does not say, or not at once."""
+    import httpx
+
+    try:
+        with connect() as client:
+            response = client.head(url, headers={"Accept-Encoding": "identity"})
+    except (httpx.HTTPError, httpx.InvalidURL):
+        return None
+    return _extent(response)[1]
+
+
 def partial_path(path: Path) -> Path:
     """Return where that part of a file lies that has arrived."""
     return path.with_name(f"{path.name}.partial")
+
+
+def arrived_bytes(path: Path) -> int:
+    """Return how much of a file is there."""
+    for each in (path, partial_path(path)):
+        if each.is_file():
+            return each.stat().st_size
+    return 0
 
 
 def check_space(folder: Path, needed_bytes: int, remedy: str) -> None:
@@ -349,6 +374,7 @@ def _differs(response: "httpx.Response", validator: tuple[str, str] | None) -> b
     return validator is not None and response.headers.get(*validator) != validator[1]
 
 
-def _digest(path: Path, algorithm: str) -> str:
+def file_digest(path: Path, algorithm: str) -> str:
+    """Return the digest of a file's content, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()

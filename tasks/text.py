@@ -20,3 +20,11 @@ def duration(seconds: float) -> str:
 def counted(count: int, noun: str) -> str:
     """Return a number of things: ``1 file``, ``2 files``."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def data_size(count: int) -> str:
+    """Return a number of bytes as people read it: ``3.1 GB``, ``20 MB``, ``7 B``."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= 0.9995 * scale:
+            return f"{count / scale:.{1 if unit == 'GB' else 0}f} {unit}"
+    return f"{count} B"

@@ -85,6 +85,8 @@ class HubServer:
         Whether ranges are not known, or not the condition that they may be under.
     skips_bytes
         By how much a range begins later than was asked for.
+    lengths
+        Name -> length of the whole file that is claimed, true or not.
     has_no_lengths
         Whether the end of a file is told by that of the connection.
     retry_after
@@ -107,6 +109,7 @@ class HubServer:
     ignores_ranges: bool = False
     ignores_if_range: bool = False
     skips_bytes: int = 0
+    lengths: dict[str, int] = field(default_factory=dict)
     has_no_lengths: bool = False
     retry_after: str | None = None
     stalls: dict[str, int] = field(default_factory=dict)
@@ -265,7 +268,10 @@ class _Handler(BaseHTTPRequestHandler):
         if state.has_no_lengths:
             self.send_header("Connection", "close")
         else:
-            self.send_header("Content-Length", str(len(content) - start))
+            claimed = state.lengths.get(name, len(content))
+            self.send_header("Content-Length", str(claimed - start))
+            if claimed != len(content):
+                self.close_connection = True
         self.end_headers()
         if self.command == "GET":
             self.body(name, content[start:])

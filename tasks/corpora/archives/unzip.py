@@ -143,7 +143,7 @@ def contents(
                     continue
                 _check_head(file, member)
             except MemberError as error:
-                problems.append(_problem(name, error))
+                problems.append(problem(name, error))
                 continue
             found.append(member)
             if encoding:
@@ -190,8 +190,8 @@ def digests(archive: Path, limits: Limits = LIMITS) -> Iterator[Digest]:
             try:
                 yield from _digest(file, entry, name, limits)
             except MemberError as error:
-                problem = _problem(name, error)
-                raise TrackError(problem.reason, problem.message) from error
+                found = problem(name, error)
+                raise TrackError(found.reason, found.message) from error
 
 
 def _digest(file: BinaryIO, entry: ZipInfo, name: str, limits: Limits) -> Iterator[Digest]:
@@ -203,6 +203,37 @@ def _digest(file: BinaryIO, entry: ZipInfo, name: str, limits: Limits) -> Iterat
     is_folder = name.endswith(("/", "\\"))
     if member.size_bytes if is_folder else not is_left_behind(name) or audio.sniff(head):
         yield Digest(member, hashed.hexdigest(), head)
+
+
+def everything(
+    archive: Path, file: BinaryIO, limits: Limits
+) -> Iterator[tuple[Member, Iterator[bytes]] | Problem]:
+    """Yield every file in an archive, of whatever kind it is, with its content to be read in turn.
+
+    Parameters
+    ----------
+    archive, file
+        The archive, and the same opened.
+    limits
+        What it may ask for.
+
+    Raises
+    ------
+    TrackError
+        If the archive's table of contents cannot be used.
+    MemberError
+        While a content is read that is damaged, or more than the archive claims.
+    """
+    entries = _entries(archive, file, limits)
+    for entry, name in zip(entries, decoded(entries, _nothing_known)[0], strict=True):
+        if entry.is_dir():
+            continue
+        try:
+            member = plain_member(entry, name, limits)
+        except MemberError as error:
+            yield problem(name, error)
+        else:
+            yield member, _verified(file, member, limits)
 
 
 def extract(archive: Path, member: Member, target: Path, limits: Limits = LIMITS) -> None:
@@ -233,8 +264,8 @@ def extract(archive: Path, member: Member, target: Path, limits: Limits = LIMITS
             for block in _verified(file, member, limits):
                 _write(output, block, target)
     except MemberError as error:
-        problem = _problem(member.path, error)
-        raise TrackError(problem.reason, problem.message) from error
+        found = problem(member.path, error)
+        raise TrackError(found.reason, found.message) from error
 
 
 def _entries(archive: Path, file: BinaryIO, limits: Limits) -> list[ZipInfo]:
@@ -339,7 +370,8 @@ def _write(output: BinaryIO, block: bytes, target: Path) -> None:
         ) from error
 
 
-def _problem(name: str, error: MemberError) -> Problem:
+def problem(name: str, error: MemberError) -> Problem:
+    """Return what is wrong with a member, for people."""
     shown = name.replace("\0", "\\0")
     return Problem(shown, error.reason, f"{shown} in the archive {error.cause}.")
 

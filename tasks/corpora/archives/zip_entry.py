@@ -55,7 +55,7 @@ def as_member(entry: ZipInfo, name: str, seen: set[str], limits: Limits) -> Memb
     Names that are taken are added to `seen`.
     """
     path = PurePosixPath(name.replace("\\", "/"))
-    _check_place(entry, name, path)
+    _check_place(entry, name)
     if is_left_behind(name) or MACOS_FOLDER in path.parts:
         return None
     suffix = path.suffix.lower()
@@ -74,7 +74,9 @@ def as_member(entry: ZipInfo, name: str, seen: set[str], limits: Limits) -> Memb
         raise MemberError("duplicate-name", "has the name of an earlier member, which counts")
     seen.add(key)
     _check_readable(entry)
-    _check_size(entry, limits)
+    if entry.file_size == 0:
+        raise MemberError("empty", "is an empty file")
+    check_size(entry.file_size, entry.compress_size, limits)
     return _member(entry, str(path))
 
 
@@ -86,10 +88,9 @@ def plain_member(entry: ZipInfo, name: str, limits: Limits) -> Member:
     MemberError
         If it cannot be read, or would expand to more than is allowed.
     """
-    _check_place(entry, name, PurePosixPath(name.replace("\\", "/")))
+    _check_place(entry, name)
     _check_readable(entry)
-    if entry.file_size:
-        _check_size(entry, limits)
+    check_size(entry.file_size, entry.compress_size, limits)
     return _member(entry, name)
 
 
@@ -114,30 +115,54 @@ def _check_readable(entry: ZipInfo) -> None:
         )
 
 
-def _check_place(entry: ZipInfo, name: str, path: PurePosixPath) -> None:
-    """Refuse what lies, or points, outside of the archive, be it audio or not."""
+def _check_place(entry: ZipInfo, name: str) -> None:
+    check_name(name)
+    if entry.create_system == MADE_ON_UNIX and S_ISLNK(entry.external_attr >> 16):
+        raise MemberError("symlink", "is a symbolic link")
+
+
+def check_name(name: str) -> None:
+    """Refuse the name of a member that lies outside of its archive, be it audio or not.
+
+    Raises
+    ------
+    MemberError
+        If it does.
+    """
+    path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or re.match("[A-Za-z]:", name):
         raise MemberError("absolute-path", "has an absolute path")
     if ".." in path.parts:
         raise MemberError("path-escape", "lies outside of the archive")
     if "\0" in name:
         raise MemberError("bad-name", "has a NUL in its name")
-    if entry.create_system == MADE_ON_UNIX and S_ISLNK(entry.external_attr >> 16):
-        raise MemberError("symlink", "is a symbolic link")
 
 
-def _check_size(entry: ZipInfo, limits: Limits) -> None:
-    size_bytes = entry.file_size
-    if size_bytes == 0:
-        raise MemberError("empty", "is an empty file")
+def check_size(size_bytes: int, compressed_bytes: int | None, limits: Limits) -> None:
+    """Refuse a member that would expand to more than is allowed.
+
+    Parameters
+    ----------
+    size_bytes, compressed_bytes
+        As the archive claims; None where members are compressed together.
+    limits
+        What is allowed.
+
+    Raises
+    ------
+    MemberError
+        If it would.
+    """
     if size_bytes > limits.member_bytes:
         raise MemberError(
             "archive-bomb",
             f"would expand to {size_text(size_bytes)}, more than the "
             f"{size_text(limits.member_bytes)} that are allowed",
         )
-    if size_bytes > limits.free_bytes and size_bytes > limits.ratio * entry.compress_size:
-        ratio = size_bytes / max(entry.compress_size, 1)
+    if compressed_bytes is None or size_bytes <= limits.free_bytes:
+        return
+    if size_bytes > limits.ratio * compressed_bytes:
+        ratio = size_bytes / max(compressed_bytes, 1)
         raise MemberError(
             "archive-bomb",
             f"would expand {ratio:,.0f} times, to {size_text(size_bytes)}; music does not",

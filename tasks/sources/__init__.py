@@ -1,0 +1,1 @@
+"""Corpora that others publish: where they are, and how they get to this disk."""

@@ -47,6 +47,7 @@ __all__ = [
     "SPEAKER_EMBEDDING",
     "TAGGING",
     "TASKS",
+    "TEXT_EMBEDDING",
     "TRANSCRIPTION",
     "VOICE_EMBEDDING",
     "VOICE_QUALITY",
@@ -99,6 +100,7 @@ PITCH_AND_VOICING: Task[VoicedPitchTracker] = Task("pitch-and-voicing", VoicedPi
 VOICE_QUALITY: Task[VoiceRater] = Task("voice-quality", VoiceRater)
 VOICE_EMBEDDING: Task[VoiceEmbedder] = Task("voice-embedding", VoiceEmbedder)
 SPEAKER_EMBEDDING: Task[SpeakerEmbedder] = Task("speaker-embedding", SpeakerEmbedder)
+TEXT_EMBEDDING: Task[TextEmbedder] = Task("text-embedding", TextEmbedder)
 AUDIO_TEXT_EMBEDDING: Task[AudioTextEmbedder] = Task("audio-text-embedding", AudioTextEmbedder)
 MUSIC_EMBEDDING: Task[MusicEmbedder] = Task("music-embedding", MusicEmbedder)
 CODEC: Task[Codec] = Task("codec", Codec)
@@ -120,6 +122,7 @@ TASKS: dict[str, Task[Any]] = {
         VOICE_QUALITY,
         VOICE_EMBEDDING,
         SPEAKER_EMBEDDING,
+        TEXT_EMBEDDING,
         AUDIO_TEXT_EMBEDDING,
         MUSIC_EMBEDDING,
         CODEC,

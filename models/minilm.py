@@ -53,7 +53,6 @@ def load(card: ModelCard, device: str, folder: Path) -> "MiniLmAdapter":
             local_files_only=True,
             use_safetensors=True,
             dtype=torch.float32,
-            add_pooling_layer=False,
             output_loading_info=True,
         )
     network, report = loaded

@@ -42,7 +42,7 @@ def write(card: ModelCard, folder: Path) -> None:
         num_attention_heads=4,
         intermediate_size=64,
     )
-    model = BertModel(config, add_pooling_layer=False).eval()
+    model = BertModel(config).eval()
     generator = torch.Generator().manual_seed(SEED)
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):

@@ -6,8 +6,6 @@ The mean that :mod:`tasks.embed.clap` brings to unit norm, and with it the windo
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from pydantic import Field
-
 from models.protocols import AUDIO_TEXT_EMBEDDING
 from tasks.embed import windowed
 from tasks.embed.clap import ClapModelName
@@ -16,13 +14,9 @@ from tasks.step import Row, Step, Tools, Track, TrackError, on_gpu
 
 
 class ClapWindowsConfig(WindowedConfig):
-    """How sound is embedded by CLAP, and captions with it."""
+    """How a track's sound is embedded by CLAP."""
 
-    model: ClapModelName = Field(
-        "clap-music-and-speech",
-        description="CLAP model, of sound and captions.",
-        json_schema_extra={"flag": "clap_model"},
-    )
+    model: ClapModelName = "clap-music-and-speech"
 
 
 def run(

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
 
 from models.protocols import CODEC
 from tasks.embed import windowed
 from tasks.embed.windowed import COLUMNS, WindowedConfig
 from tasks.step import Row, Samples, Step, Tools, Track, TrackError, on_gpu
+
+LatentCodecName = Literal["encodec-24khz", "encodec-32khz"]
 
 WINDOW_SECONDS = 10
 """Some 750 frames, beside which what the network lacks at the edges of a window is nothing."""
@@ -18,9 +19,7 @@ WINDOW_SECONDS = 10
 class LatentConfig(WindowedConfig):
     """How a track's sound is encoded."""
 
-    codec: Literal["encodec-24khz", "encodec-32khz"] = Field(
-        "encodec-24khz", description="EnCodec model.", json_schema_extra={"flag": "latent_codec"}
-    )
+    codec: LatentCodecName = "encodec-24khz"
 
 
 def run(

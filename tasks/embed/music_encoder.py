@@ -4,28 +4,28 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
 
 from models.protocols import MUSIC_EMBEDDING
 from tasks.embed import windowed
 from tasks.embed.windowed import COLUMNS, WindowedConfig
 from tasks.step import Row, Samples, Step, Tools, Track, TrackError, on_gpu
 
+MertModelName = Literal["mert-v1-95m", "mert-v1-330m"]
+
+WINDOW_SECONDS = {"muq-large-msd": 30, "mert-v1-95m": 5, "mert-v1-330m": 5}
+"""What each hears at once: the length that it was trained on."""
+
 
 class MuqConfig(WindowedConfig):
     """How a track's sound is embedded by MuQ."""
 
     model: Literal["muq-large-msd"] = "muq-large-msd"
-    window_seconds: float = Field(30.0, ge=1, le=60, description="What MuQ hears at once.")
 
 
 class MertConfig(WindowedConfig):
     """How a track's sound is embedded by MERT."""
 
-    model: Literal["mert-v1-95m", "mert-v1-330m"] = Field(
-        "mert-v1-95m", description="MERT model.", json_schema_extra={"flag": "mert_model"}
-    )
-    window_seconds: float = Field(5.0, ge=1, le=60, description="What MERT hears at once.")
+    model: MertModelName = "mert-v1-95m"
 
 
 def run(
@@ -49,7 +49,7 @@ def run(
         tools,
         infer,
         rate_hz=model.sample_rate_hz,
-        window_samples=round(config.window_seconds * model.sample_rate_hz),
+        window_samples=WINDOW_SECONDS[config.model] * model.sample_rate_hz,
     )
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import Field
 
 from tasks.audio import Repair
 from tasks.audio.windows import cut, per_window
@@ -25,9 +24,15 @@ Quieter than the rounding noise of 14 bits."""
 
 
 class WindowedConfig(StepConfig):
-    """What is kept of a track."""
+    """What is kept of a track.
 
-    windows: bool = Field(False, description="Keep the embedding of each window as well.")
+    Attributes
+    ----------
+    windows
+        Whether the embedding of each window is kept as well.
+    """
+
+    windows: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -310,11 +310,9 @@ class EncodecAdapter:
         return [(codes[:, at], scale) for at, scale in enumerate(scales.cpu().numpy())]
 
     @torch.inference_mode()
-    def _latents(self, chunks: Float32) -> Float32:
-        """Return what would be quantised of chunks, shape ``(items, frames, dimensions)``."""
-        hidden: torch.Tensor = self._hidden(chunks)[0].transpose(1, 2)
-        latents: Float32 = hidden.cpu().numpy()
-        return latents
+    def _latents(self, chunks: Float32) -> list[Float32]:
+        """Return what would be quantised of each chunk, shape ``(frames, dimensions)``."""
+        return list(self._hidden(chunks)[0].transpose(1, 2).cpu().numpy())
 
     def _hidden(self, chunks: Float32) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return what leaves the encoder, ``(items, dimensions, frames)``, and scales."""

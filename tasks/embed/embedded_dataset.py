@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from blocks.storage import Storage
 from tasks.dataset import embeddings
@@ -31,12 +29,13 @@ from tasks.dataset.manifest import (
 )
 from tasks.dataset.split import SPLITS
 from tasks.dataset.unified import captions_of
+from tasks.embed import embedded_table
 from tasks.embed.captions import TextEncoder
 from tasks.embed.chosen_rows import ChosenRows
 from tasks.engine import provenance
 from tasks.engine.results import Results
 from tasks.engine.stage import Stage
-from tasks.step import Row, column, digest
+from tasks.step import Row, digest
 from tasks.text import counted
 from tasks.weights import Weights
 
@@ -44,10 +43,6 @@ FORMAT_VERSION = 1
 """Raised when the layout of the files changes."""
 
 HDF5 = "embeddings.h5"
-PARQUET = "embeddings.parquet"
-
-ROWS_AT_ONCE = 1024
-"""Of a Parquet row group: 4 MB of an encoder with 1024 dimensions."""
 
 NO_WEIGHTS = {"revision": "", "licence": "none: no weights"}
 
@@ -118,7 +113,7 @@ def write(
     }
     declare_unfinished(storage)
     embeddings.write(folder / HDF5, content)
-    _write_parquet(storage, content)
+    embedded_table.write(storage, content)
     write_failures(storage, failures)
     write_manifest(storage, manifest)
     return manifest
@@ -136,7 +131,7 @@ def _is_the_same(
         and (before.get("dataset"), before.get("audio_digest")) == (chosen.dataset, chosen.audio)
         and keys.items() <= before.get("keys", {}).items()
         and before.get("failures_digest") == _digest_of(failures)
-        and all((folder / name).is_file() for name in (HDF5, PARQUET, FAILURES))
+        and all((folder / name).is_file() for name in (HDF5, embedded_table.PARQUET, FAILURES))
     )
 
 
@@ -334,53 +329,3 @@ def _said_of_splits(chosen: ChosenRows) -> list[str]:
             "own splits are obeyed, but what is measured on them is too good."
         )
     return notes
-
-
-def _write_parquet(storage: Storage, content: Embeddings) -> None:
-    fields = [
-        column("id", pa.string(), "Of the unified row"),
-        column("split", pa.string(), "train, validation or test"),
-        column("captions", pa.list_(pa.string()), "All captions, the main one first"),
-    ]
-    for name, each in content.audio.items():
-        fields.append(column(name, pa.list_(pa.float32()), f"Embedding by {name}; may be null"))
-        if each.windows is not None:
-            fields += [
-                column(f"{name}_windows", pa.list_(pa.list_(pa.float32())), "Each window's"),
-                column(
-                    f"{name}_window_start_seconds", pa.list_(pa.float32()), "Where each begins", "s"
-                ),
-            ]
-    schema = pa.schema(fields)
-    captions: list[list[str]] = [[] for _ in range(len(content))]
-    for text, at in zip(content.caption_text, content.caption_item.tolist(), strict=True):
-        captions[at].append(text)
-    with storage.writing(PARQUET) as path, pq.ParquetWriter(path, schema) as writer:
-        for start in range(0, len(content), ROWS_AT_ONCE):
-            stop = min(start + ROWS_AT_ONCE, len(content))
-            columns: dict[str, Any] = {
-                "id": content.items["id"][start:stop],
-                "split": content.items["split"][start:stop],
-                "captions": captions[start:stop],
-            }
-            for name, each in content.audio.items():
-                columns |= _columns(name, each, start, stop)
-            writer.write_table(pa.Table.from_pydict(columns, schema=schema))
-
-
-def _columns(name: str, encoded: Encoded, start: int, stop: int) -> dict[str, list[Any]]:
-    """Columns of an encoder for some items; null where there is no embedding."""
-    low, high = np.searchsorted(encoded.item, [start, stop])
-    places = encoded.item[low:high] - start
-    found: dict[str, list[Any]] = {name: [None] * (stop - start)}
-    for place, vector in zip(places, encoded.embedding[low:high], strict=True):
-        found[name][place] = vector
-    if encoded.windows is None or encoded.window_item is None or encoded.window_start is None:
-        return found
-    found[f"{name}_windows"] = [None] * (stop - start)
-    found[f"{name}_window_start_seconds"] = [None] * (stop - start)
-    for place in places:
-        first, last = np.searchsorted(encoded.window_item, [start + place, start + place + 1])
-        found[f"{name}_windows"][place] = list(encoded.windows[first:last])
-        found[f"{name}_window_start_seconds"][place] = encoded.window_start[first:last]
-    return found

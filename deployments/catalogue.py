@@ -12,6 +12,7 @@ from prefect import Flow
 from flows.build_dataset import build_dataset
 from flows.cli import FlowParams
 from flows.fetch_models import fetch_models
+from flows.prepare_embeddings import prepare_embeddings
 from flows.prepare_stems import prepare_stems
 from flows.stems import stems
 
@@ -212,6 +213,21 @@ DEPLOYMENTS = (
             },
         )
         for instrument in ("guitar", "drum", "bass", "vocals", "piano")
+    ),
+    Deployment(
+        prepare_embeddings,
+        "gpu",
+        GPU,
+        "A unified dataset to embeddings of its audio and captions, on the GPUs of a machine. What "
+        "was embedded before stays. MERT runs code of its own: `encoders` adds it.",
+        tags=("embeddings", "gpu"),
+        params={
+            "dataset_file": "{output_dir}/unified_dataset.json",
+            "output_dir": "{output_dir}/embeddings",
+            "encoders": ["muq", "latent", "clap", "mel"],
+            "go_on": True,
+            "device": "cuda",
+        },
     ),
     Deployment(
         fetch_models,

@@ -8,14 +8,28 @@ from pydantic import Field, model_validator
 from blocks.storage import Storage
 from flows.compute_params import FILES, RESULTS, Group, ModelParams
 from flows.place_params import LocalPath, OptionalPlace
-from tasks.embed import captions, clap_windows, latent, mel, music_encoder
-from tasks.embed.captions import ClapCaptionsConfig, HashedConfig, MiniLmConfig, TextEncoder
+from tasks.embed import (
+    captions,
+    captions_clap,
+    captions_hashed,
+    captions_minilm,
+    clap_windows,
+    latent,
+    mel,
+    mert,
+    muq,
+)
+from tasks.embed.captions import TextEncoder
+from tasks.embed.captions_clap import CaptionsClapConfig
+from tasks.embed.captions_hashed import CaptionsHashedConfig
+from tasks.embed.captions_minilm import CaptionsMinilmConfig
 from tasks.embed.clap import ClapModelName
 from tasks.embed.clap_windows import ClapWindowsConfig
 from tasks.embed.items import SOURCE, ItemTools
 from tasks.embed.latent import LatentCodecName, LatentConfig
 from tasks.embed.mel import MelConfig
-from tasks.embed.music_encoder import MertConfig, MertModelName, MuqConfig
+from tasks.embed.mert import MertConfig, MertModelName
+from tasks.embed.muq import MuqConfig
 from tasks.engine.stage import Stage
 
 AudioEncoder = Literal["muq", "mert", "latent", "clap", "mel"]
@@ -158,10 +172,8 @@ class PrepareEmbeddingsParams(ModelParams):
     def audio_stages(self) -> dict[str, Stage]:
         """Return the step of each encoder of audio."""
         stages = {
-            "muq": Stage(music_encoder.MUQ, MuqConfig(windows=self.windows)),
-            "mert": Stage(
-                music_encoder.MERT, MertConfig(windows=self.windows, model=self.mert_model)
-            ),
+            "muq": Stage(muq.STEP, MuqConfig(windows=self.windows)),
+            "mert": Stage(mert.STEP, MertConfig(windows=self.windows, model=self.mert_model)),
             "latent": Stage(
                 latent.STEP, LatentConfig(windows=self.windows, codec=self.latent_codec)
             ),
@@ -175,9 +187,9 @@ class PrepareEmbeddingsParams(ModelParams):
     def text_stages(self) -> dict[TextEncoder, Stage]:
         """Return the step of each encoder of captions."""
         stages: dict[TextEncoder, Stage] = {
-            "minilm": Stage(captions.MINILM_STEP, MiniLmConfig()),
-            "hashed": Stage(captions.HASHED_STEP, HashedConfig()),
-            "clap": Stage(captions.CLAP_STEP, ClapCaptionsConfig(model=self.clap_model)),
+            "minilm": Stage(captions_minilm.STEP, CaptionsMinilmConfig()),
+            "hashed": Stage(captions_hashed.STEP, CaptionsHashedConfig()),
+            "clap": Stage(captions_clap.STEP, CaptionsClapConfig(model=self.clap_model)),
         }
         wanted = {self.text_encoder_used, *(["clap"] if "clap" in self.encoders else [])}
         return {name: stages[name] for name in stages if name in wanted}

@@ -1,6 +1,6 @@
 """Embeddings of captions: by MiniLM, by hashed n-grams where no weights are, and by CLAP."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import pyarrow as pa
@@ -8,7 +8,7 @@ import pyarrow as pa
 from models.protocols import AUDIO_TEXT_EMBEDDING, TEXT_EMBEDDING, TextEmbedder
 from tasks.embed.clap import ClapModelName
 from tasks.embed.items import Item
-from tasks.step import Row, Step, StepConfig, Tools, TrackError, column, on_gpu
+from tasks.step import Row, Tools, TrackError, column
 from tasks.weights import Weights
 
 TextEncoder = Literal["minilm", "hashed", "clap"]
@@ -25,20 +25,6 @@ COLUMNS = pa.schema(
         )
     ]
 )
-
-
-class MiniLmConfig(StepConfig):
-    """How MiniLM embeds captions: as published."""
-
-
-class HashedConfig(StepConfig):
-    """How n-grams of captions are hashed."""
-
-
-class ClapCaptionsConfig(StepConfig):
-    """How CLAP embeds captions: by the model of the sound, whose space they share."""
-
-    model: ClapModelName = "clap-music-and-speech"
 
 
 def embedder(
@@ -66,70 +52,9 @@ def best_available(weights: Weights) -> TextEncoder:
     return "minilm" if is_there else "hashed"
 
 
-def run_minilm(
-    tracks: Sequence[Item],
-    upstream: Mapping[str, Sequence[Row | None]],
-    config: MiniLmConfig,
-    tools: Tools,
-) -> list[Row | TrackError]:
-    """Embed the captions of a batch of items by MiniLM."""
-    return _rows(tracks, embedder("minilm", tools), tools)
-
-
-def run_hashed(
-    tracks: Sequence[Item],
-    upstream: Mapping[str, Sequence[Row | None]],
-    config: HashedConfig,
-    tools: Tools,
-) -> list[Row | TrackError]:
-    """Hash the n-grams of the captions of a batch of items."""
-    return _rows(tracks, embedder("hashed", tools), tools)
-
-
-def run_clap(
-    tracks: Sequence[Item],
-    upstream: Mapping[str, Sequence[Row | None]],
-    config: ClapCaptionsConfig,
-    tools: Tools,
-) -> list[Row | TrackError]:
-    """Embed the captions of a batch of items by CLAP."""
-    return _rows(tracks, embedder("clap", tools, config.model), tools)
-
-
-def _rows(tracks: Sequence[Item], model: TextEmbedder, tools: Tools) -> list[Row | TrackError]:
+def rows(tracks: Sequence[Item], model: TextEmbedder, tools: Tools) -> list[Row | TrackError]:
+    """Embed the captions of a batch of items."""
     # Templates say the same of many tracks: equal texts go through the network once.
     texts = list(dict.fromkeys(text for track in tracks for text in track.captions))
     found = dict(zip(texts, model.embed_text(texts, tools.batch_size), strict=True))
     return [{"caption_embedding": [found[text] for text in track.captions]} for track in tracks]
-
-
-MINILM_STEP = Step(
-    name="captions_minilm",
-    version=1,
-    config=MiniLmConfig,
-    columns=COLUMNS,
-    run=run_minilm,
-    resource=on_gpu,
-    models=lambda config: (MINILM,),
-    attributes=("captions",),
-)
-
-HASHED_STEP = Step(
-    name="captions_hashed",
-    version=1,
-    config=HashedConfig,
-    columns=COLUMNS,
-    run=run_hashed,
-    attributes=("captions",),
-)
-
-CLAP_STEP = Step(
-    name="captions_clap",
-    version=1,
-    config=ClapCaptionsConfig,
-    columns=COLUMNS,
-    run=run_clap,
-    resource=on_gpu,
-    models=lambda config: (config.model,),
-    attributes=("captions",),
-)

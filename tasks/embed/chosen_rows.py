@@ -54,7 +54,7 @@ class ChosenRows:
 
 
 def fingerprint(rows: Sequence[Row]) -> str:
-    """Return the digest of what embeddings say of rows, wherever their audio lies."""
+    """Return the digest of what embeddings say of rows as they were read."""
     said = (
         (
             row["id"],
@@ -64,6 +64,10 @@ def fingerprint(rows: Sequence[Row]) -> str:
             row["evaluation_only"],
             row["start_seconds"],
             row["end_seconds"],
+            row["duration"],
+            row["dataset"],
+            row["title"],
+            row["artist"],
         )
         for row in rows
     )

@@ -97,6 +97,7 @@ def write(
         "created_at": now(),
         "dataset": chosen.dataset,
         "audio_digest": chosen.audio,
+        "placed": _placed(chosen),
         "keys": {name: key for name, key in (before or {}).get("keys", {}).items() if name in kept}
         | keys,
         **said,
@@ -128,11 +129,18 @@ def _is_the_same(
 ) -> bool:
     return (
         before.get("format_version") == FORMAT_VERSION
+        and before.get("placed") == _placed(chosen)
         and (before.get("dataset"), before.get("audio_digest")) == (chosen.dataset, chosen.audio)
         and keys.items() <= before.get("keys", {}).items()
         and before.get("failures_digest") == _digest_of(failures)
         and all((folder / name).is_file() for name in (HDF5, embedded_table.PARQUET, FAILURES))
     )
+
+
+def _placed(chosen: ChosenRows) -> str:
+    """Digest of where the audio of rows lies, and of how they are split."""
+    said = [[row["audio_path"], row["split"], row["group"]] for row in chosen.rows]
+    return digest(json.dumps(said).encode())
 
 
 def _digest_of(failures: Sequence[Failure]) -> str:

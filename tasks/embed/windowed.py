@@ -59,7 +59,10 @@ COLUMNS = pa.schema(
         column("embedding", pa.list_(pa.float32()), "Mean of the windows, by their lengths"),
         column("windows", pa.list_(pa.list_(pa.float32())), "Each window's; null if not kept"),
         column(
-            "window_start_seconds", pa.list_(pa.float64()), "Where each begins; null if not kept"
+            "window_start_seconds",
+            pa.list_(pa.float64()),
+            "Where each begins; null if not kept",
+            "s",
         ),
     ]
 )

@@ -30,7 +30,9 @@ def test_texts_that_share_words_are_near():
 
 
 def test_case_and_width_do_not_count_but_order_does():
-    plain, shouted, swapped = embed("drums and bass", "DRUMS and \uff42\uff41\uff53\uff53", "bass and drums")
+    plain, shouted, swapped = embed(
+        "drums and bass", "DRUMS and \uff42\uff41\uff53\uff53", "bass and drums"
+    )
     assert np.array_equal(plain, shouted)
     assert 0.7 < plain @ swapped < 0.999
 

@@ -127,7 +127,11 @@ def _row(each: Any, path: Path, number: int) -> Row | tuple[str, str]:
     """Return a row as it is used, or a reason and a sentence."""
     if not isinstance(each, Mapping):
         return "malformed-row", f"Row {number} is no object with fields, but {each!r:.60}."
-    lacking = [name for name in REQUIRED_FIELDS if each.get(name) in (None, "")]
+    lacking = [
+        name
+        for name in REQUIRED_FIELDS
+        if each.get(name) is None or (each[name] == "" and name != "caption")
+    ]
     if lacking:
         return (
             "missing-field",

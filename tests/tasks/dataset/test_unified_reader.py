@@ -67,6 +67,7 @@ def without(name):
         (ROW | {"duration": "12"}, "malformed-row", "duration that is no number: '12'"),
         (ROW | {"duration": float("-1")}, "malformed-row", "a duration of -1.0 s"),
         (ROW | {"duration": True}, "malformed-row", "duration that is no number: True"),
+        (ROW | {"caption": ""}, "empty-caption", "Row 2 has an empty caption"),
         (ROW | {"caption": "  "}, "empty-caption", "Row 2 has an empty caption"),
         (ROW | {"alt_captions": "text"}, "malformed-row", "a text in alt_captions"),
         (ROW | {"alt_captions": 5}, "malformed-row", "a text in alt_captions"),

@@ -314,20 +314,20 @@ def test_a_killed_run_goes_on_without_a_row_lost_or_doubled(tmp_path):
     process = start(path, killed)
     tables = killed / "checkpoints" / "steps" / "mel"
     deadline = time.monotonic() + TIMEOUT_SECONDS
-    while not list(tables.glob("*.parquet")):
+    while not list(tables.glob("[!.]*.parquet")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert not (killed / "embeddings.h5").exists(), "killed too late"
-    finished = {part: part.stat().st_mtime_ns for part in tables.glob("*.parquet")}
+    finished = {part: part.stat().st_mtime_ns for part in tables.glob("[!.]*.parquet")}
     kept = {key for part in finished for key in _keys(part)}
     assert 0 < len(kept) < len(rows)
 
     embed(SimpleNamespace(path=path, output=killed), go_on=True)
     assert {part: part.stat().st_mtime_ns for part in finished} == finished
-    keys = [key for part in tables.glob("*.parquet") for key in _keys(part)]
+    keys = [key for part in tables.glob("[!.]*.parquet") for key in _keys(part)]
     assert len(keys) == len(set(keys)) == len(rows)
 
     reference = tmp_path / "whole"

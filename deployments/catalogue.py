@@ -11,10 +11,13 @@ from prefect import Flow
 
 from flows.build_dataset import build_dataset
 from flows.cli import FlowParams
+from flows.download_datasets import download_datasets
 from flows.fetch_models import fetch_models
+from flows.prepare_embeddings import prepare_embeddings
 from flows.prepare_stems import prepare_stems
 from flows.stems import stems
 from flows.train_projection import train_projection
+from flows.unify_datasets import unify_datasets
 
 TAG = "songmill"
 """Tag of every deployment, and so of every run."""
@@ -213,6 +216,42 @@ DEPLOYMENTS = (
             },
         )
         for instrument in ("guitar", "drum", "bass", "vocals", "piano")
+    ),
+    Deployment(
+        download_datasets,
+        "default",
+        CPU,
+        "Public corpora, fetched, verified and unpacked. `datasets` names them; what is there is "
+        "not fetched again.",
+        tags=("corpora", "cpu"),
+        params={"datasets": ["song_describer"], "output": "{output_dir}/corpora"},
+    ),
+    Deployment(
+        unify_datasets,
+        "cpu",
+        CPU,
+        "All corpora that were downloaded to one captioned dataset, split so that no artist and no "
+        "recording is in two splits. `datasets` and `max_samples` take less.",
+        tags=("corpora", "cpu"),
+        params={
+            "data_dir": "{output_dir}/corpora",
+            "output": "{output_dir}/unified_dataset.json",
+        },
+    ),
+    Deployment(
+        prepare_embeddings,
+        "gpu",
+        GPU,
+        "A unified dataset to embeddings of its audio and captions, on the GPUs of a machine. What "
+        "was embedded before stays. MERT runs code of its own: `encoders` adds it.",
+        tags=("embeddings", "gpu"),
+        params={
+            "dataset_file": "{output_dir}/unified_dataset.json",
+            "output_dir": "{output_dir}/embeddings",
+            "encoders": ["muq", "latent", "clap", "mel"],
+            "go_on": True,
+            "device": "cuda",
+        },
     ),
     Deployment(
         train_projection,

@@ -34,7 +34,13 @@ PROFILES: dict[Profile, tuple[str, ...] | None] = {
     "full": None,
     "offline": None,
     "stems": ("encodec-32khz",),
-    "embeddings": ("muq-large-msd", "mert-v1-95m", "clap-music"),
+    "embeddings": (
+        "muq-large-msd",
+        "mert-v1-95m",
+        "encodec-24khz",
+        "clap-music-and-speech",
+        "minilm-l6",
+    ),
     "all": tuple(CARDS),
 }
 """Sets of models, by what they are needed for."""

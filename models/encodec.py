@@ -11,10 +11,10 @@ exact, and as fast for pieces of one length as padding would be.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ from models.registry import ModelCard
 
 Float32 = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.uint16]
+Result = TypeVar("Result")
 
 ITEMS_PER_CALL = {"cpu": 1, "cuda": 32}
 """On a CPU, an LSTM rounds otherwise for several items than for one, and now and then a
@@ -115,6 +116,8 @@ class EncodecAdapter:
         Entries of a codebook.
     bandwidths_kbps
         Bandwidths to choose from, ascending.
+    dimensions
+        Of what is quantised.
     """
 
     def __init__(self, model: Any, device: str) -> None:
@@ -130,6 +133,7 @@ class EncodecAdapter:
         self.frame_rate_hz: float = config.sampling_rate / config.hop_length
         self.codebook_size: int = config.codebook_size
         self.bandwidths_kbps = tuple(sorted(config.target_bandwidths))
+        self.dimensions: int = config.hidden_size
         lighten(model)
         self._tiles = tiles(config, TILE_BYTES[self._device.type])
 
@@ -181,6 +185,23 @@ class EncodecAdapter:
         bandwidth = self._bandwidth(bandwidth_kbps)
         return self._encode(signals, bandwidth, batch_size)
 
+    def latents(
+        self, signals: Iterable[Float32], batch_size: int | None = None
+    ) -> Iterator[Float32]:
+        """Yield what would be quantised of each signal, shape ``(frames, dimensions)``.
+
+        Equal to what ``EncodecModel.encoder`` gives for it; a model that works in chunks gives
+        the frames of all, one after the other. Signals and `batch_size` are as :meth:`encode`
+        has them.
+
+        Raises
+        ------
+        ValueError
+            If a signal is empty or has other channels.
+        """
+        for _, chunks in self._chunkwise(signals, self._latents, batch_size):
+            yield np.concatenate(chunks)
+
     def decode(self, encoded: Encoded) -> Float32:
         """Audio of a signal's codes, shape ``(channels, samples)``.
 
@@ -223,6 +244,23 @@ class EncodecAdapter:
     def _encode(
         self, signals: Iterable[Float32], bandwidth: float, batch_size: int | None
     ) -> Iterator[Encoded]:
+        for samples, done in self._chunkwise(
+            signals, lambda chunks: self._codes(chunks, bandwidth), batch_size
+        ):
+            codes = np.concatenate([codes for codes, _ in done], axis=1)
+            scales = [scale for _, scale in done if scale is not None]
+            yield Encoded(codes, np.concatenate(scales) if scales else None, samples)
+
+    def _chunkwise(
+        self,
+        signals: Iterable[Float32],
+        infer: Callable[[Float32], Sequence[Result]],
+        batch_size: int | None,
+    ) -> Iterator[tuple[int, list[Result]]]:
+        """Yield the length of each signal, and what `infer` makes of each of its chunks.
+
+        `infer` gets chunks of one length, shape ``(items, channels, samples)``.
+        """
         sizes: deque[tuple[int, int]] = deque()  # samples and chunks of signals under way
 
         def chunks() -> Iterator[Float32]:
@@ -237,36 +275,47 @@ class EncodecAdapter:
                 for start in starts:
                     yield signal[:, start : start + self._chunk_length(samples, start)]
 
+        def batch(items: list[Float32]) -> list[Result]:
+            by_length: dict[int, list[int]] = {}
+            for index, chunk in enumerate(items):
+                by_length.setdefault(chunk.shape[1], []).append(index)
+            results: dict[int, Result] = {}
+            for places in by_length.values():
+                results.update(
+                    zip(places, infer(np.stack([items[at] for at in places])), strict=True)
+                )
+            return [results[index] for index in range(len(items))]
+
         on_gpu = self._device.type == "cuda"
         default = ITEMS_PER_CALL[self._device.type]
         batcher = Batcher((batch_size or default) if on_gpu else default, ahead=on_gpu)
-        done: list[tuple[Codes, Float32 | None]] = []
-        for result in batcher.map(lambda batch: self._encode_batch(batch, bandwidth), chunks()):
+        done: list[Result] = []
+        for result in batcher.map(batch, chunks()):
             done.append(result)
             samples, count = sizes[0]
             if len(done) == count:
                 sizes.popleft()
-                codes = np.concatenate([codes for codes, _ in done], axis=1)
-                scales = [scale for _, scale in done if scale is not None]
-                yield Encoded(codes, np.concatenate(scales) if scales else None, samples)
+                yield samples, done
                 done = []
 
-    def _encode_batch(
-        self, batch: list[Float32], bandwidth: float
-    ) -> list[tuple[Codes, Float32 | None]]:
-        by_length: dict[int, list[int]] = {}
-        for index, chunk in enumerate(batch):
-            by_length.setdefault(chunk.shape[1], []).append(index)
-        results: dict[int, tuple[Codes, Float32 | None]] = {}
-        for indices in by_length.values():
-            codes, scales = self._infer(np.stack([batch[index] for index in indices]), bandwidth)
-            for place, index in enumerate(indices):
-                results[index] = (codes[:, place], None if scales is None else scales[place])
-        return [results[index] for index in range(len(batch))]
+    @torch.inference_mode()
+    def _codes(self, chunks: Float32, bandwidth: float) -> list[tuple[Codes, Float32 | None]]:
+        """Codes ``(codebooks, frames)`` and scale ``(1,)`` of each chunk."""
+        hidden, scales = self._hidden(chunks)
+        with _exact_convolutions():
+            codes = self._model.quantizer.encode(hidden, bandwidth)
+        codes = codes.cpu().numpy().astype(np.uint16)
+        if scales is None:
+            return [(codes[:, at], None) for at in range(len(chunks))]
+        return [(codes[:, at], scale) for at, scale in enumerate(scales.cpu().numpy())]
 
     @torch.inference_mode()
-    def _infer(self, chunks: Float32, bandwidth: float) -> tuple[Codes, Float32 | None]:
-        """Codes ``(codebooks, items, frames)`` and scales ``(items, 1)`` of chunks of a length."""
+    def _latents(self, chunks: Float32) -> list[Float32]:
+        """Return what would be quantised of each chunk, shape ``(frames, dimensions)``."""
+        return list(self._hidden(chunks)[0].transpose(1, 2).cpu().numpy())
+
+    def _hidden(self, chunks: Float32) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return what leaves the encoder, ``(items, dimensions, frames)``, and scales."""
         audio = to_device(chunks, self._device)
         scales = None
         if self._normalises:
@@ -278,12 +327,7 @@ class EncodecAdapter:
         lstm = lstm_place(layers)
         with _exact_convolutions():
             hidden = self._convolve(layers[:lstm], audio, self._hop_samples, 1)
-            hidden = apply(layers[lstm:], hidden)
-            codes = self._model.quantizer.encode(hidden, bandwidth)
-        return (
-            codes.cpu().numpy().astype(np.uint16),
-            None if scales is None else scales.cpu().numpy(),
-        )
+            return apply(layers[lstm:], hidden), scales
 
     @torch.inference_mode()
     def _decode_chunk(self, codes: Codes, scale: np.float32 | None) -> Float32:

@@ -103,6 +103,7 @@ PITCH_AND_VOICING: Task[VoicedPitchTracker] = Task("pitch-and-voicing", VoicedPi
 VOICE_QUALITY: Task[VoiceRater] = Task("voice-quality", VoiceRater)
 VOICE_EMBEDDING: Task[VoiceEmbedder] = Task("voice-embedding", VoiceEmbedder)
 SPEAKER_EMBEDDING: Task[SpeakerEmbedder] = Task("speaker-embedding", SpeakerEmbedder)
+TEXT_EMBEDDING: Task[TextEmbedder] = Task("text-embedding", TextEmbedder)
 AUDIO_TEXT_EMBEDDING: Task[AudioTextEmbedder] = Task("audio-text-embedding", AudioTextEmbedder)
 TEXT_EMBEDDING: Task[TextEmbedder] = Task("text-embedding", TextEmbedder)
 MUSIC_EMBEDDING: Task[MusicEmbedder] = Task("music-embedding", MusicEmbedder)
@@ -126,6 +127,7 @@ TASKS: dict[str, Task[Any]] = {
         VOICE_QUALITY,
         VOICE_EMBEDDING,
         SPEAKER_EMBEDDING,
+        TEXT_EMBEDDING,
         AUDIO_TEXT_EMBEDDING,
         TEXT_EMBEDDING,
         MUSIC_EMBEDDING,

@@ -60,6 +60,8 @@ class Codec(Protocol):
         Entries of a codebook.
     bandwidths_kbps
         Bandwidths to choose from, ascending.
+    dimensions
+        Of what is quantised.
     """
 
     sample_rate_hz: int
@@ -67,6 +69,7 @@ class Codec(Protocol):
     frame_rate_hz: float
     codebook_size: int
     bandwidths_kbps: tuple[float, ...]
+    dimensions: int
 
     def codebooks(self, bandwidth_kbps: float | None = None) -> int:
         """Return the number of codebooks of a bandwidth; None for the lowest."""
@@ -80,6 +83,12 @@ class Codec(Protocol):
         batch_size: int | None = None,
     ) -> "Iterator[Encoded]":
         """Return the codes of signals, shape ``(channels, samples)`` each."""
+        ...
+
+    def latents(
+        self, signals: Iterable[Float32], batch_size: int | None = None
+    ) -> Iterator[Float32]:
+        """Return what would be quantised of signals, shape ``(frames, dimensions)`` each."""
         ...
 
     def decode(self, encoded: "Encoded") -> Float32:

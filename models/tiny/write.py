@@ -27,6 +27,7 @@ _WRITERS = {
     "models.encodec:load": "models.tiny.encodec",
     "models.muq:load": "models.tiny.music_encoders",
     "models.mert:load": "models.tiny.music_encoders",
+    "models.minilm:load": "models.tiny.minilm",
 }
 """Module that writes the models of an adapter: its ``write(card, folder)`` makes the files."""
 

@@ -1,6 +1,6 @@
 """Embedding of a track's sound in the space that it shares with texts."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Literal
 
@@ -9,19 +9,11 @@ import pyarrow as pa
 from pydantic import Field
 
 from models.protocols import AUDIO_TEXT_EMBEDDING
-from tasks.audio import Repair
-from tasks.audio.windows import cut, per_window
-from tasks.step import Row, Samples, Step, StepConfig, Tools, Track, TrackError, column, on_gpu
+from tasks.embed import windowed
+from tasks.embed.windowed import Heard
+from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column, on_gpu
 
 DIMENSIONS = 512
-
-MIN_LAST_SECONDS = 1.0
-"""Shorter rests of a track are left out, unless they are all of it: the model hears a short
-window as a loop, and a loop of a reverb's last tenth of a second is another sound."""
-
-SILENCE_DBFS = -80.0
-"""Windows whose RMS is below are left out: gaps before hidden tracks say nothing of the music.
-Quieter than the rounding noise of 14 bits."""
 
 ClapModelName = Literal["clap-music-and-speech", "clap-music"]
 """Of the published ``larger_clap_music``, several users report that texts all but coincide
@@ -50,36 +42,23 @@ def run(
     Each counts by its length, so that every second of the track counts the same.
     """
     model = tools.model(config.model, AUDIO_TEXT_EMBEDDING)
-    probed = upstream.get("probe", [None] * len(tracks))
-    lengths: list[list[int]] = [[] for _ in tracks]
-
-    def heard(at: int) -> Iterator[Samples]:
-        blocks = tools.mix_blocks(tracks[at], model.rate_hz, Repair.of(probed[at]))
-        least = round(MIN_LAST_SECONDS * model.rate_hz)
-        for number, window in enumerate(cut(blocks, model.window_samples)):
-            if (number == 0 or len(window) >= least) and _is_audible(window):
-                lengths[at].append(len(window))
-                yield window
-
-    embed = partial(model.embed_audio, batch_size=tools.batch_size)
-    found = per_window(len(tracks), heard, embed)
-    return [
-        embeddings if isinstance(embeddings, TrackError) else _row(embeddings, weights)
-        for embeddings, weights in zip(found, lengths, strict=True)
-    ]
+    found = windowed.embed(
+        tracks,
+        upstream.get("probe", [None] * len(tracks)),
+        tools,
+        partial(model.embed_audio, batch_size=tools.batch_size),
+        rate_hz=model.rate_hz,
+        window_samples=model.window_samples,
+    )
+    return [heard if isinstance(heard, TrackError) else _row(heard) for heard in found]
 
 
-def _is_audible(window: Samples) -> bool:
-    power = float(window @ window) / len(window)
-    return power >= 10 ** (SILENCE_DBFS / 10)
-
-
-def _row(embeddings: Sequence[Samples], weights: Sequence[int]) -> Row:
-    if not embeddings:
+def _row(heard: Sequence[Heard]) -> Row:
+    if not heard:
         return {"clap_embedding": None, "clap_windows": 0}
-    mean = np.average(np.stack(embeddings).astype(np.float64), axis=0, weights=weights)
+    mean = windowed.mean(heard)
     unit = (mean / np.linalg.norm(mean)).astype(np.float32)
-    return {"clap_embedding": unit, "clap_windows": len(embeddings)}
+    return {"clap_embedding": unit, "clap_windows": len(heard)}
 
 
 STEP = Step(

@@ -130,10 +130,10 @@ def test_a_result_does_not_depend_on_the_batch(pairs, name, monkeypatch):
     # As on a GPU: several at once, those of one length together.
     monkeypatch.setitem(encodec.ITEMS_PER_CALL, "cpu", 4)
     sizes = []
-    infer = encodec.EncodecAdapter._infer
+    infer = encodec.EncodecAdapter._codes
     monkeypatch.setattr(
         encodec.EncodecAdapter,
-        "_infer",
+        "_codes",
         lambda self, chunks, bandwidth: sizes.append(len(chunks)) or infer(self, chunks, bandwidth),
     )
     batched = list(adapter.encode(iter(signals)))
@@ -243,3 +243,21 @@ def test_the_same_bytes_every_time(folders, name, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {file.name for file in card(name).files}
     for path in tmp_path.iterdir():
         assert path.read_bytes() == (folders[name] / path.name).read_bytes()
+
+
+@pytest.mark.parametrize("name", NAMES[:2])
+def test_latents_are_what_the_librarys_encoder_gives(pairs, name):
+    adapter, model = pairs[name]
+    signals = [sound(adapter, seconds, 4) for seconds in (1.003, 0.3)]
+    for signal, latents in zip(signals, adapter.latents(iter(signals)), strict=True):
+        with torch.no_grad():
+            expected = model.encoder(torch.from_numpy(signal)[None])[0].T.numpy()
+        assert latents.shape == (-(-signal.shape[1] // model.config.hop_length), adapter.dimensions)
+        assert np.abs(latents - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+def test_latents_of_chunks_follow_each_other(pairs):
+    adapter, model = pairs["encodec-48khz"]
+    (latents,) = adapter.latents([sound(adapter, 1.5)])
+    chunks = (48_000, round(1.5 * 48_000) - round(0.99 * 48_000))
+    assert len(latents) == sum(-(-samples // model.config.hop_length) for samples in chunks)

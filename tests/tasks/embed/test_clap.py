@@ -9,8 +9,9 @@ from blocks.storage import Storage
 from models.protocols import AUDIO_TEXT_EMBEDDING
 from models.tiny.write import write
 from tasks.audio import Repair
+from tasks.audio.windows import cut
 from tasks.embed import clap
-from tasks.embed.clap import STEP, ClapConfig, cut
+from tasks.embed.clap import STEP, ClapConfig
 from tasks.step import Tools, Track, TrackError
 from tasks.weights import Weights
 

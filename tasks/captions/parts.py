@@ -47,7 +47,7 @@ class Parts:
     voice_named
         `a female voice`.
     theme
-        `a film theme`, `film and party themes`.
+        `a film theme`, `film and party themes`, `a theme of parties`.
     company
         `a female voice and a film theme`.
     structure
@@ -100,8 +100,8 @@ def parts_of(facts: Facts) -> Parts | None:
     said = _phrase(VOICE_WORDS[facts.voice], "voice") if facts.voice else NOTHING
     instrumental, voice = (said, NOTHING) if facts.voice == "instrumental" else (NOTHING, said)
     voice_named = led("a", voice) if voice.text.endswith("voice") else voice
-    themes, theme = _phrases(facts.themes[:MAX_THEMES], "themes")
-    theme = _theme(theme, len(themes)) if themes else NOTHING
+    themes, together = _phrases(facts.themes[:MAX_THEMES], "themes")
+    theme = _theme(themes, together) if themes else NOTHING
     sections, structure = _sections(facts.sections)
     return Parts(
         speed=speed,
@@ -151,11 +151,22 @@ def _phrases(values: Sequence[str], column: str) -> tuple[Sequence[Piece], Piece
     return pieces, listed(pieces)
 
 
-def _theme(themes: Piece, count: int) -> Piece:
-    if count > 1:
-        return joined(" ", [themes, Piece("themes")])
-    is_named = themes.text.casefold().endswith("theme")
-    return with_article(themes if is_named else joined(" ", [themes, Piece("theme")]))
+def _theme(themes: Sequence[Piece], together: Piece) -> Piece:
+    if len(themes) > 1 and not any(map(_is_plural, themes)):
+        return joined(" ", [together, Piece("themes")])
+    return listed([_one_theme(theme) for theme in themes])
+
+
+def _one_theme(theme: Piece) -> Piece:
+    """Return `a film theme`, `a love theme` of what is called so, and `a theme of parties`."""
+    if _is_plural(theme):
+        return led("a theme of", theme)
+    is_named = theme.text.casefold().endswith("theme")
+    return with_article(theme if is_named else joined(" ", [theme, Piece("theme")]))
+
+
+def _is_plural(theme: Piece) -> bool:
+    return theme.text.endswith("s") and not theme.text.endswith("ss")
 
 
 @lru_cache(maxsize=65_536)

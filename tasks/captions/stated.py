@@ -16,7 +16,8 @@ _MODE_NAMES = "major|minor|maj|min|dorian|phrygian|lydian|mixolydian|aeolian|loc
 
 _TEMPO = re.compile(
     r"(\d+(?:\.\d+)?)(?:\s*(?:-|–|to)\s*(\d+(?:\.\d+)?))?[\s-]*(?:bpm\b|beats per minute\b)"  # noqa: RUF001
-    r"|\b(?:tempo|bpm)\s*(?:of|:|is|around|about|at)?\s*(?:around|about)?\s*(\d+(?:\.\d+)?)(?!\w)",
+    r"|\btempo\s*(?:of|:|is|around|about|at)\s*(?:around|about)?\s*(\d+(?:\.\d+)?)"
+    r"|\bbpm\s*(?:of|:|is)?\s*(\d+(?:\.\d+)?)",
     re.IGNORECASE,
 )
 _BPM = re.compile(r"\bbpm\b|\bbeats per minute\b", re.IGNORECASE)

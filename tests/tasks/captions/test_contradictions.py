@@ -45,6 +45,7 @@ def test_what_the_facts_support_is_let_through(text: str) -> None:
         ("Calm, at 120 BPM", FACTS, "it states 120 BPM, and the tempo is 113.2 BPM"),
         ("around 110 bpm", FACTS, "it states 110 BPM"),
         ("100-113 BPM", FACTS, "it states 100 BPM"),
+        ("BPM: 90", FACTS, "it states 90 BPM"),
         ("a tempo of 90", FACTS, "it states 90 BPM"),
         ("at 96.5 beats per minute", NOTHING, "it states 96.5 BPM, and no tempo is known"),
         ("one hundred BPM", FACTS, "a tempo that cannot be read"),
@@ -114,6 +115,8 @@ def test_all_that_is_wrong_is_said() -> None:
 
 def test_values_with_numbers_are_known() -> None:
     assert contradictions("An 80s anthem", Facts(genres=("80s",))) == []
+    century = Facts(genres=("Classical", "20th Century Classical"), speed="medium")
+    assert contradictions("Mid-tempo 20th Century Classical music", century) == []
 
 
 @settings(max_examples=300)

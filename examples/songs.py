@@ -171,14 +171,14 @@ def write_song(
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.{format}"
-    _write_audio(path, song.mix)
+    write_audio(path, song.mix)
     if lyrics:
         (folder / f"{name}.lrc").write_text(song.lrc(lyrics), encoding="utf-8")
     if stems:
         stem_folder = folder / f"{name}.stems"
         stem_folder.mkdir(exist_ok=True)
         for stem, samples in song.stems.items():
-            _write_audio(stem_folder / f"{stem}.flac", samples)
+            write_audio(stem_folder / f"{stem}.flac", samples)
         (folder / f"{name}.truth.json").write_text(json.dumps(song.truth()), encoding="utf-8")
     return path
 
@@ -305,8 +305,9 @@ def _balance(stems: dict[str, Stereo], f0_hz: Mono, *, vocals_db: float) -> None
         stem *= np.float32(PEAK / peak)
 
 
-def _write_audio(path: Path, samples: Stereo) -> None:
-    """Write in blocks of 10 s: libsndfile can crash on one long block of Ogg Vorbis."""
+def write_audio(path: Path, samples: Stereo) -> None:
+    """Write (2, samples) at 44.1 kHz as what the suffix says, in 24 bits where it has bits."""
+    # In blocks of 10 s: libsndfile can crash on one long block of Ogg Vorbis.
     subtype = "PCM_24" if path.suffix in {".wav", ".flac"} else None
     with soundfile.SoundFile(path, "w", RATE_HZ, len(samples), subtype) as file:
         for first in range(0, samples.shape[1], 10 * RATE_HZ):

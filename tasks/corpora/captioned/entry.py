@@ -68,7 +68,8 @@ class Entry:
         What the corpus calls it: stable under moving the corpus and under reading other rows
         with it. The id of the unified row is ``<corpus>_<native_id>``.
     audio
-        Where its audio lies below the corpus' folder, with ``/``.
+        Where its audio lies below the corpus' folder, with ``/``; an absolute path where a
+        dataset of build-dataset names audio that lies elsewhere.
     captions
         Texts that people (or the corpus' authors) wrote, stripped, distinct, in order, none
         empty; none at all where captions are to be made of tags.

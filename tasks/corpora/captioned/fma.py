@@ -5,6 +5,7 @@ kinds by their words. There are no captions. https://github.com/mdeff/fma
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,9 @@ WRONG_DURATIONS = frozenset(
     )
 )
 """Tracks whose duration is not that of their audio, by the authors' usage notes."""
+
+# Rows of an artist stand together, and repeat what they say of him and of the album.
+_text, _name, _seconds = lru_cache(1024)(text), lru_cache(1024)(name), lru_cache(4096)(seconds)
 
 _SPLITS = {"training": "train", "validation": "validation", "test": "test"}
 
@@ -150,20 +154,20 @@ def _tracks(path: Path, where: str, genres: Mapping[int, str]) -> Iterator[_Row 
         free = _free_tags(cells[take.tags])
         if free is None:
             yield _odd_tags(f"{where}:{line}", number)
-        artist_id, album_id = name(cells[take.artist_id]), name(cells[take.album_id])
+        artist_id, album_id = _name(cells[take.artist_id]), _name(cells[take.album_id])
         yield (
             f"{where}:{line}",
             int(number),
             cells[take.subset],
             {
                 "tags": genre_tags(cells[take.genre_top], cells[take.genres], free or ()),
-                "duration_seconds": seconds(cells[take.duration]),
-                "artist": text(cells[take.artist]),
+                "duration_seconds": _seconds(cells[take.duration]),
+                "artist": _text(cells[take.artist]),
                 "title": text(cells[take.title]),
-                "album": text(cells[take.album]),
+                "album": _text(cells[take.album]),
                 "artist_id": artist_id and f"fma:{artist_id}",
                 "album_id": album_id and f"fma:{album_id}",
-                "licence": text(cells[take.licence]),
+                "licence": _text(cells[take.licence]),
                 "split": _SPLITS.get(cells[take.split]),
             },
         )
@@ -208,12 +212,13 @@ class _Genres:
         return self._names.get(item) if isinstance(item, int) else None
 
 
+@lru_cache(1024)
 def _free_tags(cell: str) -> Sequence[Tag] | None:
     """Tags of people, or None of what is no list of texts."""
     if cell in ("[]", ""):
         return ()
     items = literal_list(cell)
-    return None if items is None else [tag_of(item) for item in map(text, items) if item]
+    return None if items is None else tuple(tag_of(item) for item in map(text, items) if item)
 
 
 def _odd_tags(where: str, native_id: str) -> Dropped:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -19,7 +19,7 @@ SIGNS: dict[str, tuple[str, ...]] = {
     "mtg_jamendo": ("autotagging*.tsv", "raw*.tsv"),
     "fma": ("raw_tracks.csv", "tracks.csv"),
     "musdb18": ("*.stem.mp4",),
-    "dali": ("dali*.json", "DALI*.json"),
+    "dali": ("dali*.json", "DALI*.json", "[0-9a-f]" * 32 + ".gz", "[0-9a-f]" * 32 + ".json"),
 }
 """Corpus -> names of files that show it; the first of the table that fits counts."""
 
@@ -36,7 +36,7 @@ def find_files(folder: Path, *patterns: str) -> list[Path]:
         found: list[Path] = []
         for each in level:
             for entry in _entries(each):
-                if entry.is_dir():
+                if _is_folder(entry):
                     if not _SHARD.fullmatch(entry.name):
                         below.append(Path(entry.path))
                 elif any(fnmatch(entry.name, pattern) for pattern in patterns):
@@ -55,7 +55,7 @@ def find_folder(folder: Path, name: str) -> Path | None:
     return None
 
 
-def sharded_audio(folder: Path, depth: int = 3) -> Iterator[tuple[Path, str]]:
+def sharded_audio(folder: Path) -> Iterator[tuple[Path, str]]:
     """Yield the folders with audio in folders of digits (``48/948.mp3``), the least deep first.
 
     Yields
@@ -65,7 +65,7 @@ def sharded_audio(folder: Path, depth: int = 3) -> Iterator[tuple[Path, str]]:
         ``.low.mp3``, ``.2min.mp3``.
     """
     level = [folder]
-    for _ in range(depth + 1):
+    for _ in range(_MAX_DEPTH + 2):
         for each in level:
             suffix = _suffix_in_shards(each)
             if suffix is not None:
@@ -128,12 +128,26 @@ def audio_by_stem(folder: Path) -> dict[str, str]:
 
 def audio_below(folder: Path) -> Iterator[str]:
     """Yield the paths of all files named like audio below a folder, sorted folder by folder."""
-    for entry in _entries(folder):
-        if entry.is_dir():
-            for path in audio_below(Path(entry.path)):
-                yield f"{entry.name}/{path}"
-        elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS:
-            yield entry.name
+    for path in files_below(folder, *EXTENSIONS):
+        yield path.relative_to(folder).as_posix()
+
+
+def numbered_audio(folder: Path) -> tuple[Path, str] | None:
+    """Return the least deep folder with audio that a number names, and the suffix; or None."""
+    level = [folder]
+    for _ in range(_MAX_DEPTH + 2):
+        for each in level:
+            for entry in _entries(each):
+                stem, suffix = os.path.splitext(entry.name)
+                if stem.isdecimal() and suffix.lower() in EXTENSIONS:
+                    return each, suffix
+        level = [each for parent in level for each in _folders(parent)]
+    return None
+
+
+def files_below(folder: Path, *suffixes: str) -> Iterator[Path]:
+    """Yield all files below a folder with such suffixes, sorted folder by folder."""
+    yield from _files_below(folder, suffixes, frozenset())
 
 
 def relative(folder: Path, place: Path) -> str:
@@ -143,8 +157,8 @@ def relative(folder: Path, place: Path) -> str:
 
 
 def _suffix_in_shards(folder: Path) -> str | None:
-    shards: Sequence[os.DirEntry[str]] = [
-        entry for entry in _entries(folder) if _SHARD.fullmatch(entry.name) and entry.is_dir()
+    shards = [
+        entry for entry in _entries(folder) if _SHARD.fullmatch(entry.name) and _is_folder(entry)
     ]
     for shard in shards:
         for entry in _entries(Path(shard.path)):
@@ -157,26 +171,35 @@ def _folders(folder: Path) -> list[Path]:
     return [
         Path(entry.path)
         for entry in _entries(folder)
-        if entry.is_dir() and not _SHARD.fullmatch(entry.name)
+        if _is_folder(entry) and not _SHARD.fullmatch(entry.name)
     ]
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """Return what is in a folder, sorted, without what is hidden; links to folders are files."""
+def _files_below(folder: Path, suffixes: tuple[str, ...], above: frozenset[str]) -> Iterator[Path]:
+    """Files below a folder; a link back to a folder `above` it leads no further."""
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    for entry in _entries(folder):
+        if _is_folder(entry):
+            yield from _files_below(Path(entry.path), suffixes, above | {real})
+        elif entry.name.lower().endswith(suffixes):
+            yield Path(entry.path)
+
+
+def _entries(folder: Path) -> list["os.DirEntry[str]"]:
+    """Return what is in a folder, sorted, without what is hidden."""
     try:
         with os.scandir(folder) as found:
-            return sorted(
-                (
-                    each
-                    for each in found
-                    if not each.name.startswith(".") and not _is_linked_folder(each)
-                ),
-                key=lambda each: each.name,
-            )
+            shown = [each for each in found if not each.name.startswith(".")]
     except OSError:
         return []
+    return sorted(shown, key=lambda each: each.name)
 
 
-def _is_linked_folder(entry: "os.DirEntry[str]") -> bool:
-    """Whether an entry is a link to a folder, which may lead in circles."""
-    return entry.is_symlink() and entry.is_dir()
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    """Return whether it is a folder or a link to one; a link to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False

@@ -56,8 +56,10 @@ def csv_rows(path: Path, where: str, separator: str = ",") -> Iterator[CsvRow | 
     try:
         with path.open(encoding=encoding, errors="replace", newline="") as file:
             # In a TSV quotation marks are text: a lone one would swallow the rows behind it.
-            quoting = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
-            rows = csv.reader(file, delimiter=separator, strict=True, quoting=quoting)
+            if separator == "\t":
+                rows = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+            else:
+                rows = csv.reader(file, delimiter=separator, strict=True)
             line = 1
             while True:
                 try:
@@ -183,13 +185,15 @@ def text(value: Any) -> str | None:
     stripped = " ".join(str(value).split())
     if not stripped or stripped in NO_VALUES:
         return None
-    return well_formed(stripped).replace("\0", "\ufffd")
+    return stripped if stripped.isascii() else well_formed(stripped)
 
 
 def name(value: Any) -> str | None:
     """Return an id as text; of a float that is whole without its decimals (``12.0``)."""
     found = text(value)
-    return None if found is None else re.sub(r"^(\d+)\.0$", r"\1", found)
+    if found is not None and found.endswith(".0") and found[:-2].isdecimal():
+        return found[:-2]
+    return found
 
 
 def seconds(value: Any) -> float | None:
@@ -220,8 +224,39 @@ def texts(values: Iterable[Any]) -> tuple[str, ...]:
 
 
 def distinct_tags(tags: Iterable[Tag]) -> tuple[Tag, ...]:
-    """Return the distinct ones of some tags, in order."""
-    return tuple(dict.fromkeys(tags))
+    """Return the distinct ones of some tags, in order; letters' case makes no other word.
+
+    A word of no kind goes where the same word has one: FMA's genre "International" and the free
+    tag "international". Of voices and speeds one is left: who sings is more than that somebody
+    does, and those that contradict each other are kept as words of no kind.
+    """
+    found: dict[tuple[str, str], Tag] = {}
+    words = set()
+    for tag in tags:
+        word = tag.value.casefold()
+        if tag.kind != "other" or word not in words:
+            found.setdefault((tag.kind, word), tag)
+            words.add(word)
+    kinds = [kind for kind, _ in found]
+    if kinds.count("voice") < 2 and kinds.count("speed") < 2:
+        return tuple(found.values())
+    return _without_contradictions(found.values())
+
+
+def _without_contradictions(tags: Iterable[Tag]) -> tuple[Tag, ...]:
+    tags = tuple(tags)
+    voices = {tag.value for tag in tags if tag.kind == "voice"} - {"vocal"}
+    speeds = {tag.value for tag in tags if tag.kind == "speed"}
+    is_sung = any(tag == Tag("voice", "vocal") for tag in tags)
+    is_odd_voice = "instrumental" in voices and (len(voices) > 1 or is_sung)
+    if not is_odd_voice and len(voices) > 1:
+        mixed = Tag("voice", "mixed")
+        tags = tuple(mixed if tag.kind == "voice" else tag for tag in tags)
+    elif voices and not is_odd_voice:
+        tags = tuple(tag for tag in tags if tag != Tag("voice", "vocal"))
+    odd = {"voice"} if is_odd_voice else set()
+    odd |= {"speed"} if len(speeds) > 1 else set()
+    return tuple(dict.fromkeys(Tag("other", tag.value) if tag.kind in odd else tag for tag in tags))
 
 
 def literal_list(value: str) -> list[Any] | None:

@@ -1,5 +1,6 @@
 """What kind of word a tag is: a genre, a mood, an instrument, a theme, a voice or a speed."""
 
+import re
 from functools import lru_cache
 from typing import get_args
 
@@ -64,7 +65,7 @@ def tag_of(word: str) -> Tag:
     for noun in _MUSIC:
         if known.endswith(noun) and known.removesuffix(noun) in GENRES:
             return Tag("genre", word[: -len(noun)])
-    return Tag("other", word)
+    return _voice_in(plain) or Tag("other", word)
 
 
 @lru_cache(maxsize=65_536)
@@ -92,3 +93,18 @@ def tag_in(category: str, word: str) -> Tag:
         return Tag("other" if word.lower() in _NO_INSTRUMENTS else "instrument", spelled)
     # The name of a genre stays as the corpus writes it, save where it has swallowed its spaces.
     return Tag("genre", SPELLINGS.get(word.lower(), word))
+
+
+def _voice_in(phrase: str) -> Tag | None:
+    """Return whose voice a phrase is of, if it says so: "emotional female backing vocals"."""
+    if _SINGS.search(phrase) and not _NONE_SINGS.search(phrase):
+        whose = {found[0][0] in "fw" for found in _WHOSE.finditer(phrase)}
+        if len(whose) == 1:
+            return Tag("voice", "female" if True in whose else "male")
+        return Tag("voice", "mixed") if whose else None
+    return None
+
+
+_SINGS = re.compile(r"\b(?:vocal|voice|sing|choir)")
+_NONE_SINGS = re.compile(r"\b(?:no|not|without|talk|speak|speech|narrat|rap)")
+_WHOSE = re.compile(r"\b(?:female|woman|women|male|man|men)\b")

@@ -1,7 +1,7 @@
 """Word lists of :mod:`tasks.corpora.captioned.vocabulary`, each word as people tag music with it.
 
 They are this project's own, and hold what reads well where its kind stands in a sentence: a mood
-before a genre ("a calm jazz track"), an instrument after "featuring", a theme after "suited to".
+before a genre ("a calm jazz track"), an instrument after "featuring".
 """
 
 
@@ -76,14 +76,14 @@ INSTRUMENTS = _words(
 THEMES = _words(
     """
     action, adventure, advertising, background, background music, children, christmas, commercial,
-    commercials, corporate, documentaries, documentary, drama, dream, film, films, game, games,
-    gaming, halloween, holiday, holidays, home video, horror, love, meditation, movie, movies,
+    commercials, corporate, documentaries, documentary, drama, film, films, game, games,
+    gaming, halloween, holiday, holidays, home video, horror, meditation, movie, movies,
     nature, parties, party, podcast, podcasts, presentation, presentations, road trip, romance,
     sleep, space, sport, sports, study, summer, television, theatre, trailer, trailers, travel,
     tv, video, video game, video games, videos, wedding, weddings, winter, workout, yoga
     """
 )
-"""Uses and scenes, which "suited to" can stand before."""
+"""Uses and scenes."""
 
 GENRES = _words(
     """
@@ -102,7 +102,7 @@ GENRES = _words(
     pop, indie rock, industrial, instrumental, instrumental pop, instrumental rock, j-pop, jazz,
     jazz funk, jazz fusion, jungle, k-pop, klezmer, krautrock, latin, latin jazz, lo-fi, lofi,
     lounge, mambo, math rock, medieval, metal, minimal, minimalism, motown, musique concrete, new
-    age, new wave, new-age, newage, noise, noise rock, nu jazz, nu metal, opera, orchestral,
+    age, new wave, new-age, newage, noise rock, nu jazz, nu metal, opera, orchestral,
     polka, pop, pop folk, pop rock, post punk, post rock, post-punk, post-rock, progressive,
     progressive house, progressive rock, psychedelic rock, punk, punk rock, r&b, ragtime, rap,
     reggae, reggaeton, renaissance music, rnb, rock, rock 'n' roll, rock and roll, rock n roll,
@@ -220,6 +220,7 @@ SPELLINGS = {
     "darkambient": "dark ambient",
     "deephouse": "deep house",
     "doublebass": "double bass",
+    "dream": "dreamy",
     "drumnbass": "drum and bass",
     "drummachine": "drum machine",
     "easylistening": "easy listening",

@@ -324,8 +324,8 @@ def test_what_only_the_command_can_be_asked_for_is_not_in_prefects_form(
 
 def test_a_switch_is_described_as_what_it_does_and_on_the_command_line_as_turned_off(capsys):
     described = BuildDatasetParams.model_json_schema()["properties"]["llm"]["description"]
-    assert described == "Rewrite the prompts with an LLM."
-    assert "--no_llm Switch off: Rewrite the prompts with an LLM." in helped(
+    assert described == "Rewrite the texts that templates made with an LLM."
+    assert "--no_llm Switch off: Rewrite the texts that templates made with an LLM." in helped(
         capsys, BuildDatasetParams
     )
 

@@ -29,7 +29,9 @@ REPORT = "report.html"
 
 __all__ = ["REMOVED", "REPORT", "Assembled", "assemble"]
 
-_CHOICES = frozenset({"not-sampled", "licence", "too-short", "too-long", "unknown-duration"})
+_CHOICES = frozenset(
+    {"not-sampled", "licence", "too-short", "too-long", "unknown-duration", "other-subset"}
+)
 """Reasons that are no failure: rows were not asked for."""
 
 

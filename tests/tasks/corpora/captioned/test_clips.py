@@ -47,6 +47,16 @@ def test_rows_of_one_clip_of_musicbench_are_one_entry(corpora: Path):
     assert sum(entry.evaluation_only for entry in entries) == 2
 
 
+def test_what_a_test_of_musicbench_has_is_never_trained_on(tmp_path: Path):
+    row = {"location": "data/abcdefghijk.wav", "is_audioset_eval_mcaps": False}
+    for part in ("train", "test_A"):
+        caption = {"main_caption": f"Of {part}."}
+        (tmp_path / f"MusicBench_{part}.json").write_text(json.dumps({**row, **caption}))
+    [entry], _ = read("musicbench", tmp_path)
+    assert set(entry.captions) == {"Of train.", "Of test_A."}
+    assert (entry.evaluation_only, entry.split) == (True, "test")
+
+
 @pytest.mark.parametrize(
     ("numbers", "metre"),
     [

@@ -1,6 +1,7 @@
 """Song Describer, MTG-Jamendo and JamendoMaxCaps, which share ids of Jamendo."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,21 @@ def test_captions_without_metadata_and_metadata_without_captions(tmp_path: Path)
     assert (thirteen.native_id, thirteen.captions, thirteen.audio) == ("13", (), "13.mp3")
     assert (twelve.native_id, twelve.captions) == ("12", ("Early.", "Late."))
     assert reasons(dropped) == {"empty-caption": 1, "malformed-row": 3}
+
+
+def test_every_row_and_every_tag_of_a_table_is_there(tmp_path: Path):
+    words = ("calm", "film", "epic", "dark", "love", "slow")
+    rows, count = [], Counter[str]()
+    for index in range(150):
+        chosen = [words[(index + step) % len(words)] for step in range(1 + index % 4)]
+        count.update(chosen)
+        ids = f"track_{index:07d}\tartist_{index // 3:06d}\talbum_{index // 3:06d}"
+        tags = "\t".join(f"mood/theme---{word}" for word in chosen)
+        rows.append(f"{ids}\t{index % 100:02d}/{index}.mp3\t{100.5 + index}\t{tags}")
+    entries, dropped = read("mtg_jamendo", mtg(tmp_path, *rows))
+    assert [int(entry.native_id) for entry in entries] == list(range(150))
+    assert Counter(tag.value for entry in entries for tag in entry.tags) == count
+    assert sum(entry.duration_seconds or 0 for entry in entries) == sum(
+        100.5 + index for index in range(150)
+    )
+    assert reasons(dropped) == {"no-audio-folder": 1}

@@ -103,8 +103,8 @@ PITCH_AND_VOICING: Task[VoicedPitchTracker] = Task("pitch-and-voicing", VoicedPi
 VOICE_QUALITY: Task[VoiceRater] = Task("voice-quality", VoiceRater)
 VOICE_EMBEDDING: Task[VoiceEmbedder] = Task("voice-embedding", VoiceEmbedder)
 SPEAKER_EMBEDDING: Task[SpeakerEmbedder] = Task("speaker-embedding", SpeakerEmbedder)
-AUDIO_TEXT_EMBEDDING: Task[AudioTextEmbedder] = Task("audio-text-embedding", AudioTextEmbedder)
 TEXT_EMBEDDING: Task[TextEmbedder] = Task("text-embedding", TextEmbedder)
+AUDIO_TEXT_EMBEDDING: Task[AudioTextEmbedder] = Task("audio-text-embedding", AudioTextEmbedder)
 MUSIC_EMBEDDING: Task[MusicEmbedder] = Task("music-embedding", MusicEmbedder)
 PROJECTION: Task[EmbeddingProjector] = Task("projection", EmbeddingProjector)
 CODEC: Task[Codec] = Task("codec", Codec)
@@ -126,8 +126,8 @@ TASKS: dict[str, Task[Any]] = {
         VOICE_QUALITY,
         VOICE_EMBEDDING,
         SPEAKER_EMBEDDING,
-        AUDIO_TEXT_EMBEDDING,
         TEXT_EMBEDDING,
+        AUDIO_TEXT_EMBEDDING,
         MUSIC_EMBEDDING,
         PROJECTION,
         CODEC,

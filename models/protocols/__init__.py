@@ -128,7 +128,6 @@ TASKS: dict[str, Task[Any]] = {
         SPEAKER_EMBEDDING,
         TEXT_EMBEDDING,
         AUDIO_TEXT_EMBEDDING,
-        TEXT_EMBEDDING,
         MUSIC_EMBEDDING,
         PROJECTION,
         CODEC,

@@ -1,5 +1,7 @@
 """Retrieval metrics, against hand-made rankings, brute force and simulated chance."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,15 @@ def test_chance_of_one_target_is_k_of_n():
     assert found["recall_at_10"] == pytest.approx(10 / 40)
     assert found["median_rank"] == 20
     assert chance(4, [1])["recall_at_10"] == 1
+
+
+@pytest.mark.parametrize(("gallery", "targets"), [(6, 2), (7, 4), (5, 5)])
+def test_chance_is_the_mean_over_all_orders(gallery: int, targets: int):
+    places = itertools.combinations(range(1, gallery + 1), targets)
+    orders = [summary([np.array(each)]) for each in places]
+    expected = chance(gallery, [targets])
+    for name in ("recall_at_1", "recall_at_5", "map_at_10"):
+        assert expected[name] == pytest.approx(np.mean([order[name] for order in orders])), name
 
 
 def test_chance_is_what_drawing_by_lot_gives():

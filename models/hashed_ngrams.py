@@ -22,9 +22,6 @@ Float32 = npt.NDArray[np.float32]
 DIMENSIONS = 1024
 """Captions of music have some hundred features each, and some ten thousand words together."""
 
-REVISION = "hashed-ngrams-1"
-"""Raised with every change of what texts become."""
-
 CHARACTERS = (3, 4, 5)
 """Lengths of the parts of words, whose ends count as characters."""
 

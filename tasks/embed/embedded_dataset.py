@@ -35,7 +35,7 @@ from tasks.embed.chosen_rows import ChosenRows
 from tasks.engine import provenance
 from tasks.engine.results import Results
 from tasks.engine.stage import Stage
-from tasks.step import Row, digest
+from tasks.step import Row, Step, digest
 from tasks.text import counted
 from tasks.weights import Weights
 
@@ -44,7 +44,8 @@ FORMAT_VERSION = 1
 
 HDF5 = "embeddings.h5"
 
-NO_WEIGHTS = {"revision": "", "licence": "none: no weights"}
+NO_WEIGHTS = "none: no weights"
+"""What stands for the licence of an encoder without any."""
 
 Float32 = npt.NDArray[np.float32]
 
@@ -253,8 +254,17 @@ def _attributes(stage: Stage, weights: Weights) -> dict[str, str]:
     for model in made["models"]:
         kept = {name: str(model[name]) for name in ("revision", "licence")}
         return {"model": model["name"], **kept, "config": config}
-    version = f"{stage.step.name}-{stage.step.version}"
-    return {"model": stage.step.name} | NO_WEIGHTS | {"revision": version, "config": config}
+    return {
+        "model": stage.step.name,
+        "revision": revision_of(stage.step),
+        "licence": NO_WEIGHTS,
+        "config": config,
+    }
+
+
+def revision_of(step: Step) -> str:
+    """Return what stands for the revision of a step without a model."""
+    return f"{step.name}-{step.version}"
 
 
 def _with_earlier(

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from flows.run import Conclusion, StepFlow, Survey
 from models import registry, trust
 from models.trust import UntrustedCodeError
 from tasks.corpora.captioned.entry import CorpusError
+from tasks.corpora.captioned.known import CORPORA
 from tasks.dataset import embeddings, unified_choice, unified_reader
 from tasks.dataset.embeddings import EmbeddingsError
 from tasks.dataset.failures import FAILURES, Failure, read_failures
@@ -86,7 +86,7 @@ def _request(params: PrepareEmbeddingsParams) -> Request:
         found = (
             _musicbench(params.musicbench_dir)
             if params.use_musicbench
-            else (unified_reader.read(params.dataset_file))
+            else unified_reader.read(params.dataset_file)
         )
     except (UnifiedError, CorpusError) as error:
         raise UsageError(str(error)) from error
@@ -108,8 +108,7 @@ def _request(params: PrepareEmbeddingsParams) -> Request:
 
 
 def _musicbench(folder: Path) -> unified_reader.UnifiedRows:
-    # The table of corpora reads what each of them needs: it is only imported where it is used.
-    corpus = import_module("tasks.corpora.captioned.known").CORPORA[MUSICBENCH]
+    corpus = CORPORA[MUSICBENCH]
     rows, failures = corpus_rows.rows_of(MUSICBENCH, folder, corpus.read(folder))
     found = unified_reader.checked(rows, folder)
     return unified_reader.UnifiedRows(found.rows, [*failures, *found.failures])

@@ -13,19 +13,17 @@ import numpy.typing as npt
 
 from blocks.storage import Storage
 from models.protocols import (
-    AUDIO_TEXT_EMBEDDING,
     PROJECTION,
-    TEXT_EMBEDDING,
     EmbeddingProjector,
     TextEmbedder,
 )
 from models.weights import MANIFEST
 from tasks.dataset import embeddings
 from tasks.dataset.embeddings import EmbeddingsError
+from tasks.embed.queries import embedder_of
 from tasks.projection import index
 from tasks.projection.pairs import FILE
 from tasks.step import Tools
-from tasks.weights import ModelError
 
 Float32 = npt.NDArray[np.float32]
 
@@ -173,7 +171,7 @@ def searcher(projection: Path, data_dir: Path, *, tools: Tools | None = None) ->
         return Searcher(
             path=path,
             projector=projector,
-            embedder=_embedder(said, tools, path),
+            embedder=embedder_of(said, tools),
             index=_index(projector, weights.revision(name), path, folder),
         )
     except EmbeddingsError as error:
@@ -222,29 +220,6 @@ def _check(
                 f"({wanted[key]}) than those of {path} ({there[name].get(key, '')}): train it anew."
             )
     return there[name]
-
-
-def _embedder(said: dict[str, str], tools: Tools, path: Path) -> TextEmbedder:
-    """Return the model that made the text embeddings of a file."""
-    name = said.get("model", "")
-    try:
-        card = tools.weights.card(name)
-    except KeyError as error:
-        raise SearchError(
-            f"{path} has text embeddings by {name!r}, which this version does not know: prepare "
-            "them anew."
-        ) from error
-    revision = tools.weights.revision(name)
-    if revision != said.get("revision"):
-        raise SearchError(
-            f"{path} has text embeddings by {name} at revision {said.get('revision')}, and here it "
-            f"is at {revision}: prepare them anew."
-        )
-    if problems := tools.weights.problems(name):
-        raise ModelError(f"{name} cannot be used: {'; '.join(problems)}.")
-    if card.task == AUDIO_TEXT_EMBEDDING.name:
-        return tools.model(name, AUDIO_TEXT_EMBEDDING)
-    return tools.model(name, TEXT_EMBEDDING)
 
 
 def _index(projector: EmbeddingProjector, revision: str, path: Path, folder: Path) -> Any:

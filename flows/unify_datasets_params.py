@@ -18,8 +18,8 @@ from flows.compute_params import (
 )
 from flows.place_params import LocalPath, OptionalPlace
 from models.llm import LlmSettings
-from tasks.captions import rewrite
-from tasks.captions.rewrite import RewriteConfig
+from tasks.captions import rewrite_captions
+from tasks.captions.rewrite_captions import RewriteConfig
 from tasks.chat import ChatTools
 from tasks.corpora.captioned.entry import Corpus
 from tasks.corpora.captioned.known import CORPORA
@@ -241,7 +241,7 @@ class UnifyDatasetsParams(ChatParams):
         if self.near_duplicates:
             stages.append(Stage(fingerprint.STEP, FingerprintConfig(), wanted=True))
         if self.asks_llm:
-            stages.append(Stage(rewrite.STEP, self.rewrite, wanted=True))
+            stages.append(Stage(rewrite_captions.STEP, self.rewrite, wanted=True))
         return stages
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from blocks.storage import Storage
-from tasks.captions import rewrite
+from tasks.captions import rewrite_captions
 from tasks.dataset import manifest
 from tasks.dataset.failures import Failure, failure, write_failures
 from tasks.dataset.near_duplicates import duplicates
@@ -153,14 +153,14 @@ def _has(results: Results, step: Step) -> bool:
 
 def _rewritten(results: Results, removals: Removals) -> dict[str, Row]:
     """Return what a language model made of captions, and note where it made nothing of them."""
-    if not _has(results, rewrite.STEP):
+    if not _has(results, rewrite_captions.STEP):
         return {}
     for track, step, entry in results.failures():
-        if step == rewrite.STEP.name:
+        if step == rewrite_captions.STEP.name:
             row_id = track.metadata["id"]
             dataset = row_id.rpartition("_")[0]
             removals.note(dataset, row_id, track.path, str(entry.reason), str(entry.error))
-    rows = results.rows(rewrite.STEP.name, ["captions", "refused"])
+    rows = results.rows(rewrite_captions.STEP.name, ["captions", "refused"])
     return {track.metadata["id"]: row for track, row in rows}
 
 

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from blocks.storage import Storage
-from flows import cli, run
+from flows import cli, prepare_embeddings, run
 from flows.cli import UsageError
 from flows.prepare_embeddings import PREPARE
 from flows.prepare_embeddings_params import PrepareEmbeddingsParams
@@ -269,7 +269,6 @@ def known(entries):
 
 
 def test_musicbench_is_read_by_its_corpus(music, monkeypatch):
-    name = "tasks.corpora.captioned.known"
     entries = [
         Entry("a_1", "1.wav", ("One", "Another"), shared_ids=("youtube:x",), split="train"),
         Entry("a_2", "2.wav", ("Two",), duration_seconds=1.2, shared_ids=("youtube:x",)),
@@ -277,7 +276,7 @@ def test_musicbench_is_read_by_its_corpus(music, monkeypatch):
         Entry("a_4", "gone.wav", ("Four",), split="test"),
         Dropped("malformed-row", "train.json:7", "Row 7 is none.", "a_7"),
     ]
-    monkeypatch.setitem(sys.modules, name, known(entries))
+    monkeypatch.setattr(prepare_embeddings, "CORPORA", known(entries).CORPORA)
     made = embed(music, use_musicbench=True, musicbench_dir=music.folder)
     found = embeddings.read(made.file)
     assert list(found.items["id"]) == ["musicbench_a_1", "musicbench_a_2"]

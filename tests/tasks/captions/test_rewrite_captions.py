@@ -10,7 +10,7 @@ from examples.chat_server import Answer, ChatServer, chat_server, completion, fa
 from models.llm import LlmSettings
 from tasks.captions.compose import compose
 from tasks.captions.facts import Facts
-from tasks.captions.rewrite import STEP, RewriteConfig
+from tasks.captions.rewrite_captions import STEP, RewriteConfig
 from tasks.captions.track import CaptionTrack
 from tasks.step import Row, TrackError, item_digest
 

@@ -71,6 +71,8 @@ class Splits:
         Ids of rows that were for training, and may not be trained on.
     crossing
         Groups that the rows' own splits put on both sides.
+    is_trial
+        Whether all rows are for evaluation only: they keep their splits, for a trial.
     """
 
     splits: Sequence[Split]
@@ -78,6 +80,7 @@ class Splits:
     assigned: int
     kept_from_training: Sequence[str]
     crossing: Sequence[str]
+    is_trial: bool = False
 
 
 def assign_splits(rows: Sequence[Row], audio: Mapping[str, str], seed: int) -> Splits:
@@ -85,7 +88,8 @@ def assign_splits(rows: Sequence[Row], audio: Mapping[str, str], seed: int) -> S
 
     Rows without take that of the rows of their group that have one, of several the one that
     is furthest from training. Groups without any are split 80/10/10. Rows that are for
-    evaluation only never train; without a split they are for the test.
+    evaluation only never train; without a split they are for the test. Where all rows are, their
+    splits are kept: whoever unified such corpora alone was told that it is for a trial.
 
     Parameters
     ----------
@@ -97,7 +101,8 @@ def assign_splits(rows: Sequence[Row], audio: Mapping[str, str], seed: int) -> S
         Another one gives another split of groups without any.
     """
     groups = _groups(rows, audio)
-    own = [_own_split(row) for row in rows]
+    is_trial = all(row["evaluation_only"] and row["split"] for row in rows)
+    own = [row["split"] if is_trial else _own_split(row) for row in rows]
     by_group: dict[str, set[Split]] = defaultdict(set)
     for group, name in zip(groups, own, strict=True):
         if name:
@@ -112,9 +117,12 @@ def assign_splits(rows: Sequence[Row], audio: Mapping[str, str], seed: int) -> S
         groups,
         assigned=sum(row["split"] is None for row in rows),
         kept_from_training=[
-            row["id"] for row in rows if row["evaluation_only"] and row["split"] == "train"
+            row["id"]
+            for row in rows
+            if row["evaluation_only"] and row["split"] == "train" and not is_trial
         ],
         crossing=sorted(group for group, names in by_group.items() if len(names) > 1),
+        is_trial=is_trial,
     )
 
 

@@ -336,6 +336,11 @@ def _said_of_splits(chosen: ChosenRows) -> list[str]:
         notes.append(
             f"{counted(splits.assigned, 'row')} had no split and took one by group, 80/10/10."
         )
+    if splits.is_trial:
+        notes.append(
+            "All rows are for evaluation only, and split for a trial: no figure of what is trained "
+            "on them can be compared with a published one."
+        )
     if kept := splits.kept_from_training:
         notes.append(
             f"{counted(len(kept), 'row')} for evaluation only, such as {kept[0]}, went from train "

@@ -18,8 +18,8 @@ from tests.support.commands import ROOT, Finished
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with data/raw, as downloads leave it, and tiny weights."""
     folder = tmp_path_factory.mktemp("corpora")
-    for name, count in (("song_describer", 12), ("fma", 16), ("mtg_jamendo", 4)):
-        write_corpus(name, folder / "data" / "raw" / name, count)
+    for name, count in (("song_describer", 24), ("fma", 12), ("mtg_jamendo", 4)):
+        write_corpus(name, folder / "data" / "raw" / name, count, seconds=2.0)
     for name in ("muq-large-msd",):
         write_tiny(folder / "models", name)
     return folder
@@ -51,9 +51,9 @@ def test_the_quick_test(place: Path):
         *("--output", "data/test_100.json"),
         cwd=place,
     )
-    assert "song_describer: 12 tracks" in said
+    assert "song_describer: 24 tracks" in said
     assert "They are split for a trial" in said
-    assert len(rows(place / "data" / "test_100.json")) == 12
+    assert len(rows(place / "data" / "test_100.json")) == 24
     succeeds(
         "prepare_embeddings",
         *("--dataset-file", "data/test_100.json", "--output-dir", "data/test_embeddings"),

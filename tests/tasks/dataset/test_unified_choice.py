@@ -112,3 +112,11 @@ def test_what_is_for_evaluation_only_never_trains():
     found = split(rows)
     assert list(found.splits) == ["test", "test", "validation", "test", "test"]
     assert found.kept_from_training == ["r1"]
+
+
+def test_a_dataset_for_evaluation_only_keeps_its_splits_for_a_trial():
+    rows = [row(number, evaluation_only=True, split="train") for number in (1, 2)]
+    found = split(rows)
+    assert list(found.splits) == ["train", "train"]
+    assert found.is_trial
+    assert not found.kept_from_training

@@ -62,7 +62,8 @@ COLUMNS = (
 GENRES = {
     2: "International", 3: "Blues", 4: "Jazz", 5: "Classical", 8: "Old-Time / Historic",
     9: "Country", 10: "Pop", 12: "Rock", 13: "Easy Listening",
-    14: "Soul-RnB", 15: "Electronic", 17: "Folk", 20: "Spoken", 21: "Hip-Hop", 38: "Experimental", 1235: "Instrumental",
+    14: "Soul-RnB", 15: "Electronic", 17: "Folk", 20: "Spoken", 21: "Hip-Hop",
+    38: "Experimental", 1235: "Instrumental",
 }  # fmt: skip
 WORDS = ("guitar", "synthesizer", "calm", "upbeat", "drums", "piano", "lo-fi", "noise", "energetic")
 LICENCES = (

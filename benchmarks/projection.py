@@ -1,9 +1,9 @@
-"""A projection trained on synthesised songs: how well words find songs that it has not heard.
+"""A projection trained on synthesised songs: how well words find songs it has not heard.
 
-``python -m benchmarks.projection`` writes songs with captions and tags that follow from their sound,
-runs the commands of the job on them (unify, embed by ``mel`` and MiniLM or n-grams, train, and the
-last two again with the captions shuffled among the songs), and compares R@10 on songs that were held
-out with chance.
+``python -m benchmarks.projection`` writes songs with captions and tags that follow from their
+sound, runs the commands of the job on them (unify, embed by ``mel`` and MiniLM or n-grams, train,
+and the last two again with the captions shuffled among the songs), and compares R@10 on songs
+that were held out with chance.
 """
 
 import argparse

@@ -1,6 +1,5 @@
 """unify-datasets: public corpora in; one captioned dataset, split without leaks, out."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from blocks.storage import Storage, StorageError
 from flows import cli, run
 from flows.cli import UsageError
 from flows.run import Conclusion, StepFlow, Survey
-from flows.unify_datasets_params import UnifyDatasetsCommand, UnifyDatasetsParams
+from flows.unify_datasets_params import SOURCE, UnifyDatasetsCommand, UnifyDatasetsParams
 from models.llm import LlmError, check_access
 from tasks.captions.track import CaptionTrack
 from tasks.corpora.captioned.entry import Corpus, CorpusError
@@ -121,18 +120,14 @@ def _gathered(params: UnifyDatasetsParams, corpora: Corpora) -> Gathered:
 
 def _tracks(params: UnifyDatasetsParams, gathered: Gathered) -> list[CaptionTrack]:
     """Return the rows whose files can be read as items; the others are no rows any more."""
-    source = params.source
-    rows = gathered.table.select(["audio_path"]).to_pylist()
-    below = {row["audio_path"]: os.path.relpath(row["audio_path"], source.address) for row in rows}
-    digests = Digests(source, params.results_place, {})
-    found = digests.of(below.values())
+    paths = list(dict.fromkeys(gathered.table["audio_path"].to_pylist()))
+    digests = Digests(SOURCE, params.results_place, {})
+    found = digests.of(paths)
     digests.save()
     gathered.digests = {
-        path: digest
-        for path, name in below.items()
-        if not isinstance(digest := found[name], TrackError)
+        path: digest for path in paths if not isinstance(digest := found[path], TrackError)
     }
-    return texts.tracks(gathered.table, gathered.digests, below, params.captions)
+    return texts.tracks(gathered.table, gathered.digests, params.captions)
 
 
 def main() -> None:

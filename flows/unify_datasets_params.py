@@ -1,6 +1,5 @@
 """Parameters of unify-datasets, and the steps that they add up to."""
 
-import os
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,6 +31,9 @@ from tasks.unify.sample import StratifyBy
 
 CHOICE: Group = {"group": "Which rows"}
 USES = ("any", "commercial", "share-alike")
+
+SOURCE = Storage("/")
+"""Where audio lies: rows have absolute paths, which are those of tracks too."""
 
 UNIFIED = Path("data/unified_dataset.json")
 """Where the unified dataset is written to, and read from, if nothing else is said."""
@@ -158,12 +160,6 @@ class UnifyDatasetsParams(ChatParams):
             else self.folder.below("checkpoints")
         )
 
-    @property
-    def source(self) -> Storage:
-        """Where the files of all corpora lie."""
-        folders = [str(folder.resolve()) for _, folder in self.corpora()]
-        return Storage(os.path.commonpath(folders) if folders else str(self.data_dir))
-
     def corpora(self) -> list[tuple[Corpus, Path]]:
         """Return the corpora that are asked for, and their folders.
 
@@ -230,7 +226,7 @@ class UnifyDatasetsParams(ChatParams):
     def tools(self) -> ChatTools:
         """Return what the steps may reach for."""
         return ChatTools(
-            source=self.source,
+            source=SOURCE,
             outputs=self.results_place.below("artifacts"),
             llm=self.llm_settings,
         )

@@ -98,7 +98,7 @@ def assemble(
         )
     place = Storage(str(output.parent))
     manifest.declare_unfinished(folder)
-    found = texts.captions(table, captions, _rewritten(results, removals))
+    found = texts.captions(table, captions, _rewritten(results, table, removals))
     done = write.write(table, splits, names, found, place, output.name, folder)
     write.write_removed(folder, removals)
     failed = _failures(removals)
@@ -151,15 +151,16 @@ def _has(results: Results, step: Step) -> bool:
     return any(stage.step is step for stage in results.stages)
 
 
-def _rewritten(results: Results, removals: Removals) -> dict[str, Row]:
+def _rewritten(results: Results, table: pa.Table, removals: Removals) -> dict[str, Row]:
     """Return what a language model made of captions, and note where it made nothing of them."""
     if not _has(results, rewrite_captions.STEP):
         return {}
+    datasets = dict(zip(table["id"].to_pylist(), table["dataset"].to_pylist(), strict=True))
     for track, step, entry in results.failures():
-        if step == rewrite_captions.STEP.name:
-            row_id = track.metadata["id"]
-            dataset = row_id.rpartition("_")[0]
-            removals.note(dataset, row_id, track.path, str(entry.reason), str(entry.error))
+        row_id = track.metadata["id"]
+        if step == rewrite_captions.STEP.name and row_id in datasets:
+            said = (str(entry.reason), str(entry.error))
+            removals.note(datasets[row_id], row_id, track.path, *said)
     rows = results.rows(rewrite_captions.STEP.name, ["captions", "refused"])
     return {track.metadata["id"]: row for track, row in rows}
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from blocks.storage import Storage
+from tasks.captions.language import language_of
 from tasks.corpora.captioned.entry import Corpus
 from tasks.text import printable
 from tasks.unify import headers, sample, texts
@@ -19,6 +21,10 @@ from tasks.unify.sample import StratifyBy
 from tasks.unify.staged import SCHEMA, Removals, rows_of, stage
 
 Mask = npt.NDArray[np.bool_]
+Progress = Callable[[str, int], None]
+"""Told what is done, and of how many."""
+
+PROGRESS_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ def gather(
     corpora: Sequence[tuple[Corpus, Path]],
     wanted: Wanted,
     memory: Storage | None,
-    progress: Callable[[str, int], None] = lambda what, count: None,
+    progress: Progress = lambda what, count: None,
 ) -> Gathered:
     """Read corpora, and choose among their rows.
 
@@ -88,7 +94,7 @@ def gather(
     memory
         Where headers are remembered.
     progress
-        Told what is done and how often.
+        Told what is done, and of how many.
 
     Raises
     ------
@@ -106,11 +112,11 @@ def gather(
     table = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
     table = _of_licence(table, wanted, removals)
     if wanted.check_audio:
-        table = _audible(table, memory, removals)
-        progress("headers read, files", table.num_rows)
+        table = _audible(table, memory, removals, progress)
     table = _of_duration(table, wanted, removals)
     table = _described(table, removals)
     table = _chosen(table, wanted, removals)
+    table = _with_languages(table, removals)
     return Gathered(table, removals, found)
 
 
@@ -152,13 +158,22 @@ def _of_licence(table: pa.Table, wanted: Wanted, removals: Removals) -> pa.Table
     return kept(table, keep, removals, "licence", message)
 
 
-def _audible(table: pa.Table, memory: Storage | None, removals: Removals) -> pa.Table:
+def _audible(
+    table: pa.Table, memory: Storage | None, removals: Removals, progress: Progress
+) -> pa.Table:
     """Return the rows whose files can be opened, with the durations of their headers."""
     if not table.num_rows:
         return table
     paths = table["audio_path"].to_pylist()
     distinct = list(dict.fromkeys(paths))
-    said = dict(zip(distinct, headers.read(distinct, memory), strict=True))
+    said = {}
+    told = monotonic()
+    for path, header in zip(distinct, headers.read(distinct, memory), strict=True):
+        said[path] = header
+        if monotonic() - told > PROGRESS_SECONDS:
+            progress(f"headers of {len(distinct):,} files, read", len(said))
+            told = monotonic()
+    progress("headers read, files", len(said))
     parts = zip(
         paths,
         table["start_seconds"].to_pylist(),
@@ -251,6 +266,20 @@ def _chosen(table: pa.Table, wanted: Wanted, removals: Removals) -> pa.Table:
         "not-sampled",
         lambda at: "Fewer rows were asked for than there are.",
     )
+
+
+def _with_languages(table: pa.Table, removals: Removals) -> pa.Table:
+    """Return the rows with languages of human captions, and remark others than English."""
+    columns = ("id", "dataset", "human_captions", "language", "audio_path")
+    languages = []
+    for row_id, dataset, human, stated, path in rows_of(table, columns):
+        language = stated or (language_of(" ".join(human)) if human else None)
+        languages.append(language)
+        if human and language not in (None, "en"):
+            said = f"Its captions are in another language than English ({language}); they stay."
+            removals.note(dataset, row_id, path, "other-language", said)
+    at = table.schema.get_field_index("language")
+    return table.set_column(at, SCHEMA.field("language"), pa.array(languages, pa.string()))
 
 
 def durations(table: pa.Table) -> npt.NDArray[np.float64]:

@@ -50,9 +50,7 @@ def _rewritten(made: Sequence[Caption], answer: Row) -> list[Caption]:
     ]
 
 
-def tracks(
-    table: pa.Table, digests: Mapping[str, str], below: Mapping[str, str], count: int
-) -> list[CaptionTrack]:
+def tracks(table: pa.Table, digests: Mapping[str, str], count: int) -> list[CaptionTrack]:
     """Return the rows whose files could be read, as items with the captions made for them.
 
     Parameters
@@ -61,8 +59,6 @@ def tracks(
         The rows.
     digests
         Of the files that could be read, by path.
-    below
-        Where each file lies below the source, by its path.
     count
         Captions that are made for a row.
     """
@@ -75,7 +71,7 @@ def tracks(
         found.append(
             CaptionTrack(
                 digests[path],
-                below[path],
+                path,
                 {"id": row_id},
                 facts=known.as_row() if made else {},
                 captions=tuple(caption.text for caption in made),

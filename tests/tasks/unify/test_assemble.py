@@ -38,12 +38,10 @@ def unify(
         wanted or Wanted(),
         None,
     )
-    source, outputs = Storage(str(folder)), Storage(str(folder / "out"))
-    paths = found.table["audio_path"].to_pylist()
-    below = {path: str(Path(path).relative_to(folder)) for path in paths}
-    digests = Digests(source, None, {}).of(below.values())
-    found.digests = {path: str(digests[name]) for path, name in below.items()}
-    tracks = texts.tracks(found.table, found.digests, below, 4)
+    source, outputs = Storage("/"), Storage(str(folder / "out"))
+    digests = Digests(source, None, {}).of(found.table["audio_path"].to_pylist())
+    found.digests = {path: str(digest) for path, digest in digests.items()}
+    tracks = texts.tracks(found.table, found.digests, 4)
     stages = [Stage(fingerprint.STEP, FingerprintConfig())] if stages is None else stages
     planned = plan(
         stages,

@@ -118,3 +118,22 @@ def test_of_voices_that_exclude_each_other_none_is_said():
     found = gathered(Wanted(**UNCHECKED), a=[entry("1", tags=tags)])
     assert found.table["voice"].to_pylist() == [None]
     assert found.table["tags"].to_pylist() == [["Rock", "calm", "guitar", "instrumental", "female"]]
+
+
+def test_captions_in_another_language_stay_and_are_remarked():
+    german = (
+        "Ein ruhiges St\u00fcck mit Klavier und einer leisen Stimme, wie am fr\u00fchen Morgen.",
+    )
+    english = ("A calm piece with a piano and a soft voice, as in the early morning.",)
+    rows = [
+        entry("1", captions=german),
+        entry("2", captions=english),
+        entry("3", captions=german, language="en"),
+        entry("4"),
+    ]
+    found = gathered(Wanted(**UNCHECKED), a=rows)
+    assert found.table["language"].to_pylist() == ["de", "en", "en", None]
+    remarks = found.removals.table().to_pylist()
+    assert [(each["id"], each["reason"], each["in_dataset"]) for each in remarks] == [
+        ("a_1", "other-language", True)
+    ]

@@ -270,6 +270,8 @@ def _chosen(table: pa.Table, wanted: Wanted, removals: Removals) -> pa.Table:
 
 def _with_languages(table: pa.Table, removals: Removals) -> pa.Table:
     """Return the rows with languages of human captions, and remark others than English."""
+    if not pc.sum(pc.list_value_length(table["human_captions"])).as_py():
+        return table
     columns = ("id", "dataset", "human_captions", "language", "audio_path")
     languages = []
     for row_id, dataset, human, stated, path in rows_of(table, columns):

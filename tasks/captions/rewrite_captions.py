@@ -9,14 +9,13 @@ import json
 from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
-from pydantic import Field
 
 from models.llm_texts import max_tokens, texts_in
 from tasks.captions.contradictions import contradictions
 from tasks.captions.facts import Facts
 from tasks.captions.track import CaptionTrack
-from tasks.chat import ChatTools
-from tasks.step import Row, Step, StepConfig, TrackError, column
+from tasks.chat import ChatConfig, ChatTools
+from tasks.step import Row, Step, TrackError, column
 
 SYSTEM = (
     "You rewrite captions of one piece of music so that they read as if a listener had written "
@@ -30,19 +29,8 @@ SYSTEM = (
 )
 
 
-class RewriteConfig(StepConfig):
+class RewriteConfig(ChatConfig):
     """Texts by an LLM (with OPENAI_API_KEY in the environment)."""
-
-    llm_model: str = Field(
-        "gpt-4o-mini",
-        min_length=1,
-        description="Chat model.",
-        json_schema_extra={"flag": "llm_model"},
-    )
-    temperature: float | None = Field(
-        0.7, ge=0, le=2, description="Sampling temperature; none for the server's own."
-    )
-    max_words: int = Field(40, ge=5, le=200, description="Longest caption, in words.")
 
 
 def run(

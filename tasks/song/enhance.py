@@ -9,11 +9,10 @@ import json
 from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
-from pydantic import Field
 
 from models.llm_texts import max_tokens, texts_in
-from tasks.chat import ChatTools
-from tasks.step import Row, Step, StepConfig, Track, TrackError, column
+from tasks.chat import ChatConfig, ChatTools
+from tasks.step import Row, Step, Track, TrackError, column
 
 # Longer lists are cut: models lose count, and one reply stays a few kilobytes.
 MAX_PROMPTS_PER_REQUEST = 24
@@ -28,19 +27,8 @@ SYSTEM = (
 )
 
 
-class EnhanceConfig(StepConfig):
+class EnhanceConfig(ChatConfig):
     """Texts by an LLM (with OPENAI_API_KEY in the environment)."""
-
-    llm_model: str = Field(
-        "gpt-4o-mini",
-        min_length=1,
-        description="Chat model.",
-        json_schema_extra={"flag": "llm_model"},
-    )
-    temperature: float | None = Field(
-        0.7, ge=0, le=2, description="Sampling temperature; none for the server's own."
-    )
-    max_words: int = Field(40, ge=5, le=200, description="Longest prompt, in words.")
 
 
 def run(

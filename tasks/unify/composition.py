@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tasks.dataset import page
 from tasks.dataset.split import SPLITS
 from tasks.unify.gather import durations
 from tasks.unify.staged import Removals
@@ -179,7 +180,7 @@ def described(composition: Composition) -> str:
     for corpus in composition.corpora:
         line = f"  {corpus.name}: {corpus.kept:,} tracks"
         if corpus.hours:
-            line += f", {corpus.hours:,.1f} h"
+            line += f", {' '.join(page.duration_fact(corpus.hours * 3600))}"
         if corpus.removed:
             reasons = ", ".join(f"{reason} {number:,}" for reason, number in corpus.removed.items())
             line += f"; left out: {reasons}"

@@ -77,11 +77,12 @@ def survey(params: DownloadDatasetsParams, checked: None = None) -> Survey[Found
         )
     except StorageError as error:
         raise UsageError(str(error)) from error
-    title = f"{counted(len(found.files), 'file')} of {counted(len(params.sources), 'corpus')}"
+    corpora = "1 corpus" if len(params.sources) == 1 else f"{len(params.sources)} corpora"
+    title = f"{counted(len(found.files), 'file')} of {corpora}"
     if found.missing:
         sizes = data_size(sum(file.size_bytes or 0 for file in found.missing))
         title += f", {len(found.missing):,} to fetch or unpack ({sizes})"
-    return Survey(found.files, title.replace("corpuss", "corpora"), found)
+    return Survey(found.files, title, found)
 
 
 def shown(

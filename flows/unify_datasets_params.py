@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
-from blocks.storage import Storage
+from blocks import places
+from blocks.storage import Storage, StorageError
 from flows.chat_params import ChatParams
 from flows.cli import UsageError
 from flows.compute_params import (
@@ -186,7 +187,7 @@ class UnifyDatasetsParams(ChatParams):
                 )
             if name in found:
                 raise UsageError(f"--datasets names {name} twice.")
-            folder = Path(place) if place else self.data_dir / name
+            folder = _folder(place) if place else self.data_dir / name
             if not folder.is_dir():
                 raise UsageError(
                     f"{folder} is not a folder: fetch the corpus with `python "
@@ -239,6 +240,14 @@ class UnifyDatasetsParams(ChatParams):
         if self.asks_llm:
             stages.append(Stage(rewrite_captions.STEP, self.rewrite, wanted=True))
         return stages
+
+
+def _folder(place: str) -> Path:
+    """Return the folder of a NAME=FOLDER, which no shell has looked at."""
+    try:
+        return Path(places.path(place))
+    except StorageError as error:
+        raise UsageError(f"--datasets: {error}") from error
 
 
 class UnifyDatasetsCommand(ContinueCommand):

@@ -108,6 +108,8 @@ def test_the_medium_test(place: Path):
         (("--datasets", "clotho"), "data/raw/clotho is not a folder"),
         (("--datasets", "fma=data/raw/song_describer"), "song_describer"),
         (("--datasets", "fma", "fma"), "names fma twice"),
+        (("--datasets", "fma=s3://bucket/fma"), "is in a bucket"),
+        (("--datasets", "fma=~/nowhere"), f"{Path.home()}/nowhere is not a folder"),
         (("--datasets", "fma", "--min-duration", "1000"), "No row is left"),
         (("--datasets", "fma", "--licence", "free"), "free is neither"),
         (("--datasets", "fma", "--output", "data/x.parquet"), "has to end in .json"),

@@ -30,12 +30,17 @@ def test_ids_of_artists_and_recordings_are_shared():
             entry("1", artist_id="jamendo:7", shared_ids=("jamendo:1",)),
             entry("2", artist_id="jamendo:8", shared_ids=("jamendo:2", "youtube:x")),
         ],
-        song_describer=[entry("a", shared_ids=("jamendo:1",))],
+        song_describer=[
+            entry("a", shared_ids=("jamendo:1",)),
+            entry("d", artist_id="jamendo:9", artist="Under one name"),
+        ],
+        jamendo_max_caps=[entry("d", artist_id="jamendo:9", artist="Under another")],
         musiccaps=[entry("b", shared_ids=("youtube:x",)), entry("c", artist_id="fma:7")],
     )
     assert grouped(table) == {
         frozenset({"mtg_jamendo_1", "song_describer_a"}),
         frozenset({"mtg_jamendo_2", "musiccaps_b"}),
+        frozenset({"song_describer_d", "jamendo_max_caps_d"}),
     }
 
 

@@ -1,0 +1,1 @@
+"""Networks that are trained to separate here, and what makes each a model like any other."""

@@ -1,0 +1,1 @@
+"""Our time-frequency network: it shares the bins of a spectrogram between the sources."""

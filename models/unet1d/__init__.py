@@ -1,0 +1,1 @@
+"""The one-dimensional U-Net, which separates sources by masks over time."""

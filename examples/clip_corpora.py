@@ -6,11 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from examples.band import Stereo
-from examples.corpus_files import licence_of, write_csv, write_json_lines, write_mix
+from examples.corpus_files import (
+    licence_of,
+    write_csv,
+    write_json_lines,
+    write_mix,
+    write_stem_mp4,
+)
 from examples.pieces import Piece
 from examples.songs import write_audio
-from examples.voice import RATE_HZ
 
 _CLOTHO_PARTS = ("development", "development", "validation", "evaluation")
 
@@ -150,7 +154,7 @@ def write_musdb18(folder: Path, pieces: Iterable[Piece]) -> None:
             for stem, samples in (("mixture", piece.mix), *stems.items()):
                 write_audio(folder / part / name / f"{stem}.wav", samples)
         else:
-            _write_stem_mp4(folder / part / f"{name}.stem.mp4", [piece.mix, *stems.values()])
+            write_stem_mp4(folder / part / f"{name}.stem.mp4", [piece.mix, *stems.values()])
         rows.append({"Track Name": name, "Genre": piece.genre, "Source": "Songmill"})
     write_csv(folder / "tracklist.csv", rows)
 
@@ -219,18 +223,3 @@ def write_songmill(folder: Path, pieces: Iterable[Piece]) -> None:
     ):
         table = pa.Table.from_pylist(rows, schema=columns)
         pq.write_table(table, folder / "dataset" / f"{name}.parquet")
-
-
-def _write_stem_mp4(path: Path, waves: list[Stereo]) -> None:
-    """Write a stream of AAC for the mixture and for each stem."""
-    import av
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w", format="mp4") as container:
-        streams = [container.add_stream("aac", rate=RATE_HZ, layout="stereo") for _ in waves]
-        for stream, wave in zip(streams, waves, strict=True):
-            samples = np.ascontiguousarray(wave, np.float32)
-            frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="stereo")
-            frame.sample_rate = RATE_HZ
-            container.mux(stream.encode(frame))
-            container.mux(stream.encode(None))

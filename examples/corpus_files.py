@@ -6,8 +6,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from examples.band import Stereo
 from examples.pieces import Piece
 from examples.songs import write_audio
+from examples.voice import RATE_HZ
 
 LICENCES = {
     "http://creativecommons.org/licenses/by/3.0/": "Creative Commons Attribution",
@@ -43,3 +47,18 @@ def write_mix(path: Path, piece: Piece) -> None:
     """Write the sound of a piece as what the suffix says."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_audio(path, piece.mix)
+
+
+def write_stem_mp4(path: Path, waves: list[Stereo]) -> None:
+    """Write ``.stem.mp4``: a stream of AAC for the mixture and for each stem."""
+    import av
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w", format="mp4") as container:
+        streams = [container.add_stream("aac", rate=RATE_HZ, layout="stereo") for _ in waves]
+        for stream, wave in zip(streams, waves, strict=True):
+            samples = np.ascontiguousarray(wave, np.float32)
+            frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="stereo")
+            frame.sample_rate = RATE_HZ
+            container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))

@@ -18,8 +18,6 @@ WIDTHS = (16, 32, 64, 128, 256)
 KERNEL, STRIDE = 15, 4
 """Of the convolutions that lead a level down, in samples of the level above."""
 
-NORM_GROUPS = 8
-
 FLOOR = 1e-4
 """Added to every mask before stems share the mixture: where none claims it, all have alike."""
 
@@ -124,9 +122,9 @@ def build(n_sources: int, channels: int, sample_rate_hz: int, **arguments: objec
 
 def _block(before: int, after: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv1d(before, after, 5, padding=2),
-        nn.GroupNorm(min(NORM_GROUPS, after), after),
-        nn.LeakyReLU(0.1),
+        nn.Conv1d(before, after, 5, padding=2, bias=False),
+        nn.BatchNorm1d(after),
+        nn.LeakyReLU(0.1, inplace=True),
     )
 
 

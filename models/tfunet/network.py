@@ -25,6 +25,10 @@ FLOOR = 1e-4
 """Magnitude below which bins are alike, of a full scale of 1 per bin: 80 dB down."""
 
 
+FIRST_SPAN_BINS = 4
+"""Of the lowest band: 43 Hz at 44.1 kHz."""
+
+
 class TFUNet(nn.Module):
     """Sources of a mixture by masks over its spectrogram.
 
@@ -56,12 +60,11 @@ class TFUNet(nn.Module):
         self.n_sources, self.channels = n_sources, channels
         self.n_fft = 1 << (round(WINDOW_SECONDS * sample_rate_hz) - 1).bit_length()
         self.hop = self.n_fft // OVERLAP
-        self.edges = _edges(self.n_fft // 2 + 1, bands)
+        self.spans = spans = _spans(self.n_fft // 2 + 1, bands)
         self.register_buffer("window", torch.hann_window(self.n_fft), persistent=False)
         features = channels + (channels > 1)
-        spans = [end - start for start, end in pairwise(self.edges)]
         self.normed = nn.BatchNorm1d(features * (self.n_fft // 2 + 1))
-        self.gather = nn.ModuleList(nn.Linear(features * span, widths[0]) for span in spans)
+        self.gather = nn.ModuleList(nn.Conv1d(features * span, widths[0], 1) for span in spans)
         self.down = nn.ModuleList(_Block(above, below, 2) for above, below in pairwise(widths))
         self.entry = _Block(widths[0], widths[0], 1)
         self.bottom = _Block(widths[-1], widths[-1], 1)
@@ -70,7 +73,7 @@ class TFUNet(nn.Module):
         )
         self.joined = nn.ModuleList(_Block(2 * width, width, 1) for width in widths[:-1])
         self.spread = nn.ModuleList(
-            nn.Linear(widths[0], n_sources * channels * span) for span in spans
+            nn.Conv1d(widths[0], n_sources * channels * span, 1) for span in spans
         )
 
     def forward(self, mixture: Tensor) -> Tensor:
@@ -88,7 +91,9 @@ class TFUNet(nn.Module):
         batch, channels, length = mixture.shape
         spectrum = self._spectrum(mixture)
         masks = self._masks(self._features(spectrum))
-        sources = masks * spectrum[:, None]
+        # As masks lie in memory: the transform has the bins of a frame side by side.
+        real, imaginary = (each[:, None].contiguous() for each in (spectrum.real, spectrum.imag))
+        sources = torch.complex(masks * real, masks * imaginary)
         signal = torch.istft(
             sources.reshape(-1, *sources.shape[-2:]),
             self.n_fft,
@@ -113,29 +118,27 @@ class TFUNet(nn.Module):
         return spectrum.unflatten(0, mixture.shape[:2])
 
     def _features(self, spectrum: Tensor) -> Tensor:
-        """Return levels, the side's too, shape ``(B, frames, bins, features)``."""
+        """Return levels, the side's too, shape ``(B, features, bins, frames)``."""
         scale = 2 / self.window.sum()
         heard = [spectrum]
         if self.channels > 1:
             heard.append((spectrum[:, :1] - spectrum[:, 1:]) / 2)
-        return torch.log(scale * torch.cat(heard, 1).abs() + FLOOR).permute(0, 3, 2, 1)
+        levels = torch.log(scale * torch.cat(heard, 1).abs() + FLOOR)
+        normed: Tensor = self.normed(levels.flatten(1, 2))
+        return normed.view_as(levels)
 
     def _masks(self, features: Tensor) -> Tensor:
         """Return shares of the bins, shape ``(B, S, C, bins, frames)``."""
-        batch, frames, bins, kinds = features.shape
-        flat = self.normed(features.reshape(batch * frames, bins * kinds))
-        features = flat.reshape(batch, frames, bins, kinds)
+        parts = features.split(self.spans, 2)
         bands = [
-            gather(features[:, :, start:end].flatten(2))
-            for gather, (start, end) in zip(self.gather, pairwise(self.edges), strict=True)
+            gather(part.flatten(1, 2)) for gather, part in zip(self.gather, parts, strict=True)
         ]
-        hidden = self._unet(torch.stack(bands, -1).transpose(1, 2))
-        hidden = hidden.permute(3, 0, 2, 1)
+        hidden = self._unet(torch.stack(bands, -1)).unbind(-1)
         logits = [
-            spread(band).unflatten(-1, (self.n_sources, self.channels, -1))
+            spread(band).unflatten(1, (self.n_sources, self.channels, -1))
             for spread, band in zip(self.spread, hidden, strict=True)
         ]
-        return torch.cat(logits, -1).permute(0, 2, 3, 4, 1).softmax(1)
+        return torch.cat(logits, 3).softmax(1)
 
     def _unet(self, hidden: Tensor) -> Tensor:
         """Change features of shape ``(B, width, frames, bands)``."""
@@ -168,20 +171,16 @@ class _Block(nn.Module):
         return functional.relu(hidden + self.second_norm(self.second(hidden)))
 
 
-def _edges(bins: int, bands: int) -> list[int]:
-    """Return where bands begin and end: a few bins wide below, ever wider above."""
+def _spans(bins: int, bands: int) -> list[int]:
+    """Return how many bins each band has: a few below, ever more above."""
     # Widths grow geometrically from four bins, as far as that fills all bins with all bands.
     low, high = 1.0, 2.0
     for _ in range(60):
         ratio = (low + high) / 2
-        total = sum(4 * ratio**at for at in range(bands))
+        total = sum(FIRST_SPAN_BINS * ratio**at for at in range(bands))
         low, high = (ratio, high) if total < bins else (low, ratio)
-    edges, place = [0], 0.0
-    for at in range(bands):
-        place += 4 * low**at
-        edges.append(max(edges[-1] + 1, round(place)))
-    edges[-1] = bins
-    return edges
+    ends = [round(sum(FIRST_SPAN_BINS * low**at for at in range(band))) for band in range(bands)]
+    return [after - before for before, after in pairwise([*ends, bins])]
 
 
 def build(n_sources: int, channels: int, sample_rate_hz: int, **arguments: object) -> TFUNet:

@@ -15,8 +15,8 @@ from models.separator.network import Network
 WIDTHS = (16, 32, 64, 128, 256)
 """Channels of each level, from the samples down."""
 
-KERNEL, STRIDE = 15, 4
-"""Of the convolutions that lead a level down, in samples of the level above."""
+STRIDE = 4
+"""Samples of a level that one of the level below stands for."""
 
 FLOOR = 1e-4
 """Added to every mask before stems share the mixture: where none claims it, all have alike."""
@@ -43,7 +43,7 @@ class UNet1D(nn.Module):
         self.entry = _block(channels, widths[0])
         self.down = nn.ModuleList(
             nn.Sequential(
-                nn.Conv1d(above, below, KERNEL, STRIDE, KERNEL // 2), _block(below, below)
+                nn.Conv1d(above, below, 2 * STRIDE, STRIDE, STRIDE // 2), _block(below, below)
             )
             for above, below in pairwise(widths)
         )
@@ -67,17 +67,16 @@ class UNet1D(nn.Module):
         Tensor
             Values in [0, 1], shape ``(B, S, L)``; of a network for stereo ``(B, S, C, L)``.
         """
-        hidden = self.entry(mixture)
+        length = mixture.shape[-1]
+        # Every level of whole samples, so that what lies side by side is equally long.
+        hidden = self.entry(functional.pad(mixture, (0, -length % STRIDE ** len(self.down))))
         across = []
         for down in self.down:
             across.append(hidden)
             hidden = down(hidden)
         for up, joined in zip(self.up, self.joined, strict=True):
-            beside = across.pop()
-            # Down and up again, a level may differ from the one beside it by some samples.
-            hidden = _as_long(up(hidden), beside.shape[-1])
-            hidden = joined(torch.cat([beside, hidden], 1))
-        masks = torch.sigmoid(self.mask(hidden))
+            hidden = joined(torch.cat([across.pop(), up(hidden)], 1))
+        masks = torch.sigmoid(self.mask(hidden))[..., :length]
         if self.channels == 1:
             return masks
         return masks.unflatten(1, (self.n_sources, self.channels))
@@ -122,15 +121,10 @@ def build(n_sources: int, channels: int, sample_rate_hz: int, **arguments: objec
 
 def _block(before: int, after: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv1d(before, after, 5, padding=2, bias=False),
+        nn.Conv1d(before, after, 3, padding=1, bias=False),
         nn.BatchNorm1d(after),
         nn.LeakyReLU(0.1, inplace=True),
     )
-
-
-def _as_long(values: Tensor, length: int) -> Tensor:
-    values = values[..., :length]
-    return functional.pad(values, (0, length - values.shape[-1]))
 
 
 NETWORK = Network(

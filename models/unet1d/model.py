@@ -4,6 +4,7 @@ O. Ronneberger et al., "U-Net: convolutional networks for biomedical image segme
 2015, in one dimension, as D. Stoller et al., "Wave-U-Net", ISMIR 2018, use it on audio.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -36,7 +37,7 @@ class UNet1D(nn.Module):
     """
 
     def __init__(
-        self, n_sources: int = 4, channels: int = 1, widths: tuple[int, ...] = WIDTHS
+        self, n_sources: int = 4, channels: int = 1, widths: Sequence[int] = WIDTHS
     ) -> None:
         super().__init__()
         self.n_sources, self.channels = n_sources, channels

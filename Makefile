@@ -10,7 +10,7 @@ TEST_PROCESSES ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 3 ? n 
 WEIGHTS := models/weights.lock models/whisper.lock
 TINY := htdemucs whisper-large-v3 whisper-base clap-music-and-speech ecapa-voxceleb
 
-.PHONY: help demo demo-full demo-stems demo-unify cluster gpu test test-cluster test-fuzz lint format lock bench clean
+.PHONY: help demo demo-full demo-stems demo-unify demo-separator cluster gpu test test-cluster test-fuzz lint format lock bench clean
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,21 @@ demo-unify: $(READY) ## Corpora in their true layouts to captions, embeddings, a
 		--data_dir demo/unify/embeddings --output demo/unify/projection
 	$(BIN)/python flows/search_music.py "a dark track with drums and a voice" \
 		--projection demo/unify/projection --data_dir demo/unify/embeddings
+
+demo-separator: $(READY) ## Songs in stems to two trained separators, their scores, a song taken apart
+	$(BIN)/python -m examples.musdb demo/separator/musdb18 --train 24 --test 5
+	$(BIN)/python flows/train_separator.py --data_root demo/separator/musdb18 \
+		--workdir demo/separator/unet1d --store_dir demo/separator/store --model unet1d \
+		--batch_size 4 --segment_seconds 2 --max_steps 400 --ckpt_every 200 --lr 2e-3 \
+		--ema_decay 0.97
+	$(BIN)/python flows/train_separator.py --data_root demo/separator/musdb18 \
+		--workdir demo/separator/tfunet --store_dir demo/separator/store --model tfunet \
+		--model_size small --channels 2 --batch_size 8 --segment_seconds 3 --max_steps 260 \
+		--ckpt_every 130 --lr 2e-3 --ema_decay 0.97
+	$(BIN)/python flows/evaluate_separator.py demo/separator/unet1d demo/separator/tfunet \
+		--data_root demo/separator/musdb18 --output demo/separator/evaluation
+	$(BIN)/python flows/separate.py demo/separator/musdb18/test --checkpoint demo/separator/tfunet \
+		--output demo/separator/separated
 
 cluster: $(READY) ## Run a whole cluster on this machine until Ctrl-C: server, workers, store
 	$(BIN)/python -m deployments.local

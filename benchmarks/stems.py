@@ -23,9 +23,9 @@ from flows.stems_params import StemsParams
 from models import registry
 from models.tiny.encodec import published, write
 from models.weights import write_manifest
+from tasks.corpora.discover import discover
 from tasks.engine.plan import Plan, plan, run_here
 from tasks.stems import prepared_stems
-from tasks.stems.discover import discover
 
 CODEC = "encodec-32khz"
 MOST_SECONDS = {"convert": 1.0, "augment": 0.6, "distort": 0.3, "encode": 8.0}

@@ -10,6 +10,7 @@ import soundfile
 
 from blocks.storage import Storage
 from tasks import audio
+from tasks.corpora.prepared_song import PreparedSong
 from tasks.dsp.likeness import RATE_HZ as LOW_HZ
 from tasks.engine.stage import Stage
 from tasks.stems import (
@@ -26,7 +27,6 @@ from tasks.stems.augment import Augmentation, AugmentConfig
 from tasks.stems.distort import DistortConfig
 from tasks.stems.identify import IdentifyConfig
 from tasks.stems.keep_apart import KeepApartConfig
-from tasks.stems.prepared_song import PreparedSong
 from tasks.step import Tools
 from tests.tasks.stems.studio import Carried, Prepared, carry_out, prepare
 from tests.tasks.stems.test_near_copies import DRUMS, GUITAR, KEYS, VOICE

@@ -12,11 +12,11 @@ from pydantic import ValidationError
 
 from blocks.storage import Storage
 from tasks import audio
+from tasks.corpora.prepared import NotPreparedError
 from tasks.dataset.failures import FAILURES
 from tasks.stems import prepared_stems
 from tasks.stems.convert import ConvertConfig
 from tasks.stems.identify import IdentifyConfig
-from tasks.stems.prepared_stems import NotPreparedError
 from tests.tasks.stems.makers import write_musdb18, write_zip
 from tests.tasks.stems.studio import RATE_HZ, Prepared, melody, prepare, write_song
 

@@ -13,10 +13,10 @@ from itertools import combinations
 from os.path import commonpath
 from pathlib import PurePosixPath
 
-from tasks.stems.names.instrument_words import NEUTRAL
-from tasks.stems.names.shared_words import is_plain_word, shared_spans
-from tasks.stems.names.titles import folder_of, marks_of, stem_of, titles
-from tasks.stems.names.words import Words
+from tasks.corpora.names.instrument_words import NEUTRAL
+from tasks.corpora.names.shared_words import is_plain_word, shared_spans
+from tasks.corpora.names.titles import folder_of, marks_of, stem_of, titles
+from tasks.corpora.names.words import Words
 
 COMPARED_FOLDERS = 200
 """An archive of more is made to keep the program busy."""

@@ -8,10 +8,10 @@ from blocks.storage import Storage
 from tasks.corpora.archives.zip_entry import is_left_behind
 from tasks.corpora.layout import ROOT
 from tasks.corpora.layouts import LAYOUTS
+from tasks.corpora.loose_songs import regrouped
 from tasks.corpora.song import Song
 from tasks.corpora.song_archives import PERHAPS_A_PART
 from tasks.dataset.digests import Digests, FileFailure, without_own
-from tasks.stems.loose_songs import regrouped
 from tasks.step import digest
 from tasks.text import printable
 from tasks.track import TrackError

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from tasks.stems.names.instrument_words import (
+from tasks.corpora.names.instrument_words import (
     BASIC,
     FALSE_FRIENDS,
     INSTRUMENTS,
@@ -15,9 +15,9 @@ from tasks.stems.names.instrument_words import (
     Instrument,
     Synonyms,
 )
-from tasks.stems.names.marks import Marks, Spans
-from tasks.stems.names.shared_words import is_plain, shared_spans
-from tasks.stems.names.words import Words, squeezed
+from tasks.corpora.names.marks import Marks, Spans
+from tasks.corpora.names.shared_words import is_plain, shared_spans
+from tasks.corpora.names.words import Words, squeezed
 
 __all__ = [
     "BASIC",

@@ -2,13 +2,18 @@
 
 import shlex
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from blocks.storage import Storage
+from tasks.corpora.layout import Claim, folder_of
 from tasks.corpora.prepared_song import PreparedSong, PreparedStem
+from tasks.corpora.song import Song, StemFile
+from tasks.dataset.digests import FileFailure
 from tasks.step import Row, column, digest
+from tasks.text import printable
 
 MANIFEST = "manifest.parquet"
 
@@ -112,3 +117,48 @@ def songs(rows: Sequence[Row]) -> list[PreparedSong]:
 def is_of_use(row: Row) -> bool:
     """Return whether a stem can be a target or a companion."""
     return row["instrument"] is not None and not row["silent"] and row["left_out"] is None
+
+
+def find(source: Storage, paths: Sequence[str]) -> Claim:
+    """Claim every folder with a table of stems, and the songs that the table names."""
+    claim = Claim()
+    for table in paths:
+        if PurePosixPath(table).name != MANIFEST:
+            continue
+        folder = folder_of(table)
+        try:
+            rows = read(source if folder == "." else source.below(folder))
+        except NotPreparedError:
+            continue
+        if not any(row["stem_id"] for row in rows):
+            continue
+        inside = {path for path in paths if PurePosixPath(path).is_relative_to(folder)}
+        claim.paths.update(inside)
+        for song in songs(rows):
+            claim.songs.append(_song(song, folder))
+            for stem in claim.songs[-1].stems:
+                if stem.path not in inside:
+                    message = f"{printable(stem.path)} was prepared and is gone: prepare it again."
+                    claim.failures.append(FileFailure(stem.path, "missing", message))
+    return claim
+
+
+def _song(song: PreparedSong, folder: str) -> Song:
+    """Return a prepared song as the stems that it lies there as."""
+    stems = [
+        StemFile(
+            stem.name,
+            str(PurePosixPath(folder, stem.path)),
+            stem.instrument,
+            gain_db=stem.balance_db,
+        )
+        for stem in song.stems
+    ]
+    return Song(
+        "",
+        str(PurePosixPath(folder, song.path)),
+        artist=song.artist,
+        title=song.title,
+        stems=stems,
+        group=song.group,
+    )

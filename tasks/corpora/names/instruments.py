@@ -30,11 +30,17 @@ __all__ = [
     "Reading",
     "Synonyms",
     "instrument_of",
+    "is_backing",
     "is_mixture",
     "read_names",
     "with_synonyms",
 ]
 
+
+BACKING = frozenset(
+    ("accompaniment", "instrumental", "instrumentals", "novocals", "karaoke", "backingtrack")
+)
+"""What tools and people call all of a song but the voice."""
 
 _WITHOUT = re.compile(r"\bw/o[ _-]", re.IGNORECASE)
 
@@ -91,6 +97,17 @@ def is_mixture(name: str, synonyms: Synonyms = SYNONYMS) -> bool:
         Words for the instruments: what is called the mix of one of them is a stem.
     """
     return _reading(Marks(Words(name), synonyms), ()).is_mixture
+
+
+def is_backing(name: str) -> bool:
+    """Return whether a name tells all of a song but the voice: a mixture, beside a voice a stem.
+
+    Parameters
+    ----------
+    name
+        Name of the file, or of the stem.
+    """
+    return squeezed(name) in BACKING
 
 
 def read_names(names: Sequence[str], synonyms: Synonyms = SYNONYMS) -> list[Reading]:

@@ -124,6 +124,7 @@ def _stem(file: _File) -> StemFile:
 
 def _song(stems: Sequence[StemFile], mixture: StemFile | None) -> Song:
     names = [file_name(stem.path) for stem in stems]
-    shared = os.path.commonprefix(names).strip(" _-([")
+    # Of characters, not of folders.
+    shared = os.path.commonprefix(names).strip(" _-([")  # noqa: RUF071
     artist, title = artist_and_title(shared or names[0])
     return Song("", stems[0].path, artist=artist, title=title, stems=stems, mixture=mixture)

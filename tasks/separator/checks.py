@@ -158,7 +158,7 @@ def _check_splits(songs: Sequence[TrainingSong], place: str) -> None:
     if not splits["train"]:
         raise DataError(
             f"{place} holds no song to train on: all {len(songs)} are kept for validation and "
-            "test; is this the folder above train?"
+            "test; give the folder above train."
         )
     if not splits["validation"]:
         raise DataError(f"{place} holds no song to validate with: give one the split validation.")
@@ -173,13 +173,13 @@ def _check_sound(rows: Sequence[Row], place: str, sources: Sequence[str]) -> Non
     ]
     if len(silent) == len(sources):
         raise DataError(
-            f"All sources of all {counted(len(rows), 'song')} to train on in {place} are silent: "
-            "are the files exported without sound?"
+            f"All sources are silent in every song to train on in {place} ({len(rows)}): export "
+            "the files again, with sound."
         )
     if silent:
         raise DataError(
-            f"{silent[0]} is silent in all {counted(len(rows), 'song')} to train on in {place}: "
-            "check its files, or leave it out of --sources."
+            f"{silent[0]} is silent in every song to train on in {place} ({len(rows)}): check its "
+            "files, or leave it out of --sources."
         )
 
 
@@ -226,7 +226,7 @@ def _notices(
             for song, row in zip(songs, rows, strict=True)
         )
         if lacking:
-            yield f"{counted(lacking, 'song')} of {len(rows)} have no {source}: silent there."
+            yield f"{source} is missing from {counted(lacking, 'song')} of {len(rows)}."
         odd = [
             (song, flag)
             for song, row in zip(songs, rows, strict=True)

@@ -227,10 +227,9 @@ def _remarks(found: Found) -> list[str]:
     found.failures[:] = [failure for failure in found.failures if failure.reason != REMARK]
     sentences = [failure.message for failure in remarks]
     if found.duplicates:
-        copies = counted(len(found.duplicates), "song")
         one, other = next(iter(found.duplicates.items()))
         sentences.append(
-            f"{copies} repeat another and are left out, such as {printable(one)}, which is "
-            f"{printable(other)} again."
+            f"Left out as copies: {counted(len(found.duplicates), 'song')}, such as "
+            f"{printable(one)}, which is {printable(other)} again."
         )
     return sentences

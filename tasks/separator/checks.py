@@ -161,7 +161,7 @@ def _check_splits(songs: Sequence[TrainingSong], place: str) -> None:
             "test; give the folder above train."
         )
     if not splits["validation"]:
-        raise DataError(f"{place} holds no song to validate with: give one the split validation.")
+        raise DataError(f"{place} holds no song to validate with: add songs of others.")
 
 
 def _check_sound(rows: Sequence[Row], place: str, sources: Sequence[str]) -> None:

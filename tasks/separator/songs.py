@@ -9,7 +9,7 @@ from tasks.corpora.discover import candidates
 from tasks.corpora.layout import is_audio
 from tasks.corpora.layouts import layouts_of_sources
 from tasks.corpora.song import Song, StemFile
-from tasks.corpora.source_table import REMARK
+from tasks.corpora.source_table import REMARK, is_table
 from tasks.dataset.digests import Digests, FileFailure, without_own
 from tasks.dataset.split import FRACTIONS
 from tasks.separator.sources import Sources, is_whole_mix
@@ -46,6 +46,14 @@ class Found:
     passed_over: list[str] = field(default_factory=list)
     duplicates: dict[str, str] = field(default_factory=dict)
     audio_files: int = 0
+
+
+def place_of(address: str) -> Storage:
+    """Return where songs lie: below a folder or bucket, or below that of a table of paths."""
+    folder, _, name = address.rpartition("/")
+    return (
+        Storage((folder or "/") if "/" in address else ".") if is_table(name) else Storage(address)
+    )
 
 
 def discover(

@@ -1,5 +1,6 @@
 """What lies in the store against what was written, and what becomes of files that are not whole."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,21 @@ def test_streams_of_one_file_are_stored_as_each_is_decoded(tmp_path: Path):
             audio_stream=stream,
         )
         assert np.abs(plane - alone.T).max() <= 0.51 / store.FULL_SCALE
+
+
+def test_stems_are_stored_with_the_gain_of_their_song(tmp_path: Path):
+    write_song(tmp_path / "Song", band(1))
+    [song] = found(tmp_path).songs
+    softer = [
+        replace(file, gain_db=-6.0) if file.source == "drums" else file for file in song.files
+    ]
+    config = DecodeConfig()
+    rows = [
+        decoded(tmp_path, tmp_path / "out", [each], config)[0]
+        for each in (song, replace(song, files=softer))
+    ]
+    levels = [row["rms_dbfs"] for row in rows if not isinstance(row, TrackError)]
+    assert np.subtract(*levels) == pytest.approx([0, 6, 0, 0], abs=1e-4)
 
 
 def test_windows_tell_where_a_source_sounds(tmp_path: Path):

@@ -9,9 +9,10 @@ import pytest
 from blocks.storage import Storage
 from tasks.corpora.prepared import MANIFEST, STEMS
 from tasks.separator.data_error import DataError
-from tasks.separator.songs import Found, discover
+from tasks.separator.songs import Found, discover, place_of
 from tasks.separator.splits import CUSTOMARY, assigned, of_folders
 from tasks.separator.training_song import SOURCES, TrainingSong
+from tests.support.s3_server import S3Server, bucket, store
 from tests.tasks.stems.makers import (
     UUID,
     slakh_stem,
@@ -23,6 +24,8 @@ from tests.tasks.stems.makers import (
     write_stems,
     write_zipped_song,
 )
+
+__all__ = ["bucket", "store"]
 
 PAIR = ("vocals", "accompaniment")
 
@@ -182,6 +185,13 @@ def test_a_table_of_paths(tmp_path: Path):
     assert found.notices == ["songs.csv does not name 2 files beside it: left out."]
 
 
+def test_the_place_of_a_table_is_its_folder():
+    assert place_of("data/songs.csv") == Storage("data")
+    assert place_of("songs.csv") == Storage(".")
+    assert place_of("s3://bucket/data/songs.tsv") == Storage("s3://bucket/data")
+    assert place_of("data/musdb18") == Storage("data/musdb18")
+
+
 def test_what_was_prepared_keeps_its_balance(tmp_path: Path):
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -206,6 +216,18 @@ def test_what_was_prepared_keeps_its_balance(tmp_path: Path):
     assert (song.layout, song.title, song.group) == ("prepared", "Title", "artist art")
     # The softest is the measure of the others.
     assert [(f.source, f.gain_db) for f in song.files] == [("vocals", -6.0), ("bass", 0.0)]
+
+
+def test_a_bucket_holds_the_same_songs(tmp_path: Path, bucket: str, store: S3Server):
+    write_musdb18_hq(tmp_path / "train" / "A - B")
+    write_musdb18_hq(tmp_path / "test" / "C - D", 900)
+    place = Storage(f"{bucket}/musdb")
+    for name in Storage(str(tmp_path)).files():
+        place.write_bytes(name, (tmp_path / name).read_bytes())
+    store.forget()
+    assert discover(place, place.below("own"), sources=SOURCES) == find(tmp_path)
+    # Ten files, and the digests that are not there yet.
+    assert store.counts == {"LIST": 1, "GET": 11, "PUT": 1}
 
 
 def test_archives_are_sent_to_be_prepared(tmp_path: Path):

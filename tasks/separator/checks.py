@@ -34,6 +34,9 @@ LOUD_RESIDUAL_DB = -20.0
 """A mixture that differs by more from the sum of its sources was mastered after it, or is of
 another version: MUSDB18's lossy streams differ by -25 dB and less."""
 
+OF_SONGS = ("no-known-stem", "archive")
+"""Reasons of failures of whole songs; of the same songs there are others, file by file."""
+
 LAYOUTS = (
     "MUSDB18 (train and test with .stem.mp4, or MUSDB18-HQ), MoisesDB, Slakh, a folder of stems "
     "per song, a folder per source, a CSV of paths, or what flows/prepare_stems.py prepared"
@@ -77,15 +80,13 @@ def check_found(found: Found, place: str, sources: Sequence[str]) -> None:
     if not found.songs:
         if not found.audio_files and not found.failures:
             raise DataError(f"{place} holds no audio: --data_root takes {LAYOUTS}.")
-        said = _most_frequent([failure.reason for failure in found.failures])
-        example = next((each.message for each in found.failures if each.reason == said), "")
-        raise DataError(f"{place} holds no song to train on: {example or 'no stem is known.'}")
+        raise DataError(f"{place} holds no song to train on: {_example(found)}")
     _check_names(found.songs, sources)
     for source in sources:
         if not any(file.source == source for song in found.songs for file in song.files):
             there = sorted({f.source for song in found.songs for f in song.files} - {MIXTURE})
             raise DataError(
-                f"No song of {place} has {source} (there are {', '.join(there)}): name its files "
+                f"No song of {place} has {source} (only {', '.join(there)}): name its files "
                 f"or folders after it, or leave it out of --sources."
             )
     _check_splits(found.songs, place)
@@ -128,6 +129,14 @@ def check_decoded(
     return Checked(
         [*_summary(songs, rows, config)], [*_notices(songs, rows, config), *_bright(rows, config)]
     )
+
+
+def _example(found: Found) -> str:
+    """Return why a song cannot be used: of what concerns whole songs first."""
+    first = {failure.reason: failure for failure in reversed(found.failures)}
+    frequent = [reason for reason, _ in Counter(f.reason for f in found.failures).most_common()]
+    reasons = [reason for reason in (*OF_SONGS, *frequent) if reason in first]
+    return first[reasons[0]].message if reasons else "its audio is of no song."
 
 
 def _check_names(songs: Sequence[TrainingSong], sources: Sequence[str]) -> None:
@@ -284,10 +293,6 @@ def _bright(rows: Sequence[Row], config: DecodeConfig) -> Iterator[str]:
 def _of(rows: Sequence[Row], config: DecodeConfig, source: str) -> list[float | None]:
     at = config.sources.index(source)
     return [row["brightness_hz"][at] for row in rows]
-
-
-def _most_frequent(values: Sequence[str]) -> str:
-    return Counter(values).most_common(1)[0][0] if values else ""
 
 
 def _mean_dbfs(levels: Sequence[float | None], seconds: Sequence[float]) -> float | None:

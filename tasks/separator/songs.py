@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from blocks.storage import Storage
 from tasks.corpora.discover import candidates
-from tasks.corpora.layout import is_audio
+from tasks.corpora.layout import ROOT, is_audio
 from tasks.corpora.layouts import layouts_of_sources
 from tasks.corpora.song import Song, StemFile
 from tasks.corpora.source_table import REMARK, is_table
@@ -134,7 +134,7 @@ def _with_sources(
     song: Song, sources: Sources, failures: list[FileFailure]
 ) -> tuple[Song, Files] | None:
     """Return a song with the source of each file; add to `failures` what cannot be used."""
-    name = printable(song.path)
+    name = "The folder" if song.path == ROOT else printable(song.path)
     if song.archive:
         message = (
             f"{name} is an archive: `python flows/prepare_stems.py` makes stems of it to train on."

@@ -71,7 +71,9 @@ def test_archives_alone(tmp_path: Path):
 def test_no_stem_known(tmp_path: Path):
     for name in ("a", "b"):
         write_song(tmp_path / name, {"x1": noise(1), "x2": noise(2)})
-    assert stopped(tmp_path).startswith("HERE holds no song to train on: ")
+    assert stopped(tmp_path) == (
+        "HERE holds no song to train on: a holds no stem whose name tells a source."
+    )
 
 
 def test_one_song_only(tmp_path: Path):
@@ -83,7 +85,7 @@ def test_a_source_that_no_song_has(tmp_path: Path):
     for seed in range(3):
         write_song(tmp_path / f"S{seed}", band(seed, ("vocals", "drums", "other")))
     assert stopped(tmp_path) == (
-        "No song of HERE has bass (there are drums, other, vocals): name its files or folders "
+        "No song of HERE has bass (only drums, other, vocals): name its files or folders "
         "after it, or leave it out of --sources."
     )
     assert checked(tmp_path, ("vocals", "drums", "other")).notices == []

@@ -223,11 +223,11 @@ class Draws:
         """
         active = windows(song)
         if song.frames <= self.length:
-            each = active.any(1)[:, None]
+            each = np.logical_or.reduce(active, axis=1, keepdims=True)
         else:
             starts = (song.frames - self.length) // self.window + 1
             each = np.stack([_sounds(row, starts, self.length // self.window) for row in active])
-        every = each[active.any(1)].all(0, keepdims=True)
+        every = np.logical_and.reduce(each[active.any(1)], axis=0, keepdims=True)
         return np.concatenate([each, every])
 
 

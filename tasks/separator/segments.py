@@ -222,13 +222,13 @@ class Segments:
         if self._reused is not None and len(self._reused[0]) == count:
             return self._reused
         shape = (self.store.channels, self.length)
-        tensors = (
-            torch.empty(count, *shape),
-            torch.empty(count, len(self.store.sources), *shape),
-        )
-        if get_worker_info() is None:
-            self._reused = tensors
-        return tensors
+        mixture = torch.empty(count, *shape)
+        targets = torch.empty(count, len(self.store.sources), *shape)
+        if get_worker_info() is not None:
+            # Written where the process that trains reads them: sent, they would be copied there.
+            return mixture.share_memory_(), targets.share_memory_()
+        self._reused = mixture, targets
+        return self._reused
 
     def __reduce__(self) -> tuple[object, ...]:
         # Maps and buffers stay with their process.
@@ -271,7 +271,7 @@ def excerpts(
     count
         How many in all, at most; each is kept in memory.
     """
-    shares = Counter(at * len(songs) // count for at in range(count))
+    shares = Counter(at * len(songs) // count for at in range(count if songs else 0))
     return [
         _excerpt(store, songs[at], start, seconds)
         for at, share in shares.items()

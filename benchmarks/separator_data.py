@@ -1,6 +1,6 @@
 """Random segments to train a separator on: from our store, and from musdb's own loop.
 
-``python -m benchmarks.separator_data`` writes two songs of three minutes as MUSDB18 has them
+``python -m benchmarks.separator_data`` writes two songs of four minutes, as MUSDB18 has them
 (``.stem.mp4``), decodes them once to the store, and counts segments of two seconds, mixture
 and four sources, per second of CPU time (of this process and of those it starts), in mono and
 in stereo: of the training's loader in batches of 16, with the augmentation that is the default
@@ -244,8 +244,10 @@ def share_of_step(folder: Path) -> list[Figure]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--songs", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=180.0, help="length of a song")
-    parser.add_argument("--count", type=int, default=8, help="segments of musdb; of others tenfold")
+    parser.add_argument("--seconds", type=float, default=240.0, help="length of a song")
+    parser.add_argument(
+        "--count", type=int, default=12, help="segments of musdb; of others tenfold"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -27,6 +27,10 @@ WEIGHTS = "model.safetensors"
 WINDOW_SECONDS = 10.0
 """Of what a network listens to at once, at least, if it may: seams are fewer."""
 
+SHORTEST = 1024
+"""Samples that a network is given at least, the rest being silence: of a few, some levels of a
+U-Net would have one value, which cannot be normalised."""
+
 GPU_BATCH_SECONDS = 120
 """Audio that a GPU processes at once."""
 
@@ -208,7 +212,7 @@ class TrainedSeparator:
 
     def _stems(self, mixes: Float32, wanted: Sequence[tuple[int, bool]]) -> Float32:
         """Return stems of mixes of one shape, shape ``(mixes, len(wanted), channels, n)``."""
-        channels = mixes.shape[1]
+        _, channels, length = mixes.shape
         given, parts = mixes, 1
         if self._channels == 1:
             # What is the same left and right is separated once.
@@ -216,8 +220,10 @@ class TrainedSeparator:
             given = mixes[:, :parts].reshape(len(mixes) * parts, 1, -1)
         elif channels == 1:
             given = mixes.repeat(2, axis=1)
+        if length < SHORTEST:
+            given = np.pad(given, ((0, 0), (0, 0), (0, SHORTEST - length)))
         with torch.inference_mode():
-            sources = self._sources(to_device(given, self._device))
+            sources = self._sources(to_device(given, self._device))[..., :length]
             if self._channels == 1:
                 sources = sources.unflatten(0, (len(mixes), parts)).squeeze(3).transpose(1, 2)
             elif channels == 1:

@@ -20,7 +20,7 @@ from tasks.audio.inspection import Inspection, inspect
 from tasks.audio.readers import AudioInfo
 from tasks.audio.repair import AS_FOUND, Repair
 from tasks.audio.videos import Streams, video_streams
-from tasks.audio.writers import mp3, write_flac, write_opus
+from tasks.audio.writers import SoundFormat, mp3, write_flac, write_opus, writing_sound
 
 __all__ = [
     "AS_FOUND",
@@ -32,6 +32,7 @@ __all__ = [
     "AudioInfo",
     "Inspection",
     "Repair",
+    "SoundFormat",
     "Streams",
     "container_of",
     "inspect",
@@ -45,4 +46,5 @@ __all__ = [
     "video_streams",
     "write_flac",
     "write_opus",
+    "writing_sound",
 ]

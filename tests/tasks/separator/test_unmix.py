@@ -113,7 +113,7 @@ def test_some_stems_and_the_mix_without_one_as_flac(tools: Tools):
     stems = read(tools, row)
     assert np.abs(stems.sum(0) - mix).max() < 3 * STEP_16
     assert isinstance(row, dict)
-    assert all(path.endswith((".flac")) for path in row["stem_paths"])
+    assert all(path.endswith(".flac") for path in row["stem_paths"])
 
 
 def test_what_would_be_clipped_is_quieter_and_still_adds_up(tools: Tools):

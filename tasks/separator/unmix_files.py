@@ -148,7 +148,9 @@ def names_of(paths: Sequence[str]) -> list[str]:
 
 
 def _name(parts: Sequence[str], depth: int, has_suffix: bool) -> str:
-    last = parts[-1] if has_suffix else PurePosixPath(parts[-1]).stem
+    stem = PurePosixPath(parts[-1]).stem
+    # Of "...wav" only the folder above would be left.
+    last = parts[-1] if has_suffix or not stem.strip(". ") else stem
     return " - ".join([*parts[max(0, len(parts) - 1 - depth) : -1], last])
 
 

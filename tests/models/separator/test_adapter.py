@@ -148,6 +148,41 @@ def test_windows_of_several_files_share_a_batch_that_is_halved_where_memory_ends
     assert [shape[0] for shape in counting.shapes] == [3, 3, 3, 1]
 
 
+class TooLargeForHalf(nn.Module):
+    """Masks of a network whose numbers exceed 16 bits."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network, self.calls = network, []  # type: ignore[var-annotated]
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        self.calls.append(torch.is_autocast_enabled("cpu"))
+        masks = self.network(mixture)
+        return masks * torch.inf if self.calls[-1] else masks
+
+
+@pytest.mark.parametrize("is_too_large", [False, True])
+def test_what_a_gpu_computes_in_16_bits_still_adds_up(is_too_large: bool, monkeypatch):
+    separator = adapter(2)
+    samples = mix(1.3)
+    expected = joined(separator.separate([samples], SOURCES))
+    if is_too_large:
+        separator._network = TooLargeForHalf(separator._network)
+    # A GPU whose arithmetic is the processor's.
+    separator._device = torch.device("cuda")
+    monkeypatch.setattr("models.separator.adapter.to_device", lambda array, _: torch.tensor(array))
+    autocast = torch.autocast
+    monkeypatch.setattr(torch, "autocast", lambda kind, dtype: autocast("cpu", torch.bfloat16))
+    found = joined(separator.separate([samples], SOURCES))
+    assert np.abs(found.sum(0) - samples).max() < 1e-6
+    difference = np.abs(found - expected).max()
+    if is_too_large:
+        assert set(separator._network.calls) == {True, False}
+        assert difference < 1e-6
+    else:
+        assert 1e-6 < difference < 0.02
+
+
 def test_a_window_is_as_long_as_what_the_network_was_trained_on_and_ten_seconds_at_least():
     for segment, is_longer, samples in ((2.0, True, 10), (15.0, True, 15), (2.0, False, 2)):
         said = read(arguments(sample_rate_hz=RATE, segment_seconds=segment))

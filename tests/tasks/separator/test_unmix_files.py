@@ -17,6 +17,7 @@ __all__ = ["bucket", "store"]
     ("paths", "names"),
     [
         ([], []),
+        (["/x/...wav", "/x/.hidden.mp3"], ["...wav", ".hidden"]),
         (["/x/a.wav", "/x/b.mp3"], ["a", "b"]),
         (["/x/a/song.wav", "/x/b/song.wav"], ["a - song", "b - song"]),
         (["/x/a/song.wav", "/x/a/song.mp3"], ["song.wav", "song.mp3"]),

@@ -162,7 +162,7 @@ def _basis(references: Signals) -> _Basis:
 
 
 def _sources_of(basis: _Basis) -> list[int]:
-    """Sources that sound somewhere."""
+    """Return the sources that sound somewhere."""
     return [source for source, places in enumerate(basis.of) if places.max() >= 0]
 
 
@@ -187,7 +187,7 @@ def _filters(
     of: Sequence[int],
     taps: int,
 ) -> tuple[Float64, Float64]:
-    """Filters that project the estimates, shape ``(estimates, channels, basis, taps)`` each.
+    """Return filters that project estimates, shape ``(estimates, channels, basis, taps)`` each.
 
     The first from the estimate's own source only, zero for the others; the second from all.
     """
@@ -211,7 +211,7 @@ def _filters(
 
 
 def _correlations(references: Signals, estimates: Signals, basis: _Basis, taps: int) -> Float64:
-    """Sums of products of signals with the references some samples before.
+    """Sum up products of signals with the references some samples before.
 
     Returns
     -------

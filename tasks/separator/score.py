@@ -157,56 +157,59 @@ def _float_file(path: Path, shape: tuple[int, ...]) -> Samples:
 
 def _scores(material: Material, sources: Sequence[int], estimates: Samples) -> list[Row]:
     """Return the scores of each source, in the shape of :data:`SCORE` but for the paths."""
-    from tasks.dsp import separation_scores as kernels
     from tasks.dsp.bss_eval import bss_eval
+
+    second = material.rate_hz
+    bss = bss_eval(material.references, estimates, sources, window=second, hop=second)
+    rows = []
+    for at, (source, medians) in enumerate(zip(sources, bss.medians(), strict=True)):
+        row = _score(material, source, estimates[at : at + 1])
+        if not row["reference_is_silent"]:
+            row |= {f"bss_{name}_db": value for name, value in (medians or {}).items()}
+            row["bss_frames"] = bss.counts[at]
+        rows.append(row)
+    return rows
+
+
+def _score(material: Material, source: int, estimate: Samples) -> Row:
+    """Return the scores of one source but for those of BSS Eval.
+
+    Parameters
+    ----------
+    material, source
+        The song, and the place of the source.
+    estimate
+        Shape ``(1, channels, samples)``.
+    """
+    from tasks.dsp import separation_scores as kernels
     from tasks.dsp.perceptual_scores import bleed_and_fullness, log_wmse
 
-    rate_hz, references = material.rate_hz, material.references[sources[0] : sources[-1] + 1]
-    if len(references) != len(sources):
-        # Copied only where a candidate has sources that do not lie side by side.
-        references = material.references[list(sources)]
+    rate_hz, mixture = material.rate_hz, material.mixture
+    reference = material.references[source : source + 1]
     block = round(kernels.HOP_SECONDS * rate_hz)
-    measured = kernels.energies(references, estimates, block)
-    as_mixture = np.broadcast_to(material.mixture, estimates.shape)
-    before = kernels.si_sdr(kernels.energies(references, as_mixture, block))
-    levels = [
-        kernels.rms_dbfs(energy, measured) for energy in (measured.reference, measured.estimate)
-    ]
-    bss = bss_eval(
-        material.references, estimates, sources, window=rate_hz, hop=rate_hz
-    )
-    medians, worst = bss.medians(), kernels.worst_excerpts(measured, rate_hz)
-    weighted = log_wmse(references, estimates, material.mixture, rate_hz)
-    values = zip(kernels.si_sdr(measured), kernels.sdr(measured), strict=True)
-    scores = []
-    for at, (source, (si_sdr_db, sdr_db)) in enumerate(zip(sources, values, strict=True)):
-        true_dbfs, found_dbfs = (float(each[at]) for each in levels)
-        is_silent = true_dbfs < kernels.SILENCE_DBFS
-        row: Row = dict.fromkeys(SCORE.names) | {
-            "source": material.names[source],
-            "reference_is_silent": is_silent,
-            "estimate_is_silent": found_dbfs < kernels.SILENCE_DBFS,
-            "reference_dbfs": true_dbfs if true_dbfs > -np.inf else None,
-            "estimate_dbfs": found_dbfs if found_dbfs > -np.inf else None,
-            "bss_frames": 0,
-            "log_wmse": float(weighted[at]),
-        }
-        if not is_silent:
-            bleedless, fullness = bleed_and_fullness(references[at], estimates[at], rate_hz)
-            start, excerpt_db = worst[at] or (None, None)
-            row |= {
-                "si_sdr_db": float(si_sdr_db),
-                "si_sdr_of_mixture_db": float(before[at]),
-                "sdr_db": float(sdr_db),
-                **{f"bss_{name}_db": value for name, value in (medians[at] or {}).items()},
-                "bss_frames": bss.counts[at],
-                "bleedless": bleedless,
-                "fullness": fullness,
-                "worst_start_seconds": start,
-                "worst_si_sdr_db": excerpt_db,
-            }
-        scores.append(row)
-    return scores
+    measured = kernels.energies(reference, estimate, block)
+    [true_dbfs] = kernels.rms_dbfs(measured.reference, measured).tolist()
+    [found_dbfs] = kernels.rms_dbfs(measured.estimate, measured).tolist()
+    [weighted] = log_wmse(reference, estimate, mixture, rate_hz).tolist()
+    row: Row = dict.fromkeys(field.name for field in SCORE) | {
+        "source": material.names[source],
+        "reference_is_silent": true_dbfs < kernels.SILENCE_DBFS,
+        "estimate_is_silent": found_dbfs < kernels.SILENCE_DBFS,
+        "reference_dbfs": true_dbfs if true_dbfs > -np.inf else None,
+        "estimate_dbfs": found_dbfs if found_dbfs > -np.inf else None,
+        "log_wmse": weighted,
+    }
+    if row["reference_is_silent"]:
+        return row
+    [row["si_sdr_db"]] = kernels.si_sdr(measured).tolist()
+    [row["sdr_db"]] = kernels.sdr(measured).tolist()
+    before = kernels.energies(reference, mixture[None], block)
+    [row["si_sdr_of_mixture_db"]] = kernels.si_sdr(before).tolist()
+    row["bleedless"], row["fullness"] = bleed_and_fullness(reference[0], estimate[0], rate_hz)
+    [worst] = kernels.worst_excerpts(measured, rate_hz)
+    if worst is not None:
+        row["worst_start_seconds"], row["worst_si_sdr_db"] = worst
+    return row
 
 
 def _excerpt_name(song: TrainingSong, path: str, config: ScoreConfig, tools: Tools) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from tasks.dsp import bss_eval as kernels
 from tasks.dsp.bss_eval import BssFrames, bss_eval
-from tests.support.museval_metrics import metrics
+from benchmarks.museval_metrics import metrics
 
 NAMES = ("sdr", "isr", "sir", "sar")
 

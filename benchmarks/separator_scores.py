@@ -70,7 +70,7 @@ def main() -> int:
 
 
 def song(seconds: int) -> tuple[Float64, Float64]:
-    """References and estimates, shape ``(4, 2, samples)``."""
+    """Make references and estimates, shape ``(4, 2, samples)``."""
     stems = make_song(500, seconds=seconds).stems
     named = [stems["vocals"], stems["drums"], stems["bass"]]
     rest = sum(stem for name, stem in stems.items() if name not in ("vocals", "drums", "bass"))

@@ -17,7 +17,8 @@ from flows.run import Conclusion, StepFlow, Survey
 from tasks.dataset.failures import FAILURES, failure
 from tasks.engine import provenance
 from tasks.engine.results import Results
-from tasks.separator import evaluation
+from tasks.separator import evaluation, score
+from tasks.separator.candidates import WITHOUT_MODEL
 from tasks.separator.data_error import DataError
 from tasks.separator.evaluation import Scored
 from tasks.separator.songs import Found, discover
@@ -39,6 +40,7 @@ def evaluate_separator(params: EvaluateSeparatorParams) -> dict[str, Any]:
     Each candidate is a plan of its own: what is finished of one is finished whatever the
     others are. Networks come first, so that the cluster is asked for what they need.
     """
+    check(params)
     songs = survey(params)
     scored: list[Scored] = []
     troubles: list[str] = []
@@ -87,12 +89,12 @@ def check(params: EvaluateSeparatorParams) -> None:
         for name in candidates:
             run.check_weights(params, params.scoring(name).stages())
         for name, address in params.asked_for.items():
-            rate_hz = weights.card(name).sample_rate_hz
+            rate_hz = None if name in WITHOUT_MODEL else weights.card(name).sample_rate_hz
             if rate_hz not in (None, params.sample_rate_hz):
                 raise UsageError(
                     f"{address} separates at {rate_hz} Hz: give --sample_rate_hz {rate_hz}."
                 )
-    except (ModelError, KeyError) as error:
+    except ModelError as error:
         raise UsageError(f"CHECKPOINT: {error}") from error
     try:
         if not source.is_local:
@@ -152,12 +154,12 @@ def _conclude_candidate(
     survey: Songs,
 ) -> Conclusion:
     """Read the scores of one candidate."""
-    name = params.stages()[-1].config.candidate
+    name = params.candidate
     failures = [
         failure(song.track_id, song.path, step, entry.reason, entry.error, in_dataset=False)
         for song, step, entry in results.failures()
     ]
-    rows = evaluation.rows_of(results.rows("score"))
+    rows = evaluation.rows_of(results.rows(score.STEP.name))
     made_by = [provenance.made_by(stage, params.weights) for stage in results.stages]
     seconds = provenance.seconds(results)
     scored.append(Scored(name, rows, failures, made_by, seconds))

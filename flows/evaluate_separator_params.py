@@ -25,9 +25,7 @@ BESIDE_IF_THERE = ("spleeter", "htdemucs")
 RATE_HZ = 44_100
 """Of registered separators."""
 
-REGISTERED = tuple(
-    card.name for card in registry.CARDS.values() if card.task == SEPARATION.name
-)
+REGISTERED = tuple(card.name for card in registry.CARDS.values() if card.task == SEPARATION.name)
 
 
 class EvaluateSeparatorParams(ModelParams):
@@ -154,18 +152,18 @@ class EvaluateSeparatorParams(ModelParams):
         ModelError
             If one of them is no separator.
         """
-        found = {}
+        found, weights = {}, super().weights
         for each in self.checkpoints:
-            name = super().weights.with_own(each, SEPARATION)[1] if each in self._own else each
+            name = weights.with_own(each, SEPARATION)[1] if each in self._own else each
             found[name] = each
         return found
 
     @property
     def candidates(self) -> list[str]:
         """All that is scored, the checkpoints first."""
-        beside = self.beside
+        beside, weights = self.beside, super().weights
         if beside is None:
-            there = [name for name in BESIDE_IF_THERE if not super().weights.problems(name)]
+            there = [name for name in BESIDE_IF_THERE if not weights.problems(name)]
             beside = (*WITHOUT_MODEL, *(there if self.sample_rate_hz == RATE_HZ else ()))
         return list(dict.fromkeys([*self.asked_for, *beside]))
 
@@ -173,6 +171,11 @@ class EvaluateSeparatorParams(ModelParams):
     def _own(self) -> list[str]:
         known = {*WITHOUT_MODEL, *REGISTERED}
         return [each for each in self.checkpoints if each not in known]
+
+    @property
+    def candidate(self) -> str:
+        """The one that the steps score."""
+        return self._candidate
 
     def scoring(self, candidate: str) -> Self:
         """Return the same parameters, whose steps score one candidate."""

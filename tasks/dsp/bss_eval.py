@@ -203,8 +203,7 @@ def _filters(
     for at, place in enumerate(scored):
         own = np.unique(basis.of[of[place]])
         own = own[own >= 0]
-        square = blocks[np.ix_(own, range(taps), own, range(taps))]
-        square = square.reshape(len(own) * taps, -1)
+        square = blocks[own][:, :, own].reshape(len(own) * taps, -1)
         solved = _solve(square, sides[at][:, own].reshape(channels, -1).T)
         spatial[at][:, own] = solved.T.reshape(channels, len(own), taps)
     return spatial, full
@@ -266,17 +265,19 @@ def _solve(gram: Float64, right: Float64) -> Float64:
     from scipy import linalg
 
     regular = gram + EPSILON * np.eye(len(gram))
+    solved: Float64
     try:
         factor = linalg.cho_factor(regular, lower=True, overwrite_a=True, check_finite=False)
-        solved: Float64 = linalg.cho_solve(factor, right, check_finite=False)
+        solved = linalg.cho_solve(factor, right, check_finite=False)
         return solved
     except linalg.LinAlgError:
         # No longer positive after rounding: nearly the same channels, or bands without sound.
         pass
     try:
-        return np.linalg.solve(gram + EPSILON * np.eye(len(gram)), right)
+        solved = np.linalg.solve(gram + EPSILON * np.eye(len(gram)), right).astype(np.float64)
     except np.linalg.LinAlgError:
-        return np.linalg.lstsq(gram, right)[0]
+        solved = np.linalg.lstsq(gram, right)[0].astype(np.float64)
+    return solved
 
 
 class _Framed:

@@ -105,7 +105,8 @@ def energies(references: Signals, estimates: Signals, block_samples: int) -> Ene
             sums[row, :, index] = np.einsum("scn,scn->s", one, other)
         true -= found
         sums[3, :, index] = np.einsum("scn,scn->s", true, true)
-    return Energies(*sums, block_samples, samples, channels)
+    reference, estimate, product, error = sums
+    return Energies(reference, estimate, product, error, block_samples, samples, channels)
 
 
 def sdr(measured: Energies) -> Float64:

@@ -7,8 +7,7 @@ of the user's own.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +19,9 @@ from tasks.track import Samples
 from tasks.weights import ModelError
 
 RATIO_MASK, BINARY_MASK = "irm", "ibm"
+IDEAL: Mapping[str, Literal["irm", "ibm"]] = {RATIO_MASK: "irm", BINARY_MASK: "ibm"}
+"""Masks that know the truth."""
+
 WITHOUT_WEIGHTS = "repet-centre"
 
 WITHOUT_MODEL = (MIXTURE, RATIO_MASK, BINARY_MASK, WITHOUT_WEIGHTS)
@@ -86,10 +88,10 @@ def separated(candidate: str, material: Material, tools: Tools) -> Separation:
     everything = range(len(material.names))
     if candidate == MIXTURE:
         return Separation(everything, _mixture(material))
-    if candidate in (RATIO_MASK, BINARY_MASK):
+    if candidate in IDEAL:
         from tasks.dsp.ideal_masks import masked
 
-        kind = "irm" if candidate == RATIO_MASK else "ibm"
+        kind = IDEAL[candidate]
         return Separation(everything, masked(material.references, material.mixture, kind))
     if candidate == WITHOUT_WEIGHTS:
         taken = parts(material.names, ("vocals", "accompaniment"))
@@ -172,7 +174,6 @@ def _added(
     blocks: Iterator[Samples], taken: Mapping[int, list[int]], material: Material
 ) -> Iterator[Samples]:
     """Add up a separator's stereo sources, and bring them to the song's channels."""
-    channels = len(material.mixture)
-    bring = partial(np.mean, axis=1, keepdims=True) if channels == 1 else np.asarray
     for block in blocks:
-        yield bring(np.stack([block[places].sum(axis=0) for places in taken.values()]))
+        added: Samples = np.stack([block[places].sum(axis=0) for places in taken.values()])
+        yield added.mean(axis=1, keepdims=True) if len(material.mixture) == 1 else added

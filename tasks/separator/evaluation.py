@@ -22,7 +22,8 @@ from tasks.separator import score_report
 from tasks.separator.score import SCORE
 from tasks.separator.score_summary import COVERAGE, DRAWS, Line, improvement, summarise
 from tasks.separator.training_song import TrainingSong
-from tasks.step import Row, column
+from tasks.step import Row, Track, column
+from tasks.text import counted
 
 SCORES, SUMMARY, REPORT = "scores.parquet", "summary.json", "report.html"
 
@@ -75,13 +76,14 @@ class Written:
     text: str
 
 
-def rows_of(scored: Iterable[tuple[TrainingSong, Row]]) -> list[Row]:
+def rows_of(scored: Iterable[tuple[Track, Row]]) -> list[Row]:
     """Return the rows of the table from those of the step ``score``, one per source."""
     return list(_flat(scored))
 
 
-def _flat(scored: Iterable[tuple[TrainingSong, Row]]) -> Iterator[Row]:
+def _flat(scored: Iterable[tuple[Track, Row]]) -> Iterator[Row]:
     for song, row in scored:
+        assert isinstance(song, TrainingSong)
         for each in row["scores"]:
             yield {
                 "candidate": row["candidate"],
@@ -169,13 +171,16 @@ def write(
         excerpt=lambda path: _read(outputs, path),
     )
     folder.write_bytes(REPORT, html.encode())
-    return Written(summary, _text(lines, failures, said))
+    silent = sum(row["reference_is_silent"] for row in rows)
+    return Written(summary, _text(lines, silent, failures, said))
 
 
-def _text(lines: Sequence[Line], failures: Sequence[Failure], said: Sequence[str]) -> str:
+def _text(
+    lines: Sequence[Line], silent: int, failures: Sequence[Failure], said: Sequence[str]
+) -> str:
     parts = [*said, score_report.table(lines)] if lines else list(said)
-    if silent := sum(line.silent_references for line in lines):
-        parts.append(f"{silent} scores of silent sources are in no figure: see {SUMMARY}.")
+    if silent:
+        parts.append(f"{counted(silent, 'source')} silent in a song: in no figure, see {SUMMARY}.")
     if failures:
         parts.append(say_failed(failures))
     return "\n".join(parts)

@@ -28,6 +28,9 @@ EXPLAINED: Mapping[str, str] = {
     WITHOUT_WEIGHTS: "repetition and position, without weights",
 }
 
+WITH_INTERVAL = ("si_sdr_improvement_db", "bss_sdr_db")
+"""Scores whose intervals the terminal shows too."""
+
 PLOTTED = ("si_sdr_db", "si_sdr_improvement_db", "bss_sdr_db")
 
 Excerpt = Callable[[str], bytes | None]
@@ -106,17 +109,13 @@ def worst(rows: Sequence[Row], candidates: Sequence[str]) -> list[Row]:
 
 
 def table(lines: Sequence[Line]) -> str:
-    """Return the figures that matter most as a table for the terminal."""
-    shown = [metric for metric in METRICS if metric.column not in ("bss_isr_db", "bss_sar_db")]
-    head = ["candidate", "source", "songs", *(metric.name for metric in shown)]
+    """Return the figures that matter most as a table for the terminal, source by source."""
+    head = ["source", "candidate", "songs", *(metric.name for metric in METRICS)]
+    sources = list(dict.fromkeys(line.source for line in lines))
     body = [
-        [
-            line.candidate,
-            line.source,
-            str(line.songs),
-            *(_short(_figure(line, metric)) for metric in shown),
-        ]
-        for line in lines
+        [line.source, line.candidate, str(line.songs)]
+        + [_in_terminal(_figure(line, metric), metric) for metric in METRICS]
+        for line in sorted(lines, key=lambda line: sources.index(line.source))
     ]
     widths = [max(len(row[at]) for row in [head, *body]) for at in range(len(head))]
     return "\n".join(
@@ -126,6 +125,13 @@ def table(lines: Sequence[Line]) -> str:
         ).rstrip()
         for row in [head, *body]
     )
+
+
+def _in_terminal(figure: Figure | None, metric: Metric) -> str:
+    """Return a figure, with its interval only where a terminal has room for it."""
+    if figure is None or metric.column in WITH_INTERVAL:
+        return _short(figure)
+    return f"{figure.value:.2f}"
 
 
 def is_median(metric: Metric) -> bool:
@@ -197,7 +203,7 @@ def _charts(
             if row["candidate"] == candidate and row["si_sdr_improvement_db"] is not None
         ]
         if values:
-            label = "SI-SDR over the mixture's, per song and source"
+            label = "SI-SDR over that of the mixture, per song and source"
             yield candidate, charts.histogram(values, label=label, unit="dB")
 
 

@@ -5,7 +5,7 @@ sources of a song together. BSS values are medians over the frames of a song alr
 median over songs is the convention of MUSDB18.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +43,7 @@ class Metric:
 
 METRICS = (
     Metric("si_sdr_db", "SI-SDR", "dB"),
-    Metric("si_sdr_improvement_db", "SI-SDR over the mixture's", "dB"),
+    Metric("si_sdr_improvement_db", "SI-SDR gain", "dB"),
     Metric("sdr_db", "SDR", "dB"),
     Metric("bss_sdr_db", "BSS SDR", "dB"),
     Metric("bss_isr_db", "BSS ISR", "dB"),
@@ -188,26 +188,26 @@ def _statistics(
     table: Float64, draws: npt.NDArray[np.int64]
 ) -> tuple[list[Figure | None], list[Figure | None]]:
     """Return mean and median of each source, and of all last; None of what has no value."""
-    found: tuple[list[Figure | None], list[Figure | None]] = ([], [])
-    for figures, statistic in zip(found, (np.nanmean, np.nanmedian), strict=True):
-        values = np.full(table.shape[1], np.nan)
-        drawn = np.full((len(draws), table.shape[1]), np.nan)
-        for at, column in enumerate(table.T):
-            known = ~np.isnan(column)
-            if known.any():
-                values[at] = statistic(column)
-                # A draw may hold no song with a value.
-                usable = known[draws].any(axis=1)
-                drawn[usable, at] = statistic(column[draws[usable]], axis=1)
-        figures += [_figure(values[at], drawn[:, at], table[:, at]) for at in range(len(values))]
-        has_all = ~np.isnan(values).any()
-        several = (~np.isnan(table)).any(axis=1)
-        figures.append(
-            _figure(values.mean(), drawn.mean(axis=1), np.where(several, 0.0, np.nan))
-            if has_all
-            else None
-        )
-    return found
+    return _figures(table, draws, np.nanmean), _figures(table, draws, np.nanmedian)
+
+
+def _figures(
+    table: Float64, draws: npt.NDArray[np.int64], statistic: Callable[..., Any]
+) -> list[Figure | None]:
+    values = np.full(table.shape[1], np.nan)
+    drawn = np.full((len(draws), table.shape[1]), np.nan)
+    for at, column in enumerate(table.T):
+        known = ~np.isnan(column)
+        if known.any():
+            values[at] = statistic(column)
+            # A draw may hold no song with a value.
+            usable = known[draws].any(axis=1)
+            drawn[usable, at] = statistic(column[draws[usable]], axis=1)
+    figures = [_figure(values[at], drawn[:, at], table[:, at]) for at in range(len(values))]
+    if np.isnan(values).any():
+        return [*figures, None]
+    songs = np.where(np.isnan(table).all(axis=1), np.nan, 0.0)
+    return [*figures, _figure(values.mean(), drawn.mean(axis=1), songs)]
 
 
 def _figure(value: float, drawn: Float64, of: Float64) -> Figure | None:

@@ -31,7 +31,7 @@ PLACES = [(model, name) for model in MODELS.values() for name in text_fields(mod
 
 
 def validated(model: type[FlowParams], **values: Any) -> FlowParams:
-    needed = {"source": "songs", "instrument": "bass", "action": "pull"}
+    needed = {"source": "songs", "instrument": "bass", "action": "pull", "checkpoints": ["x"]}
     fields = {name: value for name, value in needed.items() if name in model.model_fields}
     return model.model_validate(fields | values)
 

@@ -4,9 +4,9 @@ import mir_eval
 import numpy as np
 import pytest
 
+from benchmarks.museval_metrics import metrics
 from tasks.dsp import bss_eval as kernels
 from tasks.dsp.bss_eval import BssFrames, bss_eval
-from benchmarks.museval_metrics import metrics
 
 NAMES = ("sdr", "isr", "sir", "sar")
 

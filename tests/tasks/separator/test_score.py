@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from benchmarks.museval_metrics import metrics
 from tasks.separator.score import SCORE, STEP, ScoreConfig
 from tasks.step import Row, Tools
 from tasks.track import TrackError
-from benchmarks.museval_metrics import metrics
 from tests.tasks.separator.decoded import RATE_HZ, sources, store
 
 CONFIG = {"sample_rate_hz": RATE_HZ}

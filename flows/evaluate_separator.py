@@ -14,11 +14,12 @@ from flows.cli import FailedTracksError, UsageError
 from flows.compute_params import RunCommand
 from flows.evaluate_separator_params import EvaluateSeparatorParams
 from flows.run import Conclusion, StepFlow, Survey
+from models.registry import ModelCard
 from tasks.dataset.failures import FAILURES, failure
 from tasks.engine import provenance
 from tasks.engine.results import Results
 from tasks.separator import evaluation, score
-from tasks.separator.candidates import WITHOUT_MODEL
+from tasks.separator.candidates import WITHOUT_MODEL, parts
 from tasks.separator.data_error import DataError
 from tasks.separator.evaluation import Scored
 from tasks.separator.songs import Found, discover
@@ -89,11 +90,8 @@ def check(params: EvaluateSeparatorParams) -> None:
         for name in candidates:
             run.check_weights(params, params.scoring(name).stages())
         for name, address in params.asked_for.items():
-            rate_hz = None if name in WITHOUT_MODEL else weights.card(name).sample_rate_hz
-            if rate_hz not in (None, params.sample_rate_hz):
-                raise UsageError(
-                    f"{address} separates at {rate_hz} Hz: give --sample_rate_hz {rate_hz}."
-                )
+            if name not in WITHOUT_MODEL:
+                _check_separator(params, address, weights.card(name))
     except ModelError as error:
         raise UsageError(f"CHECKPOINT: {error}") from error
     try:
@@ -103,6 +101,21 @@ def check(params: EvaluateSeparatorParams) -> None:
             place.check_writable()
     except StorageError as error:
         raise UsageError(str(error)) from error
+
+
+def _check_separator(params: EvaluateSeparatorParams, address: str, card: ModelCard) -> None:
+    """Find a separator that cannot be scored, as far as its manifest says what it is."""
+    if card.sample_rate_hz not in (None, params.sample_rate_hz):
+        raise UsageError(
+            f"{address} separates at {card.sample_rate_hz} Hz: give "
+            f"--sample_rate_hz {card.sample_rate_hz}."
+        )
+    known = card.arguments.get("sources")
+    if known and not parts(params.sources, known):
+        raise UsageError(
+            f"{address} knows {', '.join(known)}, and none of these is a source of its own "
+            f"among --sources {' '.join(params.sources)}: give --sources {' '.join(known)}."
+        )
 
 
 def survey(params: EvaluateSeparatorParams, checked: None = None) -> Songs:

@@ -15,6 +15,9 @@ Values are those of museval, to which this owes nothing but its conventions:
 A frame in which a reference or an estimate is silent has no values, as in museval. A source
 that is silent in the whole song, at which museval gives up, is left out: it has no values, and
 the others are told apart without it. So has an estimate that is silent in the whole song.
+
+References have to have some sound in every band, such as the noise of 16 bits: of others the
+equations have no unique solution, and ISR, SIR and SAR are rounding, museval's too.
 """
 
 from collections.abc import Sequence
@@ -143,7 +146,8 @@ def _basis(references: Signals) -> _Basis:
     silent = np.ones(len(names), bool)
     same = ~np.eye(len(names), dtype=bool)
     for start in range(0, samples, BLOCK_FFT * BLOCKS):
-        part = references[..., start : start + BLOCK_FFT * BLOCKS].reshape(len(names), -1)
+        part = read(references, start, min(start + BLOCK_FFT * BLOCKS, samples))
+        part = part.reshape(len(names), -1)
         silent &= ~part.any(axis=1)
         for one, other in zip(*np.nonzero(same), strict=True):
             # Looked at further only while they are the same.
@@ -170,7 +174,7 @@ def _sounding(signals: Signals) -> npt.NDArray[np.bool_]:
     """Whether each signal has a sample that is not zero."""
     found = np.zeros(len(signals), bool)
     for start in range(0, signals.shape[2], BLOCK_FFT * BLOCKS):
-        found |= signals[..., start : start + BLOCK_FFT * BLOCKS].any(axis=(1, 2))
+        found |= read(signals, start, start + BLOCK_FFT * BLOCKS).any(axis=(1, 2))
     return found
 
 
@@ -192,7 +196,7 @@ def _filters(
     The first from the estimate's own source only, zero for the others; the second from all.
     """
     channels, size = references.shape[1], len(basis.rows)
-    crossed = _correlations(references, estimates[scored], basis, taps)
+    crossed = _correlations(references, estimates, scored, basis, taps)
     gram = _gram(crossed[:size])
     right = crossed[size:].reshape(len(scored) * channels, size * taps).T
     shape = (len(scored), channels, size, taps)
@@ -209,18 +213,20 @@ def _filters(
     return spatial, full
 
 
-def _correlations(references: Signals, estimates: Signals, basis: _Basis, taps: int) -> Float64:
+def _correlations(
+    references: Signals, estimates: Signals, scored: Sequence[int], basis: _Basis, taps: int
+) -> Float64:
     """Sum up products of signals with the references some samples before.
 
     Returns
     -------
     Float64
-        Shape ``(basis and channels of estimates, basis, taps)``.
+        Shape ``(basis and channels of the scored estimates, basis, taps)``.
     """
     from scipy import fft
 
     size, samples = len(basis.rows), references.shape[2]
-    rows = size + estimates.shape[0] * estimates.shape[1]
+    rows = size + len(scored) * references.shape[1]
     block = max(BLOCK_FFT, fft.next_fast_len(2 * taps, real=True)) - taps + 1
     length = block + taps - 1
     bins = length // 2 + 1
@@ -236,7 +242,7 @@ def _correlations(references: Signals, estimates: Signals, basis: _Basis, taps: 
             before = read(references, start - taps + 1, start + block)[which]
             early[at] = fft.rfft(before, axis=1)
             signals[:size, taps - 1 :] = before[:, taps - 1 :]
-            found = read(estimates, start, start + block)
+            found = read(estimates, start, start + block)[scored]
             signals[size:, taps - 1 :] = found.reshape(-1, block)
             late[at] = fft.rfft(signals, axis=1)
         # A small product for every bin; BLAS wants its factors side by side.

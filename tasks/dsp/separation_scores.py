@@ -1,7 +1,8 @@
 """How near separated sources are to the true ones, by energies: SI-SDR, SDR, worst excerpts.
 
 Signals of songs have the shape ``(sources, channels, samples)``. They may be 16-bit integers,
-mapped from a file: they are read block by block, and 32,768 stands for 1.0.
+mapped from a file: they are read block by block, and 32,768 stands for 1.0. What was read is
+given back.
 
 What is silent is defined. SI-SDR has the smallest number of its type added above and below
 the fraction, as torchmetrics has it: 0 dB for a silent estimate of a source that sounds, and for
@@ -10,6 +11,7 @@ has the constant of the Music Demixing Challenge instead, with the same signs. B
 for a function; a table of scores leaves silent references out, and counts them.
 """
 
+import mmap
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,12 +78,26 @@ def read(signals: Signals, start: int, stop: int) -> Float64:
     length = signals.shape[-1]
     inside = signals[..., max(start, 0) : max(min(stop, length), 0)]
     part = inside.astype(np.float64)
+    let_go(signals)
     if np.issubdtype(inside.dtype, np.integer):
         part /= INT16_SCALE
     before, after = max(min(stop, 0) - start, 0), max(stop - max(length, start), 0)
     if before or after:
         part = np.pad(part, [(0, 0)] * (part.ndim - 1) + [(before, after)])
     return part
+
+
+def let_go(signals: Signals) -> None:
+    """Give back the memory of signals that are mapped from a file; they stay readable.
+
+    What was read of a file stays in the memory of the process otherwise, and a song of two hours
+    is tens of gigabytes.
+    """
+    base: Any = signals
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap.mmap):
+        base.madvise(mmap.MADV_DONTNEED)
 
 
 def energies(references: Signals, estimates: Signals, block_samples: int) -> Energies:

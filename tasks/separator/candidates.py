@@ -55,9 +55,12 @@ class Material:
 
     def stereo(self) -> Iterator[Samples]:
         """Yield the mixture in blocks of shape ``(2, n)``."""
+        from tasks.dsp.separation_scores import read
+
         step = BLOCK_SECONDS * self.rate_hz
         for start in range(0, self.mixture.shape[1], step):
-            block = np.asarray(self.mixture[:, start : start + step], np.float32)
+            stop = min(start + step, self.mixture.shape[1])
+            block = read(self.mixture, start, stop).astype(np.float32)
             yield block if len(block) == 2 else np.repeat(block, 2, axis=0)
 
 
@@ -151,10 +154,11 @@ def _mixture(material: Material) -> Iterator[Samples]:
 def _without_weights(material: Material) -> Iterator[Samples]:
     """Yield vocals and the rest, shape ``(2, 2, n)``."""
     from tasks.dsp.separation import separate_blocks
+    from tasks.dsp.separation_scores import read
 
     place = 0
     for vocals in separate_blocks(material.stereo(), material.rate_hz):
-        mixture = np.asarray(material.mixture[:, place : place + vocals.shape[1]], np.float32)
+        mixture = read(material.mixture, place, place + vocals.shape[1]).astype(np.float32)
         place += vocals.shape[1]
         yield np.stack([vocals, mixture - vocals])
 

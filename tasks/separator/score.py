@@ -117,7 +117,7 @@ def score(
 
 def _material(file: Path, decoded: Row, config: ScoreConfig, folder: Path) -> Material:
     """Map the planes of a song, and write its mixture: neither is ever in memory whole."""
-    from tasks.dsp.separation_scores import read
+    from tasks.dsp.separation_scores import let_go, read
 
     count, frames = len(config.sources), decoded["frames"]
     shape = (count + (config.mixture == "own"), frames, decoded["channels"])
@@ -127,6 +127,7 @@ def _material(file: Path, decoded: Row, config: ScoreConfig, folder: Path) -> Ma
         place = slice(start, min(start + READ_SAMPLES, frames))
         part = read(planes, place.start, place.stop)
         mixture[:, place] = part[count] if config.mixture == "own" else part.sum(axis=0)
+        let_go(mixture)
     return Material(planes[:count], mixture, config.sources, config.sample_rate_hz)
 
 
@@ -134,6 +135,8 @@ def _written(
     found: Separation, material: Material, path: Path, song: TrainingSong, config: ScoreConfig
 ) -> Samples:
     """Write estimates to a file, shape ``(sources, channels, samples)``."""
+    from tasks.dsp.separation_scores import let_go
+
     channels, samples = material.mixture.shape
     estimates = _float_file(path, (len(found.sources), channels, samples))
     place = 0
@@ -146,6 +149,7 @@ def _written(
             )
         estimates[..., place : place + block.shape[-1]] = block
         place += block.shape[-1]
+        let_go(estimates)
     if place != samples:
         raise ValueError(f"{config.candidate} made {place} samples of {samples}")
     return estimates

@@ -142,8 +142,8 @@ def survey(params: EvaluateSeparatorParams, checked: None = None) -> Songs:
     if not chosen:
         raise UsageError(_nothing(params, found, whole))
     songs = chosen[: params.max_songs]
-    what = "songs" if params.split == "all" else f"songs of the {params.split} split"
-    return Survey(songs, f"{len(songs)} {what}", found)
+    of_split = "" if params.split == "all" else f" of the {params.split} split"
+    return Survey(songs, f"{counted(len(songs), 'song')}{of_split}", found)
 
 
 def _nothing(params: EvaluateSeparatorParams, found: Found, whole: Sequence[TrainingSong]) -> str:

@@ -171,7 +171,7 @@ def write(
         excerpt=lambda path: _read(outputs, path),
     )
     folder.write_bytes(REPORT, html.encode())
-    silent = sum(row["reference_is_silent"] for row in rows)
+    silent = len({(row["track_id"], row["source"]) for row in rows if row["reference_is_silent"]})
     return Written(summary, _text(lines, silent, failures, said))
 
 

@@ -15,8 +15,8 @@ from pydantic import Field
 
 from tasks import audio
 from tasks.separator.candidates import (
+    IDEAL,
     WITHOUT_MODEL,
-    WITHOUT_WEIGHTS,
     Material,
     Separation,
     Signals,
@@ -95,7 +95,7 @@ def score(
             found = separated(config.candidate, material, tools)
             estimates = _written(found, material, Path(folder) / "estimates", song, config)
             scores = _scores(material, list(found.sources), estimates)
-            if config.candidate in WITHOUT_MODEL and config.candidate != WITHOUT_WEIGHTS:
+            if config.candidate in (MIXTURE, *IDEAL):
                 clips: Sequence[tuple[str | None, str | None]] = [(None, None)] * len(scores)
             else:
                 name = _excerpt_name(song, decoded["path"], config, tools)

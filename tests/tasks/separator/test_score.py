@@ -31,7 +31,8 @@ def scored(made: Any, candidate: str, **config: Any) -> dict[str, Row]:
 
 @pytest.fixture(scope="module")
 def planes() -> np.ndarray:
-    found = sources()
+    # In mono: what takes time are the equations of all channels.
+    found = sources()[:, :, :1]
     # Nothing is sung in the first half.
     found[0, : found.shape[1] // 2] = 0
     return found
@@ -48,7 +49,7 @@ def of_mixture(made) -> dict[str, Row]:
 
 
 def test_the_mixture_has_the_scores_of_museval(planes, tmp_path):
-    two = planes[:, :, :1][[0, 2]]
+    two = planes[[0, 2]]
     found = scored(store(tmp_path, two), "mixture", sources=("vocals", "bass"))
     references = two.astype(np.float64) / 32_768
     mixture = np.repeat(references.sum(axis=0)[None], 2, axis=0)
@@ -73,9 +74,11 @@ def test_masks_that_know_the_truth_are_better_and_share_out_the_mixture(made, of
             assert not row["reference_is_silent"]
 
 
-def test_the_worst_excerpt_can_be_listened_to(made, planes):
-    found = scored(made, "repet-centre")
-    assert list(found) == ["vocals"]
+def test_the_worst_excerpt_can_be_listened_to(tmp_path):
+    planes = sources()[[0, 3]]
+    made = store(tmp_path, planes)
+    found = scored(made, "repet-centre", sources=("vocals", "other"))
+    assert list(found) == ["vocals", "other"]
     row, outputs = found["vocals"], made[2].outputs
     assert 0 <= row["worst_start_seconds"] <= 3
     lengths = set()

@@ -12,6 +12,7 @@ from prefect import Flow
 from flows.build_dataset import build_dataset
 from flows.cli import FlowParams
 from flows.download_datasets import download_datasets
+from flows.evaluate_separator import evaluate_separator
 from flows.fetch_models import fetch_models
 from flows.prepare_embeddings import prepare_embeddings
 from flows.prepare_stems import prepare_stems
@@ -279,6 +280,20 @@ DEPLOYMENTS = (
             "files": "{audio_dir}",
             "checkpoint": "demucs",
             "output": "{output_dir}/separated",
+            "device": "cuda",
+        },
+    ),
+    Deployment(
+        evaluate_separator,
+        "gpu",
+        GPU,
+        "Scores of separators on songs whose sources are known, beside ideal masks and the "
+        "separators that are there, on a GPU. What was scored before stays.",
+        tags=("separator", "gpu"),
+        params={
+            "checkpoints": ["htdemucs"],
+            "data_root": "{stems_dir}",
+            "output": "{output_dir}/separator/evaluation",
             "device": "cuda",
         },
     ),

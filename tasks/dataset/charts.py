@@ -182,6 +182,47 @@ def curves(series: Sequence[tuple[str, Sequence[Point]]], *, title: str, unit: s
     return _svg(HALF_WIDTH, CHART_HEIGHT, title, parts)
 
 
+def intervals(
+    rows: Sequence[tuple[str, float, float | None, float | None]], *, title: str, unit: str
+) -> str:
+    """Points on a common horizontal axis, each with an interval around it.
+
+    Parameters
+    ----------
+    rows
+        Name, value, and the interval's ends if it has one; all of them finite, at least one.
+    title, unit
+        What the axis shows; no unit for what has none.
+    """
+    left, row_height = 170, 24
+    ends = [end for _, *three in rows for end in three if end is not None]
+    step = round_step((max(ends) - min(ends)) / 6 or abs(max(ends)) or 1.0)
+    floor, ceiling = math.floor(min(ends) / step), math.ceil(max(ends) / step)
+    ceiling = max(ceiling, floor + 1)
+    scale = (HALF_WIDTH - MARGIN_RIGHT - left) / ((ceiling - floor) * step)
+    bottom = MARGIN_TOP + len(rows) * row_height
+
+    def x_of(value: float) -> float:
+        return left + (value - floor * step) * scale
+
+    parts = []
+    for tick in range(floor, ceiling + 1):
+        x = x_of(tick * step)
+        parts.append(_line(x, MARGIN_TOP, x, bottom, "grid"))
+        parts.append(_text(x, bottom + 16, f"{tick * step:.6g}", "middle"))
+    for row, (name, value, low, high) in enumerate(rows):
+        y = MARGIN_TOP + (row + 0.5) * row_height
+        parts.append(_text(left - 10, y + 4, _cut(name, 24), "end", "name"))
+        hint = f"{name}: {value:.2f}"
+        if low is not None and high is not None:
+            hint += f", {low:.2f} to {high:.2f}"
+            parts.append(_rect(x_of(low), y - 2, x_of(high) - x_of(low), 4, "minor", hint))
+        parts.append(_rect(x_of(value) - 3, y - 6, 6, 12, "bar", hint))
+    said = f"{title}, {unit}" if unit else title
+    parts.append(_text((left + HALF_WIDTH - MARGIN_RIGHT) / 2, bottom + 34, said, "middle"))
+    return _svg(HALF_WIDTH, bottom + 40, title, parts)
+
+
 def clock(seconds: float) -> str:
     """`1:05`, or `1:02:05` from an hour on; `0:00.5` below whole seconds."""
     whole = int(seconds)

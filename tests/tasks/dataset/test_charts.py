@@ -56,6 +56,27 @@ def test_any_curve_makes_a_drawing(values: list[float]) -> None:
     assert "nan" not in path.get("d", "nan")
 
 
+def test_intervals_reach_from_end_to_end_around_their_values() -> None:
+    rows = [("net <1>", 6.0, 4.0, 7.0), ("mixture", -2.0, None, None)]
+    svg = charts.intervals(rows, title="SDR", unit="dB")
+    assert hints(svg) == ["net <1>: 6.00, 4.00 to 7.00"] * 2 + ["mixture: -2.00"]
+    places = [
+        (float(rect.get("x", "nan")), float(rect.get("width", "nan")))
+        for rect in ET.fromstring(svg).iter("rect")
+    ]
+    (low, wide), (first, _), (second, _) = places
+    by_db = wide / 3
+    assert first + 3 - low == pytest.approx(2 * by_db, abs=0.2)
+    assert first - second == pytest.approx(8 * by_db, abs=0.2)
+
+
+@pytest.mark.parametrize("value", [0.0, 73.683, -1e9, 1e-12])
+def test_any_interval_makes_a_drawing(value: float) -> None:
+    svg = charts.intervals([("one", value, value, value)], title="", unit="")
+    assert "nan" not in svg
+    assert ET.fromstring(svg).tag == "svg"
+
+
 def test_timeline_blocks_lie_where_their_sections_do() -> None:
     rows = [
         ("One", 100.0, [(0.0, 50.0, "intro"), (50.0, 100.0, "verse")]),

@@ -69,7 +69,7 @@ def _lines() -> Iterator[Show]:
 
 
 def told(progress: Mapping[str, Any]) -> str:
-    """Return loss, rate and time left, for people."""
+    """Return loss, rate, time left and what else there is to say, for people."""
     parts = [
         f"{name} {progress['scalars'][name]:.4g}"
         for name in ("loss", "validation/loss")
@@ -78,6 +78,7 @@ def told(progress: Mapping[str, Any]) -> str:
     parts.append(f"{progress['steps_per_second']:.3g} steps/s")
     if progress["seconds_left"] is not None:
         parts.append(f"{_duration(progress['seconds_left'])} left")
+    parts += progress.get("notes", [])
     return ", ".join(parts)
 
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,7 @@ class Session:
         self._trackers: list[trackers.Tracker] | None = None
         self._curves: dict[str, Curve] = {}
         self._scalars: dict[str, float] = {}
+        self._notes: list[str] = []
         self._step = 0
         self._began = time.monotonic()
         self._earlier_seconds = 0.0
@@ -206,6 +207,15 @@ class Session:
         for tracker in self._recording():
             tracker.text(name, text, step)
 
+    def note(self, sentence: str) -> None:
+        """Say what happened to the training and people should know, with its progress."""
+        self._notes.append(sentence)
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What was noted in this run."""
+        return self._notes
+
     def progress(self, done: int, total: int) -> None:
         """Show how many steps of how many are done, and how long the others will take."""
         now = time.monotonic()
@@ -225,6 +235,7 @@ class Session:
                 "seconds": self.seconds,
                 "seconds_left": (total - done) / rate if rate else None,
                 "scalars": self._scalars,
+                "notes": self._notes,
                 "curves": {name: curve.values for name, curve in self._curves.items()},
             }
         )

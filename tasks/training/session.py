@@ -33,7 +33,9 @@ class FitOptions:
     checkpoint_seconds
         Time between two saved states; at the end of an epoch a tenth of it is enough.
     checkpoint_steps
-        Steps between two saved states besides.
+        Steps between two saved states besides, and between checkpoints of fits that write some.
+    keep_checkpoints
+        How many of these stay; None for all.
     log_steps
         Steps between two points of the curves.
     trackers
@@ -47,6 +49,7 @@ class FitOptions:
     threads: int | None = None
     checkpoint_seconds: float = 300.0
     checkpoint_steps: int | None = None
+    keep_checkpoints: int | None = None
     log_steps: int = 10
     trackers: tuple[str, ...] = ()
     project: str = "songmill"

@@ -125,7 +125,7 @@ def run(
 def loss(
     declared: "Network",
     distance: "Callable[[Tensor, Tensor], Tensor]",
-    module: "nn.Module",
+    module: "Callable[[Tensor], Tensor]",
     batch: Mapping[str, "Tensor"],
 ) -> "tuple[Tensor, dict[str, Tensor]]":
     """Return the mean distance between the estimated and the true sources of a batch."""

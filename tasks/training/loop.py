@@ -53,7 +53,7 @@ class _Loop:
         self.training, self.config, self.session = training, config, session
         self.accelerator = Accelerator(
             cpu=session.device == "cpu",
-            mixed_precision=_precision(config, session.device),
+            mixed_precision=mixed_precision(config, session.device),
             step_scheduler_with_optimizer=False,
         )
         self.batches = Batches(
@@ -373,7 +373,7 @@ class _Loop:
         return values[0]
 
 
-def _precision(config: LoopConfig, device: str) -> str:
+def mixed_precision(config: LoopConfig, device: str) -> str:
     """Return accelerate's name of the precision that a device is to train in."""
     import torch
 

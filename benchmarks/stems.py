@@ -23,9 +23,10 @@ from flows.stems_params import StemsParams
 from models import registry
 from models.tiny.encodec import published, write
 from models.weights import write_manifest
+from tasks.corpora import prepared as prepared_table
+from tasks.corpora.discover import discover
 from tasks.engine.plan import Plan, plan, run_here
 from tasks.stems import prepared_stems
-from tasks.stems.discover import discover
 
 CODEC = "encodec-32khz"
 MOST_SECONDS = {"convert": 1.0, "augment": 0.6, "distort": 0.3, "encode": 8.0}
@@ -67,7 +68,7 @@ def measure(folder: Path, weights: Path, songs: int, seconds: float, seed: int =
         augment={"variants": 1},
         assort={"basic": 1, "random": 1},
     )
-    made = carried_out(params, prepared_stems.songs(stems))
+    made = carried_out(params, prepared_table.songs(stems))
     stem_minutes = sum(row["duration_seconds"] for row in stems) / 60
     augmented = [
         (len(song.stems), variant["samples"])

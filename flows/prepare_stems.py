@@ -14,10 +14,11 @@ from flows.cli import UsageError
 from flows.compute_params import RunCommand
 from flows.prepare_stems_params import PREPARED, PrepareStemsParams
 from flows.run import Conclusion, StepFlow, Survey
+from tasks.corpora import prepared
+from tasks.corpora.discover import Discovery, discover
 from tasks.dataset.failures import FAILURES
 from tasks.engine.results import Results
 from tasks.stems import delete, prepared_stems, source_report
-from tasks.stems.discover import Discovery, discover
 from tasks.step import Row
 from tasks.text import counted
 
@@ -108,7 +109,7 @@ PREPARE = StepFlow(check, survey, conclude, batch_tracks=BATCH_SONGS)
 
 def count(stems: Sequence[Row], failures: Sequence[Row]) -> dict[str, int]:
     """Count songs and stems of use, and files that failed."""
-    useful = [row for row in stems if prepared_stems.is_of_use(row)]
+    useful = [row for row in stems if prepared.is_of_use(row)]
     return {
         "tracks": len({row["song_id"] for row in useful}),
         "stems": len(useful),
@@ -124,11 +125,11 @@ def describe(
 ) -> str:
     """Return what became of a run, for the terminal and for Prefect's UI."""
     counts = count(stems, failures)
-    by_instrument = Counter(row["instrument"] for row in stems if prepared_stems.is_of_use(row))
+    by_instrument = Counter(row["instrument"] for row in stems if prepared.is_of_use(row))
     said = ", ".join(f"{number} {name}" for name, number in by_instrument.most_common())
     lines = [
         f"{counts['tracks']} songs with {counts['stems']} stems ({said}): "
-        f"{params.output.rstrip('/')}/{prepared_stems.MANIFEST}"
+        f"{params.output.rstrip('/')}/{prepared.MANIFEST}"
     ]
     if failures:
         reasons = Counter(row["reason"] for row in failures)

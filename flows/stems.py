@@ -13,12 +13,13 @@ from flows.cli import FailedTracksError, UsageError
 from flows.compute_params import RunCommand
 from flows.run import Conclusion, StepFlow, Survey
 from flows.stems_params import StemsParams
+from tasks.corpora import prepared
+from tasks.corpora.prepared import NotPreparedError
+from tasks.corpora.prepared_song import PreparedSong
 from tasks.dataset.failures import FAILURES, read_failures
 from tasks.dataset.split import SPLITS
 from tasks.engine.results import Results
-from tasks.stems import assemble, prepared_stems
-from tasks.stems.prepared_song import PreparedSong
-from tasks.stems.prepared_stems import NotPreparedError
+from tasks.stems import assemble
 from tasks.text import counted
 from tasks.track import TrackError
 
@@ -59,10 +60,10 @@ def check(params: StemsParams) -> Songs:
 def _songs(params: StemsParams) -> Songs:
     """Return the prepared songs that hold the target."""
     try:
-        rows = prepared_stems.read(Storage(params.prepared))
+        rows = prepared.read(Storage(params.prepared))
     except NotPreparedError as error:
         raise UsageError(str(error)) from error
-    songs = prepared_stems.songs(rows)
+    songs = prepared.songs(rows)
     there = {stem.instrument for song in songs for stem in song.stems}
     if params.instrument not in there:
         raise UsageError(

@@ -9,6 +9,7 @@ from blocks.storage import Storage
 from flows.compute_params import COMPUTE, FILES, RESULTS, ModelParams
 from flows.place_params import OptionalLocalPath, OptionalPlace, Place
 from flows.prepare_stems_params import PREPARED
+from tasks.corpora.names.instruments import Instrument, instrument_of
 from tasks.engine.stage import Stage
 from tasks.stems import assort, augment, distort, encode, keep_apart
 from tasks.stems.assort import AssortConfig, Assortments
@@ -17,7 +18,6 @@ from tasks.stems.chunks import SIGNALS
 from tasks.stems.distort import DistortConfig
 from tasks.stems.encode import EncodeConfig
 from tasks.stems.keep_apart import KeepApartConfig
-from tasks.stems.names.instruments import Instrument, instrument_of
 from tasks.step import Tools
 
 

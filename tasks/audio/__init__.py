@@ -7,18 +7,19 @@ from tasks.audio.containers import (
     container_of,
     sniff,
 )
+from tasks.audio.conversion import resampled
 from tasks.audio.downmix import to_channels
 from tasks.audio.files import (
     CACHE_BYTES,
     MIN_SECONDS,
     load,
     probe,
-    resampled,
     stream,
 )
 from tasks.audio.inspection import Inspection, inspect
 from tasks.audio.readers import AudioInfo
 from tasks.audio.repair import AS_FOUND, Repair
+from tasks.audio.together import Heard, StreamPass
 from tasks.audio.videos import Streams, video_streams
 from tasks.audio.writers import mp3, write_flac, write_opus
 
@@ -30,8 +31,10 @@ __all__ = [
     "SNIFF_BYTES",
     "VIDEO_EXTENSIONS",
     "AudioInfo",
+    "Heard",
     "Inspection",
     "Repair",
+    "StreamPass",
     "Streams",
     "container_of",
     "inspect",

@@ -1,7 +1,7 @@
 """Decoders of audio files: libsndfile, and FFmpeg through PyAV. Only files.py uses them."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any, BinaryIO
 
@@ -136,14 +136,7 @@ class FfmpegReader(Reader):
     """Name of the demuxer; None to let FFmpeg find out."""
 
     def __init__(self, file: BinaryIO, audio_stream: int) -> None:
-        import av
-
-        av.logging.set_level(av.logging.PANIC)
-        try:
-            self._container = av.open(_AnyPlace(file), "r", format=self.forced_format)
-        except (av.FFmpegError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise DecodeError(f"ffmpeg: {reason}") from error
+        self._container = open_container(file, self.forced_format)
         self.damaged_packets = self.unread_bytes = 0
         streams = self._container.streams.audio
         if audio_stream >= len(streams):
@@ -156,12 +149,12 @@ class FfmpegReader(Reader):
             self.close()
             raise DecodeError("ffmpeg: no audio")
         self.info = AudioInfo(
-            duration_seconds=self._seconds(),
+            duration_seconds=stated_seconds(self._container, self._stream),
             sample_rate_hz=self._first.rate_hz,
             channels=self._first.samples.shape[1],
             format=f"{self._container.format.name} {self._stream.codec_context.name}",
             decoder=self.decoder,
-            states_duration=bool(EXACT_CONTAINERS & set(self._container.format.name.split(","))),
+            states_duration=is_exact(self._container),
         )
 
     def blocks(self) -> Iterator[Block]:  # noqa: D102
@@ -170,41 +163,19 @@ class FfmpegReader(Reader):
     def close(self) -> None:  # noqa: D102
         self._container.close()
 
-    def _seconds(self) -> float:
-        import av
-
-        length, unit = self._stream.duration, self._stream.time_base
-        if length and unit:
-            return _plausible(float(length * unit))
-        return _plausible((self._container.duration or 0) / av.time_base)
-
     def _decode(self) -> Iterator[Block]:
         """Audio in blocks of some BLOCK_FRAMES; damaged packets are passed over."""
         import av
 
-        pending: list[Samples] = []
-        frames = 0
-        # Rate and channels may change from frame to frame, in damaged files and in joined ones.
-        kind: tuple[int, tuple[str, ...]] | None = None
+        assembly = Assembly()
         for packet in self._packets():
             try:
                 decoded = packet.decode()
             except av.FFmpegError:
                 self.damaged_packets += 1
                 continue
-            for frame in decoded:
-                samples = _interleaved(frame)
-                if kind != (frame.sample_rate, layout := _layout(frame)):
-                    if kind and pending:
-                        yield Block(np.concatenate(pending), *kind)
-                    pending, frames, kind = [], 0, (frame.sample_rate, layout)
-                pending.append(samples)
-                frames += len(samples)
-            if kind and frames >= BLOCK_FRAMES:
-                yield Block(np.concatenate(pending), *kind)
-                pending, frames = [], 0
-        if kind and pending:
-            yield Block(np.concatenate(pending), *kind)
+            yield from assembly.take(decoded)
+        yield from assembly.end()
 
     def _packets(self) -> Iterator[Any]:
         """Packets up to the end of the file or to where it is damaged beyond reading."""
@@ -216,7 +187,69 @@ class FfmpegReader(Reader):
             return
 
 
-class _AnyPlace:
+def open_container(file: BinaryIO, forced_format: str | None = None) -> Any:
+    """Open a file with FFmpeg.
+
+    Raises
+    ------
+    DecodeError
+        If it is nothing that FFmpeg knows.
+    """
+    import av
+
+    av.logging.set_level(av.logging.PANIC)
+    try:
+        return av.open(AnyPlace(file), "r", format=forced_format)
+    except (av.FFmpegError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DecodeError(f"ffmpeg: {reason}") from error
+
+
+def is_exact(container: Any) -> bool:
+    """Return whether the length that a container states counts."""
+    return bool(EXACT_CONTAINERS & set(container.format.name.split(",")))
+
+
+def stated_seconds(container: Any, stream: Any) -> float:
+    """Length that a container states of a stream; 0 where there is none."""
+    import av
+
+    length, unit = stream.duration, stream.time_base
+    if length and unit:
+        return _plausible(float(length * unit))
+    return _plausible((container.duration or 0) / av.time_base)
+
+
+class Assembly:
+    """Frames of one stream, put together to blocks of some BLOCK_FRAMES."""
+
+    def __init__(self) -> None:
+        self._pending: list[Samples] = []
+        self._frames = 0
+        # Rate and channels may change from frame to frame, in damaged files and in joined ones.
+        self._kind: tuple[int, tuple[str, ...]] | None = None
+
+    def take(self, decoded: Iterable[Any]) -> Iterator[Block]:
+        """Yield the blocks that frames of FFmpeg, as a packet has them, make whole."""
+        for frame in decoded:
+            samples = _interleaved(frame)
+            if self._kind != (kind := (frame.sample_rate, _layout(frame))):
+                yield from self.end()
+                self._kind = kind
+            self._pending.append(samples)
+            self._frames += len(samples)
+        if self._frames >= BLOCK_FRAMES:
+            yield from self.end()
+
+    def end(self) -> Iterator[Block]:
+        """Yield what is left."""
+        if self._kind and self._pending:
+            block = Block(np.concatenate(self._pending), *self._kind)
+            self._pending, self._frames = [], 0
+            yield block
+
+
+class AnyPlace:
     """A file that can be asked for any place: damaged ones point to places that no file has."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -266,7 +299,7 @@ def packet_seconds(file: BinaryIO) -> float | None:
 
     av.logging.set_level(av.logging.PANIC)
     try:
-        with av.open(_AnyPlace(file), "r") as container:
+        with av.open(AnyPlace(file), "r") as container:
             stream = container.streams.audio[0]
             length = sum(packet.duration or 0 for packet in container.demux(stream))
             return float(length * stream.time_base) if stream.time_base else None

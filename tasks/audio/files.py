@@ -10,10 +10,9 @@ the one that a :class:`~tasks.audio.repair.Repair` names, which was found to rea
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 from cachetools import LRUCache
@@ -21,8 +20,8 @@ from cachetools import LRUCache
 from blocks.storage import Storage
 from tasks.audio import decoders
 from tasks.audio.containers import container_of
+from tasks.audio.conversion import converted
 from tasks.audio.decoders import ANY_READERS, READERS
-from tasks.audio.downmix import to_channels
 from tasks.audio.readers import (
     AudioInfo,
     Block,
@@ -59,7 +58,7 @@ def probe(storage: Storage, path: str, *, audio_stream: int = 0) -> AudioInfo:
     TrackError
         ``"missing"``, ``"empty"``, ``"not-audio"``, ``"undecodable"`` or ``"missing-stream"``.
     """
-    with _opened(storage, path, audio_stream) as reader:
+    with opened(storage, path, audio_stream) as reader:
         return reader.info
 
 
@@ -77,7 +76,7 @@ def decoded(
     TrackError
         As :func:`probe`.
     """
-    with _opened(storage, path, audio_stream, decoder) as reader:
+    with opened(storage, path, audio_stream, decoder) as reader:
         key = _decoded_key(storage, path, audio_stream, reader.info.decoder)
         kept = _CACHE.get(key)
         yield reader, iter(kept.blocks) if kept else _keeping(reader.blocks(), key)
@@ -183,25 +182,6 @@ def load(
     return samples
 
 
-def converted(
-    blocks: Iterable[Block], *, rate_hz: int, channels: Literal[1, 2], repair: Repair = AS_FOUND
-) -> Iterator[Samples]:
-    """Repaired blocks of shape ``(channels, n)`` at one rate, of such as were decoded."""
-    for rate, alike in groupby(blocks, attrgetter("rate_hz")):
-        frames = (_repaired(block, channels, repair) for block in alike)
-        for samples in _resampled(frames, rate, rate_hz, channels):
-            yield samples.T
-
-
-def resampled(
-    blocks: Iterable[Samples], source_rate_hz: int, rate_hz: int, channels: int
-) -> Iterator[Samples]:
-    """Blocks of a signal, shape ``(channels, n)`` each, at another rate."""
-    frames = (np.ascontiguousarray(block.T) for block in blocks)
-    for block in _resampled(frames, source_rate_hz, rate_hz, channels):
-        yield block.T
-
-
 class _Decoded(NamedTuple):
     """What a file holds, as it was decoded."""
 
@@ -243,19 +223,8 @@ def _blocks(
     if kept is not None:
         yield from kept.blocks
         return
-    with _opened(storage, path, audio_stream, decoder) as reader:
+    with opened(storage, path, audio_stream, decoder) as reader:
         yield from reader.blocks()
-
-
-def _repaired(block: Block, channels: Literal[1, 2], repair: Repair) -> Samples:
-    """Audio of a block as it should be, shape ``(frames, channels)``."""
-    samples = repair.cleaned(block.samples)
-    if repair.is_of_stereo:
-        samples = repair.applied(to_channels(samples, 2, block.layout))
-        samples = to_channels(samples, channels)
-    else:
-        samples = repair.applied(to_channels(samples, channels, block.layout))
-    return np.ascontiguousarray(samples)
 
 
 def _stamp(storage: Storage, path: str) -> tuple[int, int] | None:
@@ -267,21 +236,6 @@ def _stamp(storage: Storage, path: str) -> tuple[int, int] | None:
     except OSError as error:
         raise _missing(path) from error
     return status.st_mtime_ns, status.st_size
-
-
-def _resampled(
-    blocks: Iterable[Samples], source_rate_hz: int, rate_hz: int, channels: int
-) -> Iterator[Samples]:
-    """Blocks of shape ``(frames, channels)`` at another rate."""
-    import soxr
-
-    if source_rate_hz == rate_hz:
-        yield from blocks
-        return
-    resampler = soxr.ResampleStream(source_rate_hz, rate_hz, channels, dtype="float32")
-    for block in blocks:
-        yield resampler.resample_chunk(block)
-    yield resampler.resample_chunk(np.zeros((0, channels), np.float32), last=True)
 
 
 def _joined(blocks: Iterable[Samples], channels: int) -> Samples:
@@ -299,10 +253,14 @@ def _joined(blocks: Iterable[Samples], channels: int) -> Samples:
 
 
 @contextmanager
-def _opened(
-    storage: Storage, path: str, audio_stream: int, decoder: Decoder | None = None
-) -> Iterator[Reader]:
-    """Reader of a file by a decoder, or else by the first that gets audio out of it."""
+def audio_file(storage: Storage, path: str) -> Iterator[tuple[BinaryIO, str]]:
+    """Open a file that holds audio, and tell its container.
+
+    Raises
+    ------
+    TrackError
+        ``"missing"``, ``"unreadable"``, ``"empty"`` or ``"not-audio"``.
+    """
     try:
         with storage.reading(path) as local, open(local, "rb") as file:
             container = container_of(file, path)
@@ -311,36 +269,62 @@ def _opened(
                 raise TrackError("empty", f"{printable(path)} is an empty file.")
             if container is None:
                 raise TrackError("not-audio", f"{printable(path)} does not contain audio.")
-            reasons = []
-            for reader_class in READERS.get(container, ANY_READERS):
-                if decoder not in (None, reader_class.decoder):
-                    continue
-                file.seek(0)
-                try:
-                    reader = reader_class(file, audio_stream)
-                except NoSuchStreamError as error:
-                    raise TrackError(
-                        "missing-stream",
-                        f"{printable(path)} has no audio stream {audio_stream} counted from 0: "
-                        f"it has {error.audio_streams}.",
-                    ) from error
-                except DecodeError as error:
-                    reasons.append(str(error))
-                    continue
-                try:
-                    yield reader
-                finally:
-                    reader.close()
-                return
-            raise TrackError(
-                "undecodable",
-                f"{printable(path)} looks like {container} but cannot be decoded "
-                f"({'; '.join(dict.fromkeys(reasons))}).",
-            )
+            file.seek(0)
+            yield file, container
     except FileNotFoundError as error:
         raise _missing(path) from error
     except PermissionError as error:
         raise TrackError("unreadable", f"{printable(path)} may not be read.") from error
+
+
+@contextmanager
+def opened(
+    storage: Storage, path: str, audio_stream: int, decoder: Decoder | None = None
+) -> Iterator[Reader]:
+    """Reader of a file by a decoder, or else by the first that gets audio out of it.
+
+    Raises
+    ------
+    TrackError
+        As :func:`probe`.
+    """
+    with audio_file(storage, path) as (file, container):
+        reasons = []
+        for reader_class in READERS.get(container, ANY_READERS):
+            if decoder not in (None, reader_class.decoder):
+                continue
+            file.seek(0)
+            try:
+                reader = reader_class(file, audio_stream)
+            except NoSuchStreamError as error:
+                raise no_such_stream(path, audio_stream, error) from error
+            except DecodeError as error:
+                reasons.append(str(error))
+                continue
+            try:
+                yield reader
+            finally:
+                reader.close()
+            return
+        raise undecodable(path, container, reasons)
+
+
+def no_such_stream(path: str, audio_stream: int, error: NoSuchStreamError) -> TrackError:
+    """Return the error of a file that has fewer audio streams than asked for."""
+    return TrackError(
+        "missing-stream",
+        f"{printable(path)} has no audio stream {audio_stream} counted from 0: "
+        f"it has {error.audio_streams}.",
+    )
+
+
+def undecodable(path: str, container: str, reasons: Iterable[str]) -> TrackError:
+    """Return the error of a file that no decoder gets anything out of."""
+    return TrackError(
+        "undecodable",
+        f"{printable(path)} looks like {container} but cannot be decoded "
+        f"({'; '.join(dict.fromkeys(reasons))}).",
+    )
 
 
 def _missing(path: str) -> TrackError:

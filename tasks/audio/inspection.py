@@ -13,6 +13,7 @@ import numpy as np
 
 from blocks.storage import Storage
 from tasks.audio import files
+from tasks.audio.conversion import converted
 from tasks.audio.diagnosis import ABOVE_ANY_MIX, scale, stray_limit, treat
 from tasks.audio.measures import Levels, Measurement
 from tasks.audio.meters import Meter
@@ -191,19 +192,19 @@ def _whole(storage: Storage, path: str, audio_stream: int, notices: list[str]) -
     """Decode a file by whoever reads all of it, and note what still differs."""
     first = found = _pass(storage, path, audio_stream, None)
     stated = first.info.duration_seconds if first.info.states_duration else 0.0
-    tolerance = TOLERANCE_SECONDS + TOLERANCE_SAMPLES / first.info.sample_rate_hz
+    tolerance = _tolerance_seconds(first.info.sample_rate_hz)
     if first.info.decoder == "libsndfile":
         expected = None
         if first.info.format.startswith("MP3"):
             expected = files.packet_seconds(storage, path)
         if (
-            first.seconds < stated - tolerance
+            is_shorter(first.seconds, stated, first.info.sample_rate_hz)
             or (expected is not None and abs(first.seconds - expected) > tolerance)
             or (first.info.format.startswith("FLAC") and first.unread_bytes > UNREAD_BYTES)
         ):
             found = _better(first, _other(storage, path, audio_stream), expected, tolerance)
     seconds = found.seconds
-    if stated and seconds < stated - tolerance:
+    if is_shorter(seconds, stated, first.info.sample_rate_hz):
         notices.append(
             f"shorter-than-stated: The header states {stated:.1f} s, but {seconds:.1f} s can be "
             "decoded: the file is cut off or damaged."
@@ -233,6 +234,15 @@ def _whole(storage: Storage, path: str, audio_stream: int, notices: list[str]) -
         channels=max(channels for _, channels in parts),
     )
     return found
+
+
+def is_shorter(seconds: float, stated_seconds: float, rate_hz: int) -> bool:
+    """Return whether less was decoded than a file states; one that states nothing says 0."""
+    return stated_seconds > 0 and seconds < stated_seconds - _tolerance_seconds(rate_hz)
+
+
+def _tolerance_seconds(rate_hz: int) -> float:
+    return TOLERANCE_SECONDS + TOLERANCE_SAMPLES / rate_hz
 
 
 def _other(storage: Storage, path: str, audio_stream: int) -> _Pass | None:
@@ -270,7 +280,7 @@ def _measurement(
 ) -> Measurement:
     """Measure the downmix of what was decoded, at the rate of its first part."""
     is_mono = channels == 1
-    signal = files.converted(blocks, rate_hz=rate_hz, channels=1 if is_mono else 2, repair=repair)
+    signal = converted(blocks, rate_hz=rate_hz, channels=1 if is_mono else 2, repair=repair)
     return Measurement(rate_hz, 1 if is_mono else 2).take(signal)
 
 

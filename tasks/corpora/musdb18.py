@@ -25,6 +25,7 @@ def find(source: Storage, paths: Sequence[str]) -> Claim:
             StemFile(name, path, instrument, stream)
             for stream, (name, instrument) in enumerate(STREAMS.items(), start=1)
         ]
-        claim.songs.append(Song("", path, artist=artist, title=title, stems=stems))
+        mixture = StemFile("mixture", path)
+        claim.songs.append(Song("", path, artist=artist, title=title, stems=stems, mixture=mixture))
         claim.paths.add(path)
     return claim

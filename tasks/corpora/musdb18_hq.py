@@ -35,6 +35,9 @@ def find(source: Storage, paths: Sequence[str]) -> Claim:
             if file_name(path) != MIXTURE
         ]
         artist, title = artist_and_title(name)
-        claim.songs.append(Song("", folder, artist=artist, title=title, stems=stems))
+        mixture = next((StemFile(MIXTURE, p) for p in inside if file_name(p) == MIXTURE), None)
+        claim.songs.append(
+            Song("", folder, artist=artist, title=title, stems=stems, mixture=mixture)
+        )
         claim.paths.update(inside)
     return claim

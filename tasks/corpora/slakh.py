@@ -27,6 +27,7 @@ from tasks.corpora.song import Song, StemFile
 from tasks.dataset.digests import FileFailure
 
 METADATA = "metadata.yaml"
+MIXTURE = "mix"
 TRACK = re.compile(r"Track\d{5}")
 MAX_DEPTH = 8
 """Theirs are three levels deep. libyaml's own reader overflows the stack at some thousands."""
@@ -116,7 +117,16 @@ def _song(
         stems.append(StemFile(program or stem_id, audio_of[stem_id], _instrument(stem, program)))
     title = folder_name(source, folder)
     group = f"slakh2100 {uuid}" if uuid else ""
-    return Song("", folder, artist=title, title=title, stems=stems, group=group), failures
+    mixture = next(
+        (
+            StemFile(MIXTURE, path)
+            for path in inside
+            if is_audio(path) and folder_of(path) == folder and file_name(path) == MIXTURE
+        ),
+        None,
+    )
+    song = Song("", folder, artist=title, title=title, stems=stems, group=group, mixture=mixture)
+    return song, failures
 
 
 def _instrument(stem: Any, program: str) -> str | None:

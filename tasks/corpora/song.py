@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tasks.dataset.split import Split
 from tasks.track import Track
 
 
@@ -21,12 +22,15 @@ class StemFile:
         The instrument, where the layout itself tells; else None, and the name has to.
     stream
         Which audio stream of the file it is; containers with several hold a stem in each.
+    gain_db
+        Gain that puts it beside the song's other stems, where it is stored softer than they.
     """
 
     name: str
     path: str
     instrument: str | None = None
     stream: int = 0
+    gain_db: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,10 @@ class Song(Track):
     group
         What the layout knows to belong together beyond the artist, e.g. renderings of one
         score; such songs go into one split. Empty if it knows nothing.
+    mixture
+        The song's own mix, where the layout has one.
+    split
+        What the layout itself says of it, if it does.
     """
 
     artist: str = ""
@@ -60,6 +68,8 @@ class Song(Track):
     parts: Sequence[str] = ()
     stems: Sequence[StemFile] = ()
     group: str = ""
+    mixture: StemFile | None = None
+    split: Split | None = None
 
     @property
     def files(self) -> list[str]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from blocks.storage import Storage
 from models.protocols import CODEC
+from tasks.corpora.prepared_song import PreparedSong
 from tasks.dataset.failures import (
     FAILURES,
     Failure,
@@ -27,7 +28,6 @@ from tasks.stems import datacard, dataset_files, report
 from tasks.stems.distort import STEP as DISTORT
 from tasks.stems.encode import STEP as ENCODE
 from tasks.stems.encode import EncodeConfig, encoding
-from tasks.stems.prepared_song import PreparedSong
 from tasks.stems.schema import Encoding
 from tasks.stems.summary import Summary
 from tasks.step import Row, Tools, digest

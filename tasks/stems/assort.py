@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 from pydantic import Field
 
+from tasks.corpora.names.instruments import BASIC, Instrument
+from tasks.corpora.prepared_song import PreparedSong, PreparedStem
 from tasks.dataset.seeding import generator
-from tasks.stems.names.instruments import BASIC, Instrument
-from tasks.stems.prepared_song import PreparedSong, PreparedStem
 from tasks.step import Row, Step, StepConfig, Tools, column, per_track
 from tasks.text import printable
 from tasks.track import Track, TrackError

@@ -15,9 +15,9 @@ import pyarrow as pa
 from pydantic import Field
 
 from tasks import audio
+from tasks.corpora.prepared_song import PreparedSong, PreparedStem
 from tasks.dataset.seeding import generator
 from tasks.stems.mixing import from_db
-from tasks.stems.prepared_song import PreparedSong, PreparedStem
 from tasks.step import Row, Step, StepConfig, Tools, column, digest, per_track
 from tasks.track import Samples, Track
 

@@ -18,11 +18,11 @@ from pydantic import Field
 from blocks.storage import Storage
 from tasks import audio
 from tasks.corpora.archives import unzip
+from tasks.corpora.names.arrange import SeveralSongsError, as_one_song
+from tasks.corpora.names.instruments import instrument_of, is_mixture, read_names
 from tasks.corpora.song import Song, StemFile
 from tasks.dataset.near_duplicates import MixFingerprint
 from tasks.stems import low_rate
-from tasks.stems.names.arrange import SeveralSongsError, as_one_song
-from tasks.stems.names.instruments import instrument_of, is_mixture, read_names
 from tasks.step import Row, Step, StepConfig, Tools, column, digest, per_track
 from tasks.text import printable
 from tasks.track import Track, TrackError

@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from blocks.storage import Storage
+from tasks.corpora.prepared_song import PreparedSong
 from tasks.dataset.manifest import declare_unfinished
 from tasks.dataset.split import SPLITS, Split
 from tasks.stems import schema, webdataset
 from tasks.stems.encode import ROW_GROUP_ROWS
 from tasks.stems.mixing import gone
-from tasks.stems.prepared_song import PreparedSong
 from tasks.stems.schema import Encoding
 
 MAX_SHARD_ROWS = 20_480

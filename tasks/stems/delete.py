@@ -17,11 +17,11 @@ from blocks.storage import Storage
 from tasks import audio
 from tasks.corpora.archives import unzip
 from tasks.corpora.archives.zip_entry import ARCHIVE_SUFFIXES
+from tasks.corpora.discover import Discovery
 from tasks.corpora.layout import folder_of, is_audio
+from tasks.corpora.prepared import is_of_use
 from tasks.corpora.song import Song
 from tasks.dataset.digests import without_own
-from tasks.stems import prepared_stems
-from tasks.stems.discover import Discovery
 from tasks.step import Row
 from tasks.text import printable
 from tasks.track import TrackError
@@ -96,7 +96,7 @@ def verdicts(
     judge = _Judge(
         source,
         prepared,
-        stems={row["stem_id"]: row for row in stems if prepared_stems.is_of_use(row)},
+        stems={row["stem_id"]: row for row in stems if is_of_use(row)},
         remarks={
             row["track_id"]: row["reason"]
             for row in failures

@@ -9,10 +9,10 @@ from typing import Self
 import pyarrow as pa
 from pydantic import Field, model_validator
 
+from tasks.corpora.names.arrange import titles_in_doubt
+from tasks.corpora.names.instruments import Reading, read_names, with_synonyms
 from tasks.stems.convert import PROBLEM, STEM
 from tasks.stems.left_out import leave_out
-from tasks.stems.names.arrange import titles_in_doubt
-from tasks.stems.names.instruments import Reading, read_names, with_synonyms
 from tasks.stems.near_copies import Relation
 from tasks.step import Row, Step, StepConfig, Tools, column, per_track
 from tasks.text import printable

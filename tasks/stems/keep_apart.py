@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
+from tasks.corpora.prepared_song import PreparedSong
 from tasks.stems.compare import relations_of
 from tasks.stems.near_copies import related
-from tasks.stems.prepared_song import PreparedSong
 from tasks.step import Row, Step, StepConfig, Tools, column, per_track
 from tasks.track import Track
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from blocks.storage import Storage
 from tasks import audio
+from tasks.corpora.prepared_song import PreparedSong
 from tasks.stems.augment import AugmentConfig, variant_of, varied
 from tasks.stems.distort import mixes
 from tasks.stems.mixing import mixture
-from tasks.stems.prepared_song import PreparedSong
 from tasks.step import Tools
 from tasks.track import Samples
 

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
+from tasks.corpora.discover import Discovery
 from tasks.stems.delete import Verdict
-from tasks.stems.discover import Discovery
 from tasks.text import printable
 
 SHOWN = 20

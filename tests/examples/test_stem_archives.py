@@ -7,7 +7,7 @@ import soundfile
 
 from examples.songs import make_song
 from examples.stem_archives import NAMES, write_archive
-from tasks.stems.names.instruments import instrument_of
+from tasks.corpora.names.instruments import instrument_of
 
 
 def test_an_archive_holds_the_stems_of_the_song(tmp_path: Path):

@@ -9,7 +9,7 @@ import soundfile
 
 from blocks.storage import Storage
 from tasks import audio
-from tasks.audio.decoders import _AnyPlace
+from tasks.audio.decoders import AnyPlace
 from tasks.audio.inspection import Inspection
 from tasks.track import TrackError
 from tests.conftest import tone
@@ -461,7 +461,7 @@ def test_what_was_inspected_is_not_decoded_again(tmp_path: Path, monkeypatch: py
     def opened(*_):
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr("tasks.audio.files._opened", opened)
+    monkeypatch.setattr("tasks.audio.files.opened", opened)
     blocks = audio.stream(
         Storage(str(tmp_path)), "x.wav", rate_hz=RATE_HZ, channels=2, repair=found.repair
     )
@@ -508,7 +508,7 @@ def test_damaged_files_are_read_or_refused_and_never_a_bug(tmp_path: Path, seed:
 
 def test_places_that_no_file_has_are_its_end(tmp_path: Path):
     with open(joined(tmp_path / "x", b"0123456789"), "rb") as file:
-        anywhere = _AnyPlace(file)
+        anywhere = AnyPlace(file)
         assert anywhere.seek(4) == 4
         for place in (-1, 2**63 - 1, 2**64):
             assert anywhere.seek(place) >= 10

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from blocks.storage import Storage
+from tasks.corpora.discover import discover
 from tasks.corpora.layouts import LAYOUTS
-from tasks.stems.discover import discover
 from tests.tasks.corpora.test_layouts import MOISES_TRACKS, SLAKH_STEMS
 from tests.tasks.stems.makers import (
     UUID,

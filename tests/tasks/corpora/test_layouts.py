@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from blocks.storage import Storage
+from tasks.corpora.discover import Discovery, discover
 from tasks.corpora.layout import MAX_METADATA_BYTES
-from tasks.stems.discover import Discovery, discover
 from tests.tasks.stems.makers import (
     UUID,
     slakh_stem,

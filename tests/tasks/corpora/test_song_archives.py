@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from blocks.storage import Storage
-from tasks.stems.discover import Discovery, discover
+from tasks.corpora.discover import Discovery, discover
 from tests.tasks.stems.makers import write_zipped_song
 
 

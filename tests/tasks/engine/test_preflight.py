@@ -6,9 +6,9 @@ import pytest
 
 from blocks.storage import Storage
 from models.tiny.write import write
+from tasks.corpora.prepared_song import PreparedSong, PreparedStem
 from tasks.engine import preflight
 from tasks.engine.preflight import Preflight, code_digest
-from tasks.stems.prepared_song import PreparedSong, PreparedStem
 from tasks.track import Track
 from tasks.weights import Weights
 from tests.conftest import write_tone

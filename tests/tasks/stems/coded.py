@@ -7,8 +7,8 @@ import numpy as np
 import soundfile
 
 from blocks.storage import Storage
+from tasks.corpora.prepared_song import PreparedSong, PreparedStem
 from tasks.stems.encode import STEP, EncodeConfig, encoding
-from tasks.stems.prepared_song import PreparedSong, PreparedStem
 from tasks.step import Tools, TrackError
 
 RATES = {"encodec-24khz": (24_000, 1), "encodec-32khz": (32_000, 1), "encodec-48khz": (48_000, 2)}

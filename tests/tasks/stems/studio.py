@@ -8,6 +8,9 @@ import numpy as np
 import soundfile
 
 from blocks.storage import Storage
+from tasks.corpora import prepared
+from tasks.corpora.discover import Discovery, discover
+from tasks.corpora.prepared_song import PreparedSong
 from tasks.engine.plan import Plan, plan, run_here
 from tasks.engine.results import Results
 from tasks.engine.stage import Stage
@@ -17,9 +20,7 @@ from tasks.stems import identify as identify_step
 from tasks.stems import prepared_stems
 from tasks.stems.compare import CompareConfig
 from tasks.stems.convert import ConvertConfig
-from tasks.stems.discover import Discovery, discover
 from tasks.stems.identify import IdentifyConfig
-from tasks.stems.prepared_song import PreparedSong
 from tasks.step import Row, Tools, Track
 
 RATE_HZ = 44_100
@@ -95,7 +96,7 @@ class Prepared:
     @property
     def songs(self) -> list[PreparedSong]:
         """Songs of the table."""
-        return prepared_stems.songs(prepared_stems.read(self.storage))
+        return prepared.songs(prepared.read(self.storage))
 
 
 def prepare(

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blocks.storage import Storage
+from tasks.corpora.names.instruments import BASIC
+from tasks.corpora.prepared_song import PreparedSong, PreparedStem
 from tasks.stems.assort import STEP, AssortConfig, Assortments, assort
-from tasks.stems.names.instruments import BASIC
-from tasks.stems.prepared_song import PreparedSong, PreparedStem
 from tasks.step import Tools, TrackError
 
 TOOLS = Tools(Storage("prepared"), Storage("artifacts"))

@@ -13,8 +13,9 @@ from blocks.storage import Storage
 from flows import prepare_stems
 from flows.cli import UsageError
 from flows.prepare_stems_params import PrepareStemsParams
+from tasks.corpora import prepared
+from tasks.corpora.discover import discover
 from tasks.stems import prepared_stems
-from tasks.stems.discover import discover
 from tests.support.s3_server import bucket, store
 from tests.tasks.stems.makers import write_musdb18, write_zip
 from tests.tasks.stems.studio import RATE_HZ, Prepared, melody, prepare
@@ -204,7 +205,7 @@ def test_the_output_in_the_source_is_none_of_it(tmp_path: Path):
         made.failures,
     )
     assert {Path(path).parts[0] for path in tree(tmp_path / "in")} == {"out"}
-    assert len(prepared_stems.songs(prepared_stems.read(made.storage))[0].stems) == 3
+    assert len(prepared.songs(prepared.read(made.storage))[0].stems) == 3
 
 
 def test_a_dry_run_lists_both_and_deletes_nothing(tmp_path: Path):
@@ -212,7 +213,7 @@ def test_a_dry_run_lists_both_and_deletes_nothing(tmp_path: Path):
     write_zip(tmp_path / "in" / "Ida" / "Two.zip", band(91) | {"Two.mid": b"MThd"})
     made, lines, gone = deleted(tmp_path, dry_run=True)
     assert gone == set()
-    assert not any(row["source_deleted"] for row in prepared_stems.read(made.storage))
+    assert not any(row["source_deleted"] for row in prepared.read(made.storage))
     said = {line.split("  ")[-1].partition(":")[0]: line.split()[0] for line in lines[1:]}
     assert said == {f"Ida/One/{name}.wav": "delete" for name in NAMES} | {
         "Ida/One/One MIX.wav": "stays",

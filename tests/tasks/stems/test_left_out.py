@@ -10,6 +10,8 @@ import soundfile
 
 from blocks.storage import Storage
 from tasks import audio
+from tasks.corpora import prepared as prepared_table
+from tasks.corpora.prepared_song import PreparedSong
 from tasks.dsp.likeness import RATE_HZ as LOW_HZ
 from tasks.engine.stage import Stage
 from tasks.stems import (
@@ -19,14 +21,12 @@ from tasks.stems import (
     distort,
     identify,
     keep_apart,
-    prepared_stems,
 )
 from tasks.stems.assort import AssortConfig, Assortments
 from tasks.stems.augment import Augmentation, AugmentConfig
 from tasks.stems.distort import DistortConfig
 from tasks.stems.identify import IdentifyConfig
 from tasks.stems.keep_apart import KeepApartConfig
-from tasks.stems.prepared_song import PreparedSong
 from tasks.step import Tools
 from tests.tasks.stems.studio import Carried, Prepared, carry_out, prepare
 from tests.tasks.stems.test_near_copies import DRUMS, GUITAR, KEYS, VOICE
@@ -122,14 +122,14 @@ def test_no_context_holds_its_target_whatever_the_song_holds_of_it(
 def test_nor_does_one_of_stems_that_an_earlier_version_prepared(prepared: Prepared, tmp_path: Path):
     old = tmp_path / "old"
     shutil.copytree(prepared.storage.address, old)
-    table = pq.read_table(old / prepared_stems.MANIFEST).drop_columns(["left_out"])
-    pq.write_table(table, old / prepared_stems.MANIFEST)
+    table = pq.read_table(old / prepared_table.MANIFEST).drop_columns(["left_out"])
+    pq.write_table(table, old / prepared_table.MANIFEST)
     for path in old.rglob("*-low.flac"):
         path.unlink()
     some = {"as mp3", "polarity", "bus", "bus with more", "control"}
     songs = [
         song
-        for song in prepared_stems.songs(prepared_stems.read(Storage(str(old))))
+        for song in prepared_table.songs(prepared_table.read(Storage(str(old))))
         if song.title in some
     ]
     assert max(len(song.stems) for song in songs) == 4

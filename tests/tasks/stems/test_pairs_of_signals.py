@@ -10,13 +10,13 @@ import pytest
 
 from blocks.storage import Storage
 from tasks import audio
+from tasks.corpora.prepared_song import PreparedSong
 from tasks.engine.stage import Stage
 from tasks.stems import assort, augment, distort, keep_apart
 from tasks.stems.assort import AssortConfig, Assortments
 from tasks.stems.augment import Augmentation, AugmentConfig
 from tasks.stems.distort import PEAK_DBFS, DistortConfig, Mixes, distorted
 from tasks.stems.keep_apart import KeepApartConfig
-from tasks.stems.prepared_song import PreparedSong
 from tasks.stems.render import render
 from tasks.step import Tools
 from tests.tasks.stems.studio import Carried, Prepared, carry_out

@@ -12,11 +12,12 @@ from pydantic import ValidationError
 
 from blocks.storage import Storage
 from tasks import audio
+from tasks.corpora import prepared as prepared_table
+from tasks.corpora.prepared import NotPreparedError
 from tasks.dataset.failures import FAILURES
 from tasks.stems import prepared_stems
 from tasks.stems.convert import ConvertConfig
 from tasks.stems.identify import IdentifyConfig
-from tasks.stems.prepared_stems import NotPreparedError
 from tests.tasks.stems.makers import write_musdb18, write_zip
 from tests.tasks.stems.studio import RATE_HZ, Prepared, melody, prepare, write_song
 
@@ -65,7 +66,7 @@ def test_every_stem_is_in_the_table_with_its_instrument(prepared: Prepared):
         ("Cover Band", "1st", "kick in", "drum"),
     }
     assert prepared.failures == []
-    assert prepared_stems.read(prepared.storage) == prepared.stems
+    assert prepared_table.read(prepared.storage) == prepared.stems
 
 
 def test_stems_are_opus_of_the_same_length_and_sound(prepared: Prepared):
@@ -104,7 +105,7 @@ def test_songs_hold_stems_of_use_only(prepared: Prepared):
 
 
 def test_nothing_is_computed_again_and_the_table_stays(source: Path, prepared: Prepared):
-    table = Path(prepared.storage.address, prepared_stems.MANIFEST)
+    table = Path(prepared.storage.address, prepared_table.MANIFEST)
     before = table.stat()
     again = prepare(source, Path(prepared.storage.address))
     assert again.carried.computed == {}
@@ -219,10 +220,10 @@ def test_songs_whose_source_was_deleted_stay(tmp_path: Path):
 
 def test_a_folder_that_is_not_prepared_is_said(tmp_path: Path):
     with pytest.raises(NotPreparedError, match=r"prepare_stems\.py SOURCE"):
-        prepared_stems.read(Storage(str(tmp_path)))
-    (tmp_path / prepared_stems.MANIFEST).write_bytes(b"PAR1 and no more")
+        prepared_table.read(Storage(str(tmp_path)))
+    (tmp_path / prepared_table.MANIFEST).write_bytes(b"PAR1 and no more")
     with pytest.raises(NotPreparedError):
-        prepared_stems.read(Storage(str(tmp_path)))
+        prepared_table.read(Storage(str(tmp_path)))
 
 
 def test_failures_are_lines_of_json(prepared: Prepared, tmp_path: Path):

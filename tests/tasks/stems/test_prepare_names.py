@@ -8,6 +8,7 @@ import soundfile
 
 from flows import prepare_stems
 from flows.prepare_stems_params import PrepareStemsParams
+from tasks.corpora import prepared as prepared_table
 from tasks.stems import prepared_stems, source_report
 from tests.tasks.corpora.archives.test_zip_names import write_raw
 from tests.tasks.stems.makers import write_zipped_song
@@ -131,5 +132,5 @@ def test_the_summary_counts_what_was_passed_over_and_names_real_files(tmp_path: 
     ]
     params = PrepareStemsParams(source=str(tmp_path / "in"), output=f"{tmp_path}/out{slash}")
     said = prepare_stems.describe(params, found.stems, found.failures, notes)
-    assert f": {tmp_path}/out/{prepared_stems.MANIFEST}\n" in said
+    assert f": {tmp_path}/out/{prepared_table.MANIFEST}\n" in said
     assert notes[1] in said.splitlines()

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal, get_args
 
-from tasks.stems.names.words import squeezed
+from tasks.corpora.names.words import squeezed
 
 Instrument = Literal[
     "guitar",

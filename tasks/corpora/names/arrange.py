@@ -13,10 +13,10 @@ from itertools import combinations
 from os.path import commonpath
 from pathlib import PurePosixPath
 
-from tasks.stems.names.instrument_words import NEUTRAL
-from tasks.stems.names.shared_words import is_plain_word, shared_spans
-from tasks.stems.names.titles import folder_of, marks_of, stem_of, titles
-from tasks.stems.names.words import Words
+from tasks.corpora.names.instrument_words import NEUTRAL
+from tasks.corpora.names.shared_words import is_plain_word, shared_spans
+from tasks.corpora.names.titles import folder_of, marks_of, stem_of, titles
+from tasks.corpora.names.words import Words
 
 COMPARED_FOLDERS = 200
 """An archive of more is made to keep the program busy."""
@@ -125,7 +125,7 @@ def _named(paths: Sequence[str], folder: str) -> dict[str, str]:
     """Return what files are called: with the folders of instruments that they lie in."""
     root = _parts(_common_folder(paths))
     if root != _parts(folder):
-        while root and _is_part(root[-1]):
+        while root and is_part(root[-1]):
             root = root[:-1]
     names = {}
     for path in paths:
@@ -162,7 +162,7 @@ def _keys(by_folder: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
         told = {folder: _told(by_folder[folder]) for folder in folders}
         # A song named like an instrument holds several of them; so do songs of such a genre.
         first = folders[0]
-        alone = len(folders) == 1 and (len(told[first]) > 1 or not _is_part(_parts(first)[-1]))
+        alone = len(folders) == 1 and (len(told[first]) > 1 or not is_part(_parts(first)[-1]))
         alike = any(
             len(told[a] & told[b]) > (1 if told[a] == told[b] else 2)
             for a, b in combinations(folders, 2)
@@ -178,10 +178,10 @@ def _key(folder: str) -> tuple[str, ...]:
     key: list[str] = []
     in_a_part = False
     for part in _parts(folder):
-        is_part = _is_part(part)
-        if not is_part and not (in_a_part and _is_neutral(part)):
+        named = is_part(part)
+        if not named and not (in_a_part and _is_neutral(part)):
             key.append(part)
-        in_a_part = in_a_part or is_part
+        in_a_part = in_a_part or named
     return tuple(key)
 
 
@@ -189,7 +189,7 @@ def _parts(folder: str) -> tuple[str, ...]:
     return tuple(part for part in folder.split("/") if part)
 
 
-def _is_part(name: str) -> bool:
+def is_part(name: str) -> bool:
     """Return whether a folder is named after an instrument or a mixture, and nothing else."""
     marks = marks_of(name)
     spans = [*((hit.start, hit.end) for hit in marks.hits), *marks.mixtures]

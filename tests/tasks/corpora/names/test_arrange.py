@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.stems.names.arrange import SeveralSongsError, arranged, as_one_song, titles_in_doubt
-from tasks.stems.names.instruments import read_names
+from tasks.corpora.names.arrange import SeveralSongsError, arranged, as_one_song, titles_in_doubt
+from tasks.corpora.names.instruments import read_names
 
 
 def songs(*paths: str) -> dict[tuple[str, str], list[str]]:

@@ -8,10 +8,10 @@ from functools import lru_cache
 from itertools import combinations
 from pathlib import PurePosixPath
 
-from tasks.stems.names.instrument_words import NEUTRAL, SYNONYMS
-from tasks.stems.names.marks import Marks, Span
-from tasks.stems.names.shared_words import is_plain_word
-from tasks.stems.names.words import Word, Words
+from tasks.corpora.names.instrument_words import NEUTRAL, SYNONYMS
+from tasks.corpora.names.marks import Marks, Span
+from tasks.corpora.names.shared_words import is_plain_word
+from tasks.corpora.names.words import Word, Words
 
 NUMBERED_SONGS = 8
 """From so many numbers on that each stand for the same instruments, numbers are songs: takes of

@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from tasks.stems.names.instrument_words import NEUTRAL
-from tasks.stems.names.marks import Marks, Span, Spans
-from tasks.stems.names.words import Word
+from tasks.corpora.names.instrument_words import NEUTRAL
+from tasks.corpora.names.marks import Marks, Span, Spans
+from tasks.corpora.names.words import Word
 
 MOST = 0.6
 """A beginning that so large a part of the names has, and three of them, is a title: a master or

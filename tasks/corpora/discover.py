@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 
 from blocks.storage import Storage
 from tasks.corpora.archives.zip_entry import is_left_behind
-from tasks.corpora.layout import ROOT
+from tasks.corpora.layout import ROOT, Layout
 from tasks.corpora.layouts import LAYOUTS
+from tasks.corpora.loose_songs import regrouped
 from tasks.corpora.song import Song
 from tasks.corpora.song_archives import PERHAPS_A_PART
 from tasks.dataset.digests import Digests, FileFailure, without_own
-from tasks.stems.loose_songs import regrouped
 from tasks.step import digest
 from tasks.text import printable
 from tasks.track import TrackError
@@ -73,17 +73,17 @@ def discover(
     # A listing of a bucket tells what each object is like; asking again would be billed.
     versions = {} if source.is_local else source.versions()
     names = source.files() if source.is_local else list(versions)
-    candidates, failures, passed_over = _candidates(
+    found_songs, failures, passed_over = candidates(
         source, sorted(without_own(names, source, own), key=printable)
     )
-    candidates = candidates[:max_songs]
+    found_songs = found_songs[:max_songs]
     digests = Digests(source, memory, versions)
-    found = digests.of({path: None for song in candidates for path in song.files})
+    found = digests.of({path: None for song in found_songs for path in song.files})
     digests.save()
 
     result = Discovery([], {}, failures, passed_over=passed_over)
     first: dict[str, str] = {}
-    for candidate in candidates:
+    for candidate in found_songs:
         song = _identified(candidate, found, failures)
         if song is None:
             continue
@@ -101,13 +101,13 @@ def discover(
     return result
 
 
-def _candidates(
-    source: Storage, paths: Sequence[str]
+def candidates(
+    source: Storage, paths: Sequence[str], layouts: Mapping[str, Layout] = LAYOUTS
 ) -> tuple[list[Song], list[FileFailure], list[str]]:
     """Return what the layouts recognise, each of what those before it have left, and the rest."""
     songs: list[Song] = []
     failures: list[FileFailure] = []
-    for name, find in LAYOUTS.items():
+    for name, find in layouts.items():
         claim = find(source, paths)
         found = regrouped(source, claim.songs) if name == FOLDERS else claim.songs
         songs += [replace(song, layout=name) for song in found]

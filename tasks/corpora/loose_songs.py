@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from blocks.storage import Storage
 from tasks.corpora.layout import ROOT, artist_and_title, folder_name
+from tasks.corpora.names.arrange import Group, arranged
 from tasks.corpora.song import Song, StemFile
-from tasks.stems.names.arrange import Group, arranged
 from tasks.text import printable
 
 GENERIC = frozenset(

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from blocks.storage import Storage
+from tasks.corpora.discover import Discovery, discover
 from tasks.dataset import digests
-from tasks.stems.discover import Discovery, discover
 from tasks.step import digest
 from tests.support.s3_server import S3Server, bucket, store
 from tests.tasks.stems.makers import (

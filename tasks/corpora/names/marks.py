@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from tasks.stems.names.instrument_words import (
+from tasks.corpora.names.instrument_words import (
     CONNECTORS,
     FALSE_FRIENDS,
     GLUED_NEGATIONS,
@@ -25,7 +25,7 @@ from tasks.stems.names.instrument_words import (
     Instrument,
     Synonyms,
 )
-from tasks.stems.names.words import Word, Words
+from tasks.corpora.names.words import Word, Words
 
 Span = tuple[int, int]
 Spans = Sequence[Span]

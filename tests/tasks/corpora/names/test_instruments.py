@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.stems.names.instruments import (
+from tasks.corpora.names.instruments import (
     BASIC,
     FALSE_FRIENDS,
     INSTRUMENTS,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.stems.names.instruments import read_names
+from tasks.corpora.names.instruments import read_names
 
 MIX = "mixture"
 """What is no stem: a mixture, all but one instrument, or a guide."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from tasks.stems.names.instrument_words import (
+from tasks.corpora.names.instrument_words import (
     BASIC,
     FALSE_FRIENDS,
     INSTRUMENTS,
@@ -15,9 +15,9 @@ from tasks.stems.names.instrument_words import (
     Instrument,
     Synonyms,
 )
-from tasks.stems.names.marks import Marks, Spans
-from tasks.stems.names.shared_words import is_plain, shared_spans
-from tasks.stems.names.words import Words, squeezed
+from tasks.corpora.names.marks import Marks, Spans
+from tasks.corpora.names.shared_words import is_plain, shared_spans
+from tasks.corpora.names.words import Words, squeezed
 
 __all__ = [
     "BASIC",
@@ -30,11 +30,17 @@ __all__ = [
     "Reading",
     "Synonyms",
     "instrument_of",
+    "is_backing",
     "is_mixture",
     "read_names",
     "with_synonyms",
 ]
 
+
+BACKING = frozenset(
+    ("accompaniment", "instrumental", "instrumentals", "novocals", "karaoke", "backingtrack")
+)
+"""What tools and people call all of a song but the voice."""
 
 _WITHOUT = re.compile(r"\bw/o[ _-]", re.IGNORECASE)
 
@@ -91,6 +97,17 @@ def is_mixture(name: str, synonyms: Synonyms = SYNONYMS) -> bool:
         Words for the instruments: what is called the mix of one of them is a stem.
     """
     return _reading(Marks(Words(name), synonyms), ()).is_mixture
+
+
+def is_backing(name: str) -> bool:
+    """Return whether a name tells all of a song but the voice: a mixture, beside a voice a stem.
+
+    Parameters
+    ----------
+    name
+        Name of the file, or of the stem.
+    """
+    return squeezed(name) in BACKING
 
 
 def read_names(names: Sequence[str], synonyms: Synonyms = SYNONYMS) -> list[Reading]:

@@ -12,6 +12,7 @@ from tasks.dsp.bar_pointer import decode_bars
 from tasks.dsp.envelope import compress
 from tasks.dsp.filterbanks import mel_centres_hz
 from tasks.dsp.key import find_key_and_chords
+from tasks.dsp.planes import place, place_and_add
 from tasks.dsp.pyin import pyin
 from tasks.dsp.rhythm import find_beats
 from tasks.dsp.salience import N_BINS, decode_salience
@@ -35,6 +36,11 @@ def compile_kernels() -> None:
         # As decoders leave it: frames one after the other.
         frames = np.ascontiguousarray(signal.T)
         Measurement(RATE_HZ, len(signal)).take([frames.T]).levels()
+        # As files are mapped: not to be written to.
+        integers = np.frombuffer((frames * 1000).astype(np.int16).tobytes(), np.int16)
+        planes = integers.reshape(frames.shape)
+        place(planes, 1.0, False, np.empty_like(signal))
+        place_and_add(planes, 1.0, False, np.empty_like(signal), np.zeros_like(signal))
     found = frame_features(mono, RATE_HZ)
     find_beats(found.mel_db, mel_centres_hz(RATE_HZ, N_MELS), found.hop_seconds)
     find_key_and_chords(find_notes(constant_q(mono, RATE_HZ)))

@@ -5,10 +5,10 @@ gets the examples that it would have got, whatever the number of loader workers.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,22 @@ class Examples(Protocol):
         rng
             For all that is random in it: a function of seed, epoch and index alone.
             Python's, numpy's and torch's global generators are seeded likewise.
+        """
+        ...
+
+
+@runtime_checkable
+class BatchedExamples(Examples, Protocol):
+    """Examples that are made a batch at once."""
+
+    def batch(self, indices: Sequence[int], rngs: Sequence[np.random.Generator]) -> Any:
+        """Return a batch as the loss takes it; it may be written over by the next one.
+
+        Parameters
+        ----------
+        indices, rngs
+            Of each example what :meth:`Examples.example` gets. No global generator is seeded,
+            and none may be used.
         """
         ...
 
@@ -117,7 +133,8 @@ def loader(
     Parameters
     ----------
     data
-        The examples.
+        The examples; where they are :class:`BatchedExamples`, `collate` is not called, and a batch
+        may be overwritten when the next one is asked for.
     batches
         Which of them make which step.
     first_step
@@ -134,12 +151,13 @@ def loader(
     import torch
     from torch.utils.data import DataLoader
 
+    is_batched = isinstance(data, BatchedExamples)
     return DataLoader(
-        _Seeded(data, batches.seed),  # type: ignore[arg-type]
+        (_SeededBatches if is_batched else _Seeded)(data, batches.seed),  # type: ignore[arg-type]
         batch_sampler=_Parts(batches, first_step, rank),
         num_workers=num_workers,
         pin_memory=pin_memory,
-        collate_fn=collate,
+        collate_fn=_as_is if is_batched else collate,
         # The seed that it draws for its workers comes from here, not from the global generator.
         generator=torch.Generator().manual_seed(batches.seed),
         worker_init_fn=_end_with_parent if num_workers else None,
@@ -177,6 +195,22 @@ class _Seeded:
         # The training's own generators must not notice that an example was loaded beside them.
         with randomness.seeded(*entropy, devices=False):
             return self.data.example(index, randomness.generator(*entropy))
+
+
+@dataclass(frozen=True)
+class _SeededBatches:
+    """Batches whose examples' randomness is a function of seed, epoch and index."""
+
+    data: BatchedExamples
+    seed: int
+
+    def __getitems__(self, chosen: Sequence[tuple[int, int]]) -> Any:
+        rngs = [randomness.generator(self.seed, epoch, index) for epoch, index in chosen]
+        return self.data.batch([index for _, index in chosen], rngs)
+
+
+def _as_is(batch: Any) -> Any:
+    return batch
 
 
 def _end_with_parent(worker: int) -> None:

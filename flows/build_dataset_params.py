@@ -145,8 +145,8 @@ class BuildDatasetParams(ChatParams, ModelParams):
         None,
         description="demucs (htdemucs), htdemucs_ft, htdemucs_6s, mdx_extra, spleeter or "
         "spleeter-wiener (whose weights come with a package), repet (without weights, fastest), "
-        "the folder of a trained model or the path of a Demucs checkpoint (default: demucs, or "
-        "spleeter in the offline profile).",
+        "the folder of a trained model, a checkpoint of train_separator.py or of Demucs (default: "
+        "demucs, or spleeter in the offline profile).",
         json_schema_extra=COMPUTE,
     )
     beat_method: Literal["beatnet", "onsets"] = Field(

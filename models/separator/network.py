@@ -34,6 +34,9 @@ class Network:
     sizes
         Arguments of `build` by the name of a size: ``small``, which two cores train, and
         ``base``.
+    longer_windows
+        Whether it may listen to windows longer than the segments that it was trained on: one
+        that attends over positions may not.
     """
 
     build: "Callable[..., nn.Module]"
@@ -43,3 +46,4 @@ class Network:
     sizes: Mapping[str, Mapping[str, Any]] = field(
         default_factory=lambda: {"small": {}, "base": {}}
     )
+    longer_windows: bool = True

@@ -1,5 +1,7 @@
-"""Models of the user's own, by their address: a folder that a fit wrote, or a Demucs checkpoint."""
+"""Models of the user's own, by their address: a folder that a fit wrote, or a checkpoint."""
 
+import pickletools
+import zipfile
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,7 +18,16 @@ from models.weights import (
 )
 
 CHECKPOINT = "checkpoint"
-"""How the names of single files begin: known by their content, they bring no name."""
+"""How the names of Demucs networks begin: known by their content, they bring no name."""
+
+SEPARATOR = "separator"
+"""How those of checkpoints of our own trainings begin."""
+
+CHECKPOINT_SUFFIX = ".pt"
+"""Of our checkpoints, and of nothing of Demucs that is published."""
+
+MOST_INDEX_BYTES = 64 * 2**20
+"""Of the part of a checkpoint that names what is in it; that of htdemucs has 0.1 MB."""
 
 UNKNOWN_LICENCE = "unknown"
 
@@ -31,7 +42,8 @@ def manifest(address: str) -> Manifest:
     Parameters
     ----------
     address
-        Folder of a trained model, on a disk or in a bucket; or the file of a Demucs network.
+        Folder of a trained model, on a disk or in a bucket; or the file of a Demucs network, or
+        of a checkpoint of a training of ours.
 
     Raises
     ------
@@ -41,9 +53,10 @@ def manifest(address: str) -> Manifest:
     path, storage = Path(address), Storage(address)
     if storage.is_local and path.is_file():
         status = path.stat()
-        digest = _digest(path, status.st_size, status.st_mtime_ns)
+        stamp = (status.st_size, status.st_mtime_ns)
+        digest = _digest(path, *stamp)
         files = {path.name: FileRecord(digest, status.st_size)}
-        return Manifest(CHECKPOINT, digest, UNKNOWN_LICENCE, OWN, files)
+        return Manifest(_kind(path, *stamp), digest, UNKNOWN_LICENCE, OWN, files)
     if storage.is_local and not path.is_dir():
         raise OwnModelError(f"{address} is not on this machine")
     try:
@@ -61,11 +74,13 @@ def card(found: Manifest) -> ModelCard:
     """Return the card of a model of one's own."""
     if isinstance(found, TrainedManifest):
         return trained.card(found)
+    is_ours = found.name == SEPARATOR
+    module = "models.separator.adapter" if is_ours else "models.demucs"
     return ModelCard(
         name=known_as(found),
         task="separation",
-        library="demucs",
-        adapter="models.demucs:load_checkpoint",
+        library="songmill" if is_ours else "demucs",
+        adapter=f"{module}:load_checkpoint",
         revision=found.revision,
         licence=found.licence,
         files=tuple(
@@ -87,3 +102,40 @@ def known_as(found: Manifest) -> str:
 def _digest(path: Path, size_bytes: int, changed_ns: int) -> str:
     """Return the SHA-256 of a file, read again when its size or time of change differs."""
     return sha256(path)
+
+
+@lru_cache(maxsize=64)
+def _kind(path: Path, size_bytes: int, changed_ns: int) -> str:
+    """Tell a checkpoint of ours from a network of Demucs.
+
+    Raises
+    ------
+    OwnModelError
+        If a file that is named like ours is neither.
+    """
+    names = _names_in(path)
+    if "klass" not in names and {"model", "extra"} <= names:
+        return SEPARATOR
+    # What else is no network of Demucs is found out, and said, by who loads it.
+    if path.suffix == CHECKPOINT_SUFFIX and "klass" not in names:
+        raise OwnModelError(
+            f"{path} holds neither a checkpoint of train_separator.py nor a network of Demucs"
+        )
+    return CHECKPOINT
+
+
+def _names_in(path: Path) -> set[str]:
+    """Return the texts in what torch has saved, without unpickling anything; none of other files.
+
+    The keys of a dict are among them.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            (index,) = (each for each in archive.infolist() if each.filename.endswith("/data.pkl"))
+            with archive.open(index) as file:
+                content = file.read(MOST_INDEX_BYTES)
+        return {
+            value for _, value, _ in pickletools.genops(content) if isinstance(value, str)
+        }
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, OSError):
+        return set()

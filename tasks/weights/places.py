@@ -84,7 +84,7 @@ class Weights:
         Parameters
         ----------
         address
-            Folder of a trained model, on a disk or in a bucket; or the file of a Demucs network.
+            Folder of a trained model, on a disk or in a bucket; or the file of a checkpoint.
         task
             What it is wanted for.
 

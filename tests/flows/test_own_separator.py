@@ -2,14 +2,23 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
+import torch
+from demucs.hdemucs import HDemucs
 
 from flows.build_dataset import check
 from flows.build_dataset_params import BuildDatasetParams
 from flows.cli import UsageError
+from models.tiny.demucs import TINY, make_network, package
+from models.unet1d.model import share
 from models.weights import sha256
 from tasks.engine.stage import fetched_models
+from tasks.song import separate
+from tasks.step import Track
 from tests.conftest import write_tone
+from tests.support.separators import arguments, network, write_checkpoint, write_folder
 from tests.models.test_trained import write as write_trained
 
 
@@ -46,6 +55,44 @@ def test_a_trained_model_and_a_checkpoint_are_named_by_their_content(folder: Pat
         check(asked)
 
 
+def test_a_checkpoint_of_a_training_goes_to_our_adapter_and_one_of_demucs_to_its_own(folder: Path):
+    ours = write_checkpoint(folder / "step_000003.pt")
+    theirs = folder / "mine.pt"
+    torch.save(package(make_network(HDemucs, ("drums", "vocals"), 1, TINY[HDemucs])), theirs)
+    for path, name, adapter in (
+        (ours, "separator", "models.separator.adapter:load_checkpoint"),
+        (theirs, "checkpoint", "models.demucs:load_checkpoint"),
+    ):
+        weights = params(str(path)).tools().weights
+        [known] = weights.trained
+        assert known == f"{name}-{sha256(path)[:8]}"
+        assert (weights.card(known).adapter, weights.card(known).task) == (adapter, "separation")
+        check(params(str(path)))
+    # Another name of the file changes nothing.
+    renamed = ours.rename(folder / "best.bin")
+    assert separate_config(str(renamed)).separator.startswith("separator-")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".bin"])
+def test_the_vocals_are_the_networks(folder: Path, suffix: str):
+    """The loop of training and building is closed: the step's vocals are the network's own."""
+    said = arguments(sources=["other", "vocals"], segment_seconds=1.0)
+    path = write_folder(folder / "run", said) if suffix == ".bin" else folder / "x.pt"
+    if suffix == ".pt":
+        write_checkpoint(path, said)
+    mix = np.random.default_rng(0).normal(0, 0.1, (2, 44_100)).astype(np.float32)
+    soundfile.write(folder / "songs" / "mix.wav", mix.T, 44_100, subtype="FLOAT")
+    asked = params(str(path))
+    config = separate_config(str(path))
+    rows = separate.STEP.run([Track("id", "mix.wav")], {"probe": [None]}, config, asked.tools())
+    found, _ = soundfile.read(Path(asked.vocals.address, rows[0]["vocals_path"]), dtype="float32")
+    given = torch.from_numpy(mix)[:, None]
+    with torch.inference_mode():
+        expected = share(given, network(said)(given))[:, 1, 0].numpy()
+    assert np.abs(found.T - expected).max() < 2 / 2**15
+    assert config.separator in asked.tools().weights.trained  # type: ignore[attr-defined]
+
+
 def test_registered_separators_need_no_address(folder: Path):
     for separator, name in (
         ("demucs", "htdemucs"),
@@ -61,6 +108,7 @@ def test_registered_separators_need_no_address(folder: Path):
     ("separator", "message"),
     [
         ("gone.th", "--separator gone.th is neither demucs, htdemucs_ft, htdemucs_6s, mdx_extra, "),
+        ("junk.pt", "--separator junk.pt holds neither a checkpoint of train_separator.py nor a "),
         ("songs", "--separator songs holds no songmill.json."),
         ("codec", "--separator codec is a model of codec, not of separation."),
         (
@@ -73,6 +121,7 @@ def test_what_is_no_separator_is_said_before_any_work(folder: Path, separator: s
     write_trained(folder / "codec", task="codec")
     write_trained(folder / "damaged")
     (folder / "damaged" / "model.safetensors").write_bytes(b"other")
+    (folder / "junk.pt").write_bytes(b"junk")
     with pytest.raises(UsageError) as raised:
         check(params(separator))
     assert str(raised.value).startswith(message)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from prefect import flow
 from prefect.runtime import flow_run
@@ -16,14 +16,16 @@ from flows.cli import FailedTracksError, UsageError
 from flows.run import Conclusion, StepFlow, Survey
 from flows.train_separator_params import AUTO, TrainSeparatorCommand, TrainSeparatorParams
 from models.protocols import SEPARATION
+from tasks.dataset.failures import FAILURES, count_failed_files, say_failed, write_failures
 from tasks.engine.fit_job import FitJob, job
 from tasks.engine.results import Results
 from tasks.fit import DatasetReference
-from tasks.separator import checks, songs, store, trainings
+from tasks.separator import checks, decode, decoded, songs, store, trainings
 from tasks.separator.data_error import DataError
 from tasks.separator.fit import FIT, METRICS
 from tasks.separator.report import REPORT
 from tasks.separator.songs import Found
+from tasks.separator.training_song import TrainingSong
 from tasks.separator.trainings import Record, ResumeError
 from tasks.text import counted
 from tasks.weights import ModelError
@@ -122,7 +124,7 @@ def survey(params: TrainSeparatorParams, checked: None = None) -> Survey[Found]:
             own=[params.store, Storage(str(params.workdir))],
             max_songs=params.max_songs,
         )
-        checks.check_found(found, params.data_root)
+        checks.check_found(found, params.data_root, params.sources)
     except DataError as error:
         raise UsageError(str(error)) from error
     return Survey(found.songs, counted(len(found.songs), "song"), found)
@@ -136,7 +138,34 @@ def conclude(params: TrainSeparatorParams, results: Results, survey: Survey[Foun
     UsageError
         If nothing can be learnt from them.
     """
-    raise NotImplementedError
+    each = list(results.rows(decode.STEP.name))
+    rows = [row for _, row in each]
+    # The tracks of this flow are songs.
+    decoded_songs = [cast("TrainingSong", song) for song, _ in each]
+    failures = decoded.failures(results, survey.found)
+    here = Storage(str(params.workdir))
+    write_failures(here, failures)
+    try:
+        checked = checks.check_decoded(decoded_songs, rows, params.data_root, params.decoding)
+    except DataError as error:
+        listed = f" Failures: {_failures(params)}" if failures else ""
+        raise UsageError(f"{error}{listed}") from error
+    seconds = sum(row["frames"] for row in rows) / params.sample_rate_hz
+    failed = f"{say_failed(failures)}: {_failures(params)}" if failures else None
+    notices = [*survey.found.notices, *checked.notices]
+    lines = [*checked.lines, *(f"Note: {notice}" for notice in notices)]
+    return Conclusion(
+        {INDEX: decoded.index(params.store, decoded_songs, rows, params.decoding)},
+        counts={"tracks": len(rows), "failed": count_failed_files(failures)},
+        failures=failures,
+        audio_hours=seconds / 3600,
+        summary="\n".join([*lines, *([failed] if failed else [])]),
+        failed=failed,
+    )
+
+
+def _failures(params: TrainSeparatorParams) -> Path:
+    return params.workdir / FAILURES
 
 
 DECODE = StepFlow(check, survey, conclude, batch_tracks=BATCH_SONGS)

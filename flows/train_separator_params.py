@@ -106,9 +106,7 @@ class TrainSeparatorParams(DeviceParams, StepFlowParams):
     max_steps: int = Field(
         100_000, ge=1, description="Steps of the optimizer, in all.", json_schema_extra=TRAINING
     )
-    batch_size: int = Field(
-        8, ge=1, description="Segments per step.", json_schema_extra=TRAINING
-    )
+    batch_size: int = Field(8, ge=1, description="Segments per step.", json_schema_extra=TRAINING)
     accumulation: int = Field(
         1,
         ge=1,
@@ -217,7 +215,7 @@ class TrainSeparatorParams(DeviceParams, StepFlowParams):
         return DecodeConfig(
             sources=self.sources,
             sample_rate_hz=self.sample_rate_hz,
-            channels=self.channels,
+            channels=2 if self.channels == 2 else 1,
             mixture=self.segment.mixture,
             match=self.segment.remix == "matched",
         )

@@ -21,9 +21,7 @@ FRESH = {"best": None, "metrics": {}, "stopping": {"best": None, "waited": 0}}
 """What a training knows of its validations before the first."""
 
 
-def content(
-    state: Mapping[str, Any], arguments: Mapping[str, Any], dataset: str
-) -> dict[str, Any]:
+def content(state: Mapping[str, Any], arguments: Mapping[str, Any], dataset: str) -> dict[str, Any]:
     """Return what a checkpoint holds.
 
     Parameters

@@ -145,7 +145,7 @@ def _store(address: str, config: SeparatorConfig) -> Store:
         raise FitError(
             "store-differs",
             f"{address} holds {', '.join(store.sources)} in {store.channels} channels at "
-            f"{store.sample_rate_hz} Hz, which is not what is to be trained: decode the songs anew.",
+            f"{store.sample_rate_hz} Hz, which is not what is to be trained: decode them anew.",
         )
     return store
 

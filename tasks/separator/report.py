@@ -1,4 +1,4 @@
-"""The report of a training: its figures, its curves, what it listened to, and what it makes of it."""
+"""The report of a training: figures, curves, the songs, and an excerpt to listen to."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """What a network in training is worth: ratios on fixed excerpts of songs it does not train on."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -104,7 +104,7 @@ class Validation:
     def _of_mixture(self) -> dict[str, npt.NDArray[np.float64]]:
         import torch
 
-        found = {name: [] for name in RATIOS}
+        found: dict[str, list[Tensor]] = {name: [] for name in RATIOS}
         for mixture, targets in self._batches(torch.device("cpu")):
             for name, ratio in RATIOS.items():
                 found[name].append(ratio(mixture[:, None].expand_as(targets), targets))
@@ -116,7 +116,7 @@ class Validation:
         energies = [np.square(each.targets).mean((-2, -1)) for each in self.excerpts]
         return np.asarray(np.stack(energies) > EPSILON)
 
-    def _batches(self, device: Any) -> "Any":
+    def _batches(self, device: Any) -> "Iterator[tuple[Tensor, Tensor]]":
         import torch
 
         for start in range(0, len(self.excerpts), self.at_once):

@@ -134,8 +134,6 @@ def _names_in(path: Path) -> set[str]:
             (index,) = (each for each in archive.infolist() if each.filename.endswith("/data.pkl"))
             with archive.open(index) as file:
                 content = file.read(MOST_INDEX_BYTES)
-        return {
-            value for _, value, _ in pickletools.genops(content) if isinstance(value, str)
-        }
+        return {value for _, value, _ in pickletools.genops(content) if isinstance(value, str)}
     except (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, OSError):
         return set()

@@ -18,8 +18,8 @@ from tasks.engine.stage import fetched_models
 from tasks.song import separate
 from tasks.step import Track
 from tests.conftest import write_tone
-from tests.support.separators import arguments, network, write_checkpoint, write_folder
 from tests.models.test_trained import write as write_trained
+from tests.support.separators import arguments, network, write_checkpoint, write_folder
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from flows.build_dataset_params import BuildDatasetCommand, BuildDatasetParams
 from flows.cli import FlowParams
 from flows.prepare_stems_params import PrepareStemsParams
 
-NO_PLACES = {"run_name", "cluster", "text_encoder", "mirror"}
+NO_PLACES = {"run_name", "cluster", "text_encoder", "mirror", "sources"}
 """Parameters that are free text and say something else."""
 
 

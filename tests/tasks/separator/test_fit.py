@@ -129,9 +129,7 @@ def test_a_kill_in_mid_training_changes_no_loss(tmp_path: Path, num_workers: int
             DatasetReference(address, "d"),
             place=here.below(place),
             tools=Tools(here, here.below(place)),
-            options=FitOptions(
-                threads=1, log_steps=1, checkpoint_steps=5, num_workers=num_workers
-            ),
+            options=FitOptions(threads=1, log_steps=1, checkpoint_steps=5, num_workers=num_workers),
         )
 
     killed = training("killed")
@@ -160,20 +158,19 @@ def test_a_training_goes_on_from_a_checkpoint_and_for_longer(tmp_path: Path, ses
     def from_(name: str, made: Any) -> tuple[Mapping[str, float], Any]:
         path = tmp_path / "whole" / "checkpoints" / name
         weights, known = Weights(str(tmp_path)).with_own(str(path), SEPARATION)
-        return fitted(
-            tmp_path, session, made.model_copy(update={"start": known}), name, weights
-        )
+        return fitted(tmp_path, session, made.model_copy(update={"start": known}), name, weights)
 
     same, _ = from_("step_000004.pt", config(9))
     assert same == whole
     ends = [
-        checkpoint(tmp_path / place, "final_step_000009.pt") for place in ("whole", "step_000004.pt")
+        checkpoint(tmp_path / place, "final_step_000009.pt")
+        for place in ("whole", "step_000004.pt")
     ]
     for kind in ("model", "optimizer"):
         assert repr(ends[0][kind]) == repr(ends[1][kind])
     _, longer = from_("final_step_000009.pt", config(12))
     assert longer.curves["loss"].steps == [10, 11, 12]
-    with pytest.raises(FitError, match="another network .*channels 1.*--init") as raised:
+    with pytest.raises(FitError, match=r"another network .*channels 1.*--init") as raised:
         from_("step_000008.pt", config(9, channels=2))
     assert raised.value.reason == "start"
 

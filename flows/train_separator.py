@@ -99,13 +99,26 @@ def check(params: TrainSeparatorParams) -> None:
             place.check_writable()
         record = trainings.read(params.workdir)
         if params.resume is None and record is not None:
-            trainings.check_same(record, params.recorded(), params.workdir)
+            _check_same(params, record)
         if params.resume not in (None, Path(AUTO)):
             trainings.check_goes_on(Path(str(params.resume)), params.max_steps)
         if params.init is not None:
             params.fit_tools().weights.with_own(params.init, SEPARATION)
     except (StorageError, ResumeError, ModelError) as error:
         raise UsageError(str(error)) from error
+
+
+def _check_same(params: TrainSeparatorParams, record: Record) -> None:
+    """Make sure that a command without --resume means the training that its folder holds."""
+    different = trainings.differences(record, params.recorded())
+    if different:
+        flags = cli.flag_names(TrainSeparatorParams)
+        said = " ".join(f"--{flags[name]} {value}" for name, value in different.items())
+        raise UsageError(
+            f"{params.workdir} holds a training that was begun with {said}: give the same to go on "
+            "with it, --resume auto to go on from its last checkpoint with other options, or "
+            "another --workdir to begin one."
+        )
 
 
 def survey(params: TrainSeparatorParams, checked: None = None) -> Survey[Found]:

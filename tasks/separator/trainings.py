@@ -73,23 +73,20 @@ def read(workdir: Path) -> Record | None:
         raise ResumeError(f"{file} cannot be read: {error}.") from error
 
 
-def check_same(record: Record, options: Mapping[str, Any], workdir: Path) -> None:
-    """Make sure that a command without --resume means the training that was begun in its folder.
+def differences(record: Record, options: Mapping[str, Any]) -> dict[str, str]:
+    """Return the options that a training was begun with and that differ now.
 
-    Raises
-    ------
-    ResumeError
-        If it means another.
+    Returns
+    -------
+    dict
+        Their values before, as people write them, by their dotted names.
     """
     before, now = _flat(record.options), _flat(options)
-    names = [name for name in before if name not in IN_NO_KEY and before[name] != now.get(name)]
-    if names:
-        said = ", ".join(f"--{name} {before[name]}" for name in names)
-        raise ResumeError(
-            f"{workdir} holds a training that was begun with {said}: give the same to go on with "
-            "it, --resume auto to go on from its last checkpoint with other options, or another "
-            "--workdir to begin one."
-        )
+    return {
+        name: value
+        for name, value in before.items()
+        if name not in IN_NO_KEY and value != now.get(name)
+    }
 
 
 def last_checkpoint(workdir: Path, steps: int) -> Path | None:

@@ -117,39 +117,50 @@ def test_it_learns_and_leaves_a_model_checkpoints_and_a_report(
     assert content["extra"]["ema"].keys() == content["model"].keys()
 
 
+def training(folder: Path, place: str, num_workers: int = 0) -> FitJob:
+    here = Storage(str(folder))
+    return job(
+        FIT,
+        config(40),
+        DatasetReference(small_store(folder / "store"), "d"),
+        place=here.below(place),
+        tools=Tools(here, here.below(place)),
+        options=FitOptions(threads=1, log_steps=1, checkpoint_steps=5, num_workers=num_workers),
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Child]:
+    """A training that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    child = Child(training(folder, "whole"), folder)
+    assert child.outcome().status == "finished"
+    return folder / "whole", child
+
+
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_a_kill_in_mid_training_changes_no_loss(tmp_path: Path, num_workers: int):
-    address = small_store(tmp_path / "store")
-
-    def training(place: str) -> FitJob:
-        here = Storage(str(tmp_path))
-        return job(
-            FIT,
-            config(40),
-            DatasetReference(address, "d"),
-            place=here.below(place),
-            tools=Tools(here, here.below(place)),
-            options=FitOptions(threads=1, log_steps=1, checkpoint_steps=5, num_workers=num_workers),
-        )
-
-    killed = training("killed")
+def test_a_kill_in_mid_training_changes_no_loss(
+    tmp_path: Path, whole: tuple[Path, Child], num_workers: int
+):
+    killed = training(tmp_path, "killed", num_workers)
     child = Child(killed, tmp_path)
     until(lambda: (tmp_path / "killed" / "checkpoints" / "step_000010.pt").exists())
     child.kill()
     assert killed.files.outcome() is None
     assert (saved := killed.files.read_state()) is not None
     assert 0 < saved["step"] < 40
-    again, whole = Child(killed, tmp_path), Child(training("whole"), tmp_path)
-    assert again.outcome().status == whole.outcome().status == "finished"
-    curves = [each.said("progress")["curves"] for each in (again, whole)]
+    again = Child(killed, tmp_path)
+    assert again.outcome().status == "finished"
+    folder, uninterrupted = whole
+    curves = [each.said("progress")["curves"] for each in (again, uninterrupted)]
     assert curves[0]["loss"] == curves[1]["loss"]
     assert len(curves[0]["loss"]) == 40
-    assert again.outcome().metrics == whole.outcome().metrics
+    assert again.outcome().metrics == uninterrupted.outcome().metrics
     for name in ("step_000035.pt", "final_step_000040.pt"):
-        one, other = (checkpoint(tmp_path / place, name) for place in ("killed", "whole"))
-        for kind in (one["model"], one["extra"]["ema"]):
-            assert kind.keys() == other["model"].keys()
-        assert all(torch.equal(one["model"][each], other["model"][each]) for each in one["model"])
+        one, other = checkpoint(tmp_path / "killed", name), checkpoint(folder, name)
+        for kind in (lambda each: each["model"], lambda each: each["extra"]["ema"]):
+            assert kind(one).keys() == kind(other).keys()
+            assert all(torch.equal(kind(one)[each], kind(other)[each]) for each in kind(one))
 
 
 def test_a_training_goes_on_from_a_checkpoint_and_for_longer(tmp_path: Path, session: MakeSession):

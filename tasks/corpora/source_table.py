@@ -36,6 +36,11 @@ REMARK = "remark"
 Cells = Mapping[str, str]
 
 
+def is_table(path: str) -> bool:
+    """Return whether a file is named like a table."""
+    return PurePosixPath(path).suffix.lower() in SUFFIXES
+
+
 def find(source: Storage, paths: Sequence[str], *, sources: Sequence[str]) -> Claim:
     """Claim every table of which some columns hold paths of audio, and all audio below it.
 
@@ -48,7 +53,7 @@ def find(source: Storage, paths: Sequence[str], *, sources: Sequence[str]) -> Cl
     """
     claim = Claim()
     for table in paths:
-        if PurePosixPath(table).suffix.lower() not in SUFFIXES or table in claim.paths:
+        if not is_table(table) or table in claim.paths:
             continue
         try:
             rows, notices = _rows(source, table)

@@ -34,6 +34,9 @@ LOUD_RESIDUAL_DB = -20.0
 """A mixture that differs by more from the sum of its sources was mastered after it, or is of
 another version: MUSDB18's lossy streams differ by -25 dB and less."""
 
+OF_SONGS = ("no-known-stem", "archive")
+"""Reasons of failures of whole songs; of the same songs there are others, file by file."""
+
 LAYOUTS = (
     "MUSDB18 (train and test with .stem.mp4, or MUSDB18-HQ), MoisesDB, Slakh, a folder of stems "
     "per song, a folder per source, a CSV of paths, or what flows/prepare_stems.py prepared"
@@ -77,15 +80,13 @@ def check_found(found: Found, place: str, sources: Sequence[str]) -> None:
     if not found.songs:
         if not found.audio_files and not found.failures:
             raise DataError(f"{place} holds no audio: --data_root takes {LAYOUTS}.")
-        said = _most_frequent([failure.reason for failure in found.failures])
-        example = next((each.message for each in found.failures if each.reason == said), "")
-        raise DataError(f"{place} holds no song to train on: {example or 'no stem is known.'}")
+        raise DataError(f"{place} holds no song to train on: {_example(found)}")
     _check_names(found.songs, sources)
     for source in sources:
         if not any(file.source == source for song in found.songs for file in song.files):
             there = sorted({f.source for song in found.songs for f in song.files} - {MIXTURE})
             raise DataError(
-                f"No song of {place} has {source} (there are {', '.join(there)}): name its files "
+                f"No song of {place} has {source} (only {', '.join(there)}): name its files "
                 f"or folders after it, or leave it out of --sources."
             )
     _check_splits(found.songs, place)
@@ -130,6 +131,14 @@ def check_decoded(
     )
 
 
+def _example(found: Found) -> str:
+    """Return why a song cannot be used: of what concerns whole songs first."""
+    first = {failure.reason: failure for failure in reversed(found.failures)}
+    frequent = [reason for reason, _ in Counter(f.reason for f in found.failures).most_common()]
+    reasons = [reason for reason in (*OF_SONGS, *frequent) if reason in first]
+    return first[reasons[0]].message if reasons else "its audio is of no song."
+
+
 def _check_names(songs: Sequence[TrainingSong], sources: Sequence[str]) -> None:
     """Stop where a file is named after one source, and its folder after another."""
     told = Sources(sources)
@@ -158,10 +167,10 @@ def _check_splits(songs: Sequence[TrainingSong], place: str) -> None:
     if not splits["train"]:
         raise DataError(
             f"{place} holds no song to train on: all {len(songs)} are kept for validation and "
-            "test; is this the folder above train?"
+            "test; give the folder above train."
         )
     if not splits["validation"]:
-        raise DataError(f"{place} holds no song to validate with: give one the split validation.")
+        raise DataError(f"{place} holds no song to validate with: add songs of others.")
 
 
 def _check_sound(rows: Sequence[Row], place: str, sources: Sequence[str]) -> None:
@@ -173,13 +182,13 @@ def _check_sound(rows: Sequence[Row], place: str, sources: Sequence[str]) -> Non
     ]
     if len(silent) == len(sources):
         raise DataError(
-            f"All sources of all {counted(len(rows), 'song')} to train on in {place} are silent: "
-            "are the files exported without sound?"
+            f"All sources are silent in every song to train on in {place} ({len(rows)}): export "
+            "the files again, with sound."
         )
     if silent:
         raise DataError(
-            f"{silent[0]} is silent in all {counted(len(rows), 'song')} to train on in {place}: "
-            "check its files, or leave it out of --sources."
+            f"{silent[0]} is silent in every song to train on in {place} ({len(rows)}): check its "
+            "files, or leave it out of --sources."
         )
 
 
@@ -226,7 +235,7 @@ def _notices(
             for song, row in zip(songs, rows, strict=True)
         )
         if lacking:
-            yield f"{counted(lacking, 'song')} of {len(rows)} have no {source}: silent there."
+            yield f"{source} is missing from {counted(lacking, 'song')} of {len(rows)}."
         odd = [
             (song, flag)
             for song, row in zip(songs, rows, strict=True)
@@ -284,10 +293,6 @@ def _bright(rows: Sequence[Row], config: DecodeConfig) -> Iterator[str]:
 def _of(rows: Sequence[Row], config: DecodeConfig, source: str) -> list[float | None]:
     at = config.sources.index(source)
     return [row["brightness_hz"][at] for row in rows]
-
-
-def _most_frequent(values: Sequence[str]) -> str:
-    return Counter(values).most_common(1)[0][0] if values else ""
 
 
 def _mean_dbfs(levels: Sequence[float | None], seconds: Sequence[float]) -> float | None:

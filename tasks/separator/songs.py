@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 
 from blocks.storage import Storage
 from tasks.corpora.discover import candidates
-from tasks.corpora.layout import is_audio
+from tasks.corpora.layout import ROOT, is_audio
 from tasks.corpora.layouts import layouts_of_sources
 from tasks.corpora.song import Song, StemFile
-from tasks.corpora.source_table import REMARK
+from tasks.corpora.source_table import REMARK, is_table
 from tasks.dataset.digests import Digests, FileFailure, without_own
 from tasks.dataset.split import FRACTIONS
 from tasks.separator.sources import Sources, is_whole_mix
@@ -46,6 +46,14 @@ class Found:
     passed_over: list[str] = field(default_factory=list)
     duplicates: dict[str, str] = field(default_factory=dict)
     audio_files: int = 0
+
+
+def place_of(address: str) -> Storage:
+    """Return where songs lie: below a folder or bucket, or below that of a table of paths."""
+    folder, _, name = address.rpartition("/")
+    return (
+        Storage((folder or "/") if "/" in address else ".") if is_table(name) else Storage(address)
+    )
 
 
 def discover(
@@ -126,7 +134,7 @@ def _with_sources(
     song: Song, sources: Sources, failures: list[FileFailure]
 ) -> tuple[Song, Files] | None:
     """Return a song with the source of each file; add to `failures` what cannot be used."""
-    name = printable(song.path)
+    name = "The folder" if song.path == ROOT else printable(song.path)
     if song.archive:
         message = (
             f"{name} is an archive: `python flows/prepare_stems.py` makes stems of it to train on."
@@ -227,10 +235,9 @@ def _remarks(found: Found) -> list[str]:
     found.failures[:] = [failure for failure in found.failures if failure.reason != REMARK]
     sentences = [failure.message for failure in remarks]
     if found.duplicates:
-        copies = counted(len(found.duplicates), "song")
         one, other = next(iter(found.duplicates.items()))
         sentences.append(
-            f"{copies} repeat another and are left out, such as {printable(one)}, which is "
-            f"{printable(other)} again."
+            f"Left out as copies: {counted(len(found.duplicates), 'song')}, such as "
+            f"{printable(one)}, which is {printable(other)} again."
         )
     return sentences

@@ -150,7 +150,7 @@ def write_musdb18(folder: Path, pieces: Iterable[Piece]) -> None:
             for stem, samples in (("mixture", piece.mix), *stems.items()):
                 write_audio(folder / part / name / f"{stem}.wav", samples)
         else:
-            _write_stem_mp4(folder / part / f"{name}.stem.mp4", [piece.mix, *stems.values()])
+            write_stem_mp4(folder / part / f"{name}.stem.mp4", [piece.mix, *stems.values()])
         rows.append({"Track Name": name, "Genre": piece.genre, "Source": "Songmill"})
     write_csv(folder / "tracklist.csv", rows)
 
@@ -221,7 +221,7 @@ def write_songmill(folder: Path, pieces: Iterable[Piece]) -> None:
         pq.write_table(table, folder / "dataset" / f"{name}.parquet")
 
 
-def _write_stem_mp4(path: Path, waves: list[Stereo]) -> None:
+def write_stem_mp4(path: Path, waves: list[Stereo]) -> None:
     """Write a stream of AAC for the mixture and for each stem."""
     import av
 

@@ -33,7 +33,13 @@ def place(samples: Int16, gain: float, is_swapped: bool, target: Samples) -> Non
 
 
 def place_and_add(
-    samples: Int16, gain: float, is_swapped: bool, target: Samples, mixture: Samples
+    samples: Int16,
+    gain: float,
+    is_swapped: bool,
+    target: Samples,
+    mixture: Samples,
+    *,
+    is_first: bool = False,
 ) -> None:
     """Do as :func:`place` does, and add the same to a mixture.
 
@@ -43,9 +49,11 @@ def place_and_add(
         As :func:`place` takes them.
     mixture
         Of the shape of `target`.
+    is_first
+        Whether the mixture is nothing yet, whatever it holds.
     """
     for channel, frames, shift in _channels(samples, is_swapped):
-        _place_and_add(frames, shift, np.float32(gain), target[channel], mixture[channel])
+        _place_and_add(frames, shift, np.float32(gain), target[channel], mixture[channel], is_first)
 
 
 def _channels(
@@ -71,9 +79,16 @@ def _place(frames, shift, gain, target):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _place_and_add(frames, shift, gain, target, mixture):  # type: ignore[no-untyped-def]
-    for index in range(len(frames)):
-        value = gain * np.float32(np.int16(frames[index] >> shift))
-        target[index] = value
-        mixture[index] += value
+def _place_and_add(frames, shift, gain, target, mixture, is_first):  # type: ignore[no-untyped-def]
+    if is_first:
+        for index in range(len(frames)):
+            value = gain * np.float32(np.int16(frames[index] >> shift))
+            target[index] = value
+            mixture[index] = value
+        mixture[len(frames) :] = 0
+    else:
+        for index in range(len(frames)):
+            value = gain * np.float32(np.int16(frames[index] >> shift))
+            target[index] = value
+            mixture[index] += value
     target[len(frames) :] = 0

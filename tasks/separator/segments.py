@@ -166,12 +166,11 @@ class Segments:
         from tasks.dsp.planes import place, place_and_add
 
         is_sum = self.config.mixture == "sum"
-        mixture[:] = 0
         for at, take in enumerate(draw.takes):
             read = self._read(take.song, at, take.start, self.length)
             gain = take.gain * _scale(self.draws.songs[take.song])
             if is_sum:
-                place_and_add(read, gain, take.is_swapped, targets[at], mixture)
+                place_and_add(read, gain, take.is_swapped, targets[at], mixture, is_first=at == 0)
             else:
                 place(read, gain, take.is_swapped, targets[at])
         if not is_sum:
@@ -304,10 +303,10 @@ def _excerpt(store: Store, song: StoredSong, window: int, seconds: float) -> Exc
     length = round(seconds * store.sample_rate_hz)
     start = min(round(window * WINDOW_SECONDS * store.sample_rate_hz), max(song.frames - length, 0))
     planes = _samples(store, song)[:, start : start + length]
-    mixture = np.zeros((store.channels, length), np.float32)
+    mixture = np.empty((store.channels, length), np.float32)
     targets = np.empty((len(store.sources), store.channels, length), np.float32)
-    for plane, target in zip(planes, targets, strict=False):
-        place_and_add(plane, _scale(song), False, target, mixture)
+    for at, target in enumerate(targets):
+        place_and_add(planes[at], _scale(song), False, target, mixture, is_first=at == 0)
     if store.has_mixture:
         place(planes[-1], _scale(song), False, mixture)
     return Excerpt(song, start / store.sample_rate_hz, mixture, targets)

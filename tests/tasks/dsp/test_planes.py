@@ -21,7 +21,10 @@ def test_both_equal_numpy(channels: int, frames: int, is_swapped: bool):
     gain = np.float32(-0.7 / 32_768)
     before = random.standard_normal((channels, 1_000), np.float32)
     mixture, one, other = before.copy(), np.full_like(before, np.nan), np.full_like(before, np.nan)
+    alone = np.full_like(before, np.nan)
     place(samples, gain, is_swapped, one)
+    place_and_add(samples, gain, is_swapped, other, alone, is_first=True)
+    np.testing.assert_array_equal(alone, other)
     place_and_add(samples, gain, is_swapped, other, mixture)
     expected = np.zeros_like(before)
     expected[:, :frames] = samples.astype(np.float32).T * gain

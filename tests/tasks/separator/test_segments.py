@@ -149,12 +149,13 @@ def test_an_example_is_that_of_the_batch_and_stays(four: Store):
 
 
 def test_the_next_batch_is_written_over_the_last_one(four: Store):
-    data = segments(four)
+    data = Segments(four, four.songs, SegmentConfig(seconds=2.0), at_least=50)
     first = data.batch([0, 1], generators(0, 1))["targets"]
     before = first.clone()
     assert data.batch([2, 3], generators(2, 3))["targets"].data_ptr() == first.data_ptr()
     assert not torch.equal(first, before)
     again = pickle.loads(pickle.dumps(data))
+    assert len(again) == len(data) == 50
     assert torch.equal(again.batch([0, 1], generators(0, 1))["targets"], before)
 
 
@@ -208,7 +209,7 @@ def test_pitch_and_tempo_change_for_all_sources_alike(
         tmp_path, [known], rate_hz=rate_hz, planes=[stems], own=[stems.sum(0, dtype=np.int16)]
     )
     data = segments(store, **PLAIN, **config, seconds=4.0, mixture=mixture, tempo_change=0.3)
-    for seed in range(3):
+    for seed in range(5):
         (rng,) = generators(seed)
         draw = data.draw(0, rng)
         found = data.example(0, generators(seed)[0])
@@ -222,6 +223,9 @@ def test_pitch_and_tempo_change_for_all_sources_alike(
             assert found_hz == pytest.approx(tone_hz * 2 ** (draw.semitones / 12), rel=0.002)
             envelope = np.abs(target).reshape(-1, 80).mean(1) > 0.07
             louder = np.flatnonzero(envelope[1:] & ~envelope[:-1])
+            # Where the song has no more, it begins earlier, rather than end in silence.
+            start = min(draw.takes[0].start, frames - int(4 * rate_hz * draw.tempo)) / rate_hz
+            assert (start + louder[0] * 0.01 * draw.tempo) % 1 == pytest.approx(0.5, abs=0.05)
             period = np.diff(louder[np.diff(louder, prepend=-10) > 5]).mean() * 0.01
             assert period == pytest.approx(1 / draw.tempo, abs=0.03)
 

@@ -15,6 +15,7 @@ from flows.download_datasets import download_datasets
 from flows.fetch_models import fetch_models
 from flows.prepare_embeddings import prepare_embeddings
 from flows.prepare_stems import prepare_stems
+from flows.separate import separate
 from flows.stems import stems
 from flows.train_projection import train_projection
 from flows.train_separator import train_separator
@@ -279,6 +280,20 @@ DEPLOYMENTS = (
             "data_root": "{stems_dir}",
             "workdir": "{output_dir}/separator",
             "store_dir": "{output_dir}/separator-store",
+            "device": "cuda",
+        },
+    ),
+    Deployment(
+        separate,
+        "gpu",
+        GPU,
+        "Songs to a folder of stems for each, on the GPUs of one machine. `checkpoint` names a "
+        "network that was trained here, or a registered one; `two_stems` asks for less.",
+        tags=("separator", "gpu"),
+        params={
+            "files": "{audio_dir}",
+            "checkpoint": "demucs",
+            "output": "{output_dir}/separated",
             "device": "cuda",
         },
     ),

@@ -27,6 +27,7 @@ from models.protocols.listening import (
 from models.protocols.signals import (
     Codec,
     Separator,
+    SeparatorOfMany,
 )
 from models.protocols.words import (
     LanguageIdentifier,
@@ -64,6 +65,7 @@ __all__ = [
     "Phonemizer",
     "PitchTracker",
     "Separator",
+    "SeparatorOfMany",
     "SpeakerEmbedder",
     "Tagger",
     "Task",

@@ -47,6 +47,21 @@ class Separator(Protocol):
 
 
 @runtime_checkable
+class SeparatorOfMany(Separator, Protocol):
+    """Tells the sources of several mixes apart, whose windows share a GPU's batches."""
+
+    def separate_each(
+        self,
+        streams: Iterable[Iterable[Float32]],
+        stems: Sequence[str],
+        *,
+        batch_size: int | None = None,
+    ) -> Iterator[tuple[int, Float32]]:
+        """Return the stems of tracks, one after the other, each block with its track's place."""
+        ...
+
+
+@runtime_checkable
 class Codec(Protocol):
     """Turns audio into codes, and back.
 

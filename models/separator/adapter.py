@@ -202,7 +202,7 @@ class TrainedSeparator:
         self, wanted: Sequence[tuple[int, bool]], batch: Sequence[Window]
     ) -> list[tuple[Window, Float32]]:
         """Return the wanted stems of windows, shape ``(len(wanted), channels, n)`` each."""
-        results = []
+        results: list[tuple[Window, Float32]] = []
         # Only the last windows of tracks differ in shape.
         for _, group in groupby(batch, lambda window: window.mix.shape):
             alike = list(group)

@@ -12,7 +12,7 @@ from torch.nn import functional
 from models.separator.network import Network
 
 
-class BSRoformer(bs_roformer.BSRoformer):  # type: ignore[misc]
+class BSRoformer(bs_roformer.BSRoformer):
     """The package's network for mixtures of any length, in our shapes."""
 
     def forward(self, mixture: Tensor) -> Tensor:

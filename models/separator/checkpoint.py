@@ -66,8 +66,8 @@ def arguments(content: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
 
 def weights(content: Mapping[str, Any]) -> dict[str, Tensor]:
     """Return the weights to separate with: running means where the training kept some."""
-    means = (content.get("extra") or {}).get("ema")
-    return {**content["model"], **(means if _is_state(means) else {})}
+    means: State | None = (content.get("extra") or {}).get("ema")
+    return {**content["model"], **(means if means and _is_state(means) else {})}
 
 
 @dataclass(frozen=True)

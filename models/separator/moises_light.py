@@ -13,7 +13,7 @@ from torch.nn import functional
 from models.separator.network import Network
 
 
-class MoisesLight(moises_light.MoisesLight):  # type: ignore[misc]
+class MoisesLight(moises_light.MoisesLight):
     """The package's network for mixtures of any length."""
 
     def forward(self, mixture: Tensor) -> Tensor:

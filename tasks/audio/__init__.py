@@ -21,7 +21,7 @@ from tasks.audio.readers import AudioInfo
 from tasks.audio.repair import AS_FOUND, Repair
 from tasks.audio.together import Heard, StreamPass
 from tasks.audio.videos import Streams, video_streams
-from tasks.audio.writers import mp3, write_flac, write_opus
+from tasks.audio.writers import SoundFormat, mp3, write_flac, write_opus, writing_sound
 
 __all__ = [
     "AS_FOUND",
@@ -34,6 +34,7 @@ __all__ = [
     "Heard",
     "Inspection",
     "Repair",
+    "SoundFormat",
     "StreamPass",
     "Streams",
     "container_of",
@@ -48,4 +49,5 @@ __all__ = [
     "video_streams",
     "write_flac",
     "write_opus",
+    "writing_sound",
 ]

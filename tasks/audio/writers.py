@@ -1,14 +1,18 @@
 """Writers of audio files. Only tasks/audio/files.py uses them, and passes them on."""
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import chain
+from typing import Literal
 
 import numpy as np
 
 from blocks.storage import Storage, StorageError
 from tasks.audio.decoders import BLOCK_FRAMES
 from tasks.track import Samples
+
+SoundFormat = Literal["flac", "wav"]
 
 OPUS_RATE_HZ = 48_000
 """Rate that Opus works at (RFC 6716); a file's input rate is a note only."""
@@ -33,18 +37,58 @@ def write_flac(
     rate_hz
         Sample rate.
     """
+    channels, blocks = _with_channels(samples)
+    with writing_sound(storage, path, rate_hz, channels, "flac") as write:
+        for block in blocks:
+            write(block)
+
+
+@contextmanager
+def writing_sound(
+    storage: Storage,
+    path: str,
+    rate_hz: int,
+    channels: int,
+    kind: SoundFormat,
+    *,
+    may_be_long: bool = False,
+) -> Iterator[Callable[[Samples], None]]:
+    """Store a signal of 16 bits block by block, whole or not at all.
+
+    Parameters
+    ----------
+    storage, path
+        Where to.
+    rate_hz, channels
+        Of the signal.
+    kind
+        FLAC or WAV.
+    may_be_long
+        Whether a WAV may exceed the 4 GB that its header can say: then it is an RF64
+        (EBU Tech 3306).
+
+    Yields
+    ------
+    callable
+        Takes blocks of shape ``(channels, n)``; what exceeds [-1, 1] is clipped. Nothing is
+        stored if the context ends in an exception.
+    """
     import soundfile
 
-    channels, pieces = _clipped(samples)
+    name = "RF64" if kind == "wav" and may_be_long else kind.upper()
     try:
         with (
             storage.writing(path) as target,
             soundfile.SoundFile(
-                target, "w", rate_hz, channels, subtype="PCM_16", format="FLAC"
+                target, "w", rate_hz, channels, subtype="PCM_16", format=name
             ) as file,
         ):
-            for piece in pieces:
-                file.write(piece)
+
+            def write(block: Samples) -> None:
+                for piece in _pieces(block):
+                    file.write(piece)
+
+            yield write
     except soundfile.SoundFileError as error:
         # libsndfile does not pass on why the system refused a write.
         raise StorageError(
@@ -79,7 +123,8 @@ def write_opus(
     import av
 
     # PyAV with libopus takes 396 ms per minute of stereo, libsndfile 1,300.
-    channels, pieces = _clipped(samples)
+    channels, blocks = _with_channels(samples)
+    pieces = chain.from_iterable(map(_pieces, blocks))
     layout = {1: "mono", 2: "stereo"}[channels]
     # Errors of the system come from FFmpeg as OSError, which storage.writing explains. Without
     # the flag the muxer draws the stream's serial number by chance.
@@ -119,14 +164,17 @@ def mp3(samples: Samples, rate_hz: int) -> bytes:
     return file.getvalue()
 
 
-def _clipped(samples: Samples | Iterable[Samples]) -> tuple[int, Iterator[Samples]]:
-    """Return the number of channels, and pieces ``(n, channels)`` of the signal within [-1, 1]."""
+def _with_channels(samples: Samples | Iterable[Samples]) -> tuple[int, Iterator[Samples]]:
+    """Return the number of channels of a signal, and its blocks."""
     blocks = iter((samples,) if isinstance(samples, np.ndarray) else samples)
     first = next(blocks, None)
     if first is None:
         raise ValueError("a signal has at least one block")
-    return len(first), (
-        np.ascontiguousarray(np.clip(block[:, start : start + BLOCK_FRAMES].T, -1.0, 1.0))
-        for block in chain((first,), blocks)
-        for start in range(0, block.shape[1], BLOCK_FRAMES)
-    )
+    return len(first), chain((first,), blocks)
+
+
+def _pieces(block: Samples) -> Iterator[Samples]:
+    """Yield pieces ``(n, channels)`` of a block within [-1, 1]."""
+    for start in range(0, block.shape[1], BLOCK_FRAMES):
+        piece = block[:, start : start + BLOCK_FRAMES].T
+        yield np.ascontiguousarray(np.clip(piece, -1.0, 1.0))

@@ -3,16 +3,14 @@
 import os
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import chain
-from pathlib import Path, PurePosixPath
-from typing import Literal, NamedTuple
+from pathlib import Path
+from typing import Literal
 
 from blocks.storage import Storage
-from tasks import audio
-from tasks.dataset.digests import READ_THREADS, Digests, FileFailure, without_own
+from tasks.dataset.audio_files import looks_of
+from tasks.dataset.digests import Digests, FileFailure, without_own
 from tasks.dataset.passed_over import count_by_suffix
 from tasks.song.lyric_files.sidecars import Sidecars, chosen
 from tasks.song.track import SongTrack
@@ -114,7 +112,7 @@ def discover(
     # By what the dataset will call them, so that shards merge in the order of the whole.
     paths = sorted(without_own(names, source, own), key=printable)
     sidecars = Sidecars(paths)
-    looks = _looks(source, paths)
+    looks = looks_of(source, paths)
     candidates = [path for path in paths if looks[path].candidate]
     known = {*candidates, *chain.from_iterable(map(sidecars.of, candidates))}
     rest = _not_besides(source, [path for path in paths if path not in known], besides)
@@ -158,45 +156,6 @@ def discover(
                 )
             )
     return result
-
-
-class _Look(NamedTuple):
-    """What a file is found to be before it is read."""
-
-    candidate: bool
-    video: bool
-
-
-def _looks(source: Storage, paths: Sequence[str]) -> dict[str, _Look]:
-    """Tell files named like audio, and files that hold audio under another name, from others."""
-    looks = {path: _look_at_name(path) for path in paths}
-    if source.is_local:
-        # In a bucket every look into a file is a request that is billed. Most of a folder's
-        # files are songs by their names: opening them all would read them twice.
-        unsure = [path for path, look in looks.items() if look.video or not look.candidate]
-        with ThreadPoolExecutor(READ_THREADS) as pool:
-            looks |= zip(unsure, pool.map(partial(_look_into, source), unsure), strict=True)
-    return looks
-
-
-def _look_at_name(path: str) -> _Look:
-    suffix = PurePosixPath(path).suffix.lower()
-    video = suffix in audio.VIDEO_EXTENSIONS
-    return _Look(video or suffix in audio.EXTENSIONS, video)
-
-
-def _look_into(source: Storage, path: str) -> _Look:
-    by_name = _look_at_name(path)
-    local = Path(source.address, path)
-    try:
-        with open(local, "rb") as file:
-            container = audio.container_of(file, path)
-    except OSError:
-        container = None
-    if streams := audio.video_streams(local, container):
-        return _Look(streams.sound, streams.sound and streams.pictures)
-    # What is named like a song but cannot be opened becomes a failure.
-    return _Look(container is not None or by_name.candidate, False)
 
 
 def _not_besides(source: Storage, paths: Sequence[str], besides: Collection[Path]) -> list[str]:

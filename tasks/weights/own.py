@@ -2,6 +2,7 @@
 
 import pickletools
 import zipfile
+import zlib
 from functools import lru_cache
 from pathlib import Path
 
@@ -30,6 +31,11 @@ MOST_INDEX_BYTES = 64 * 2**20
 """Of the part of a checkpoint that names what is in it; that of htdemucs has 0.1 MB."""
 
 UNKNOWN_LICENCE = "unknown"
+
+_UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, LookupError, AttributeError),
+    *(ValueError, RuntimeError, OverflowError, MemoryError, OSError),
+)
 
 
 class OwnModelError(Exception):
@@ -135,5 +141,5 @@ def _names_in(path: Path) -> set[str]:
             with archive.open(index) as file:
                 content = file.read(MOST_INDEX_BYTES)
         return {value for _, value, _ in pickletools.genops(content) if isinstance(value, str)}
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, OSError):
+    except _UNREADABLE:
         return set()

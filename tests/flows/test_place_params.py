@@ -13,7 +13,7 @@ from flows.build_dataset_params import BuildDatasetCommand, BuildDatasetParams
 from flows.cli import FlowParams
 from flows.prepare_stems_params import PrepareStemsParams
 
-NO_PLACES = {"run_name", "cluster", "text_encoder", "mirror", "sources"}
+NO_PLACES = {"run_name", "cluster", "text_encoder", "mirror", "sources", "two_stems"}
 """Parameters that are free text and say something else."""
 
 
@@ -31,7 +31,7 @@ PLACES = [(model, name) for model in MODELS.values() for name in text_fields(mod
 
 
 def validated(model: type[FlowParams], **values: Any) -> FlowParams:
-    needed = {"source": "songs", "instrument": "bass", "action": "pull"}
+    needed = {"source": "songs", "instrument": "bass", "action": "pull", "files": "songs"}
     fields = {name: value for name, value in needed.items() if name in model.model_fields}
     return model.model_validate(fields | values)
 

@@ -203,14 +203,14 @@ def test_links_to_nowhere_are_failures(songs: Path, find):
 def test_a_file_that_vanishes_while_the_folder_is_read_is_a_failure(
     songs: Path, find, monkeypatch: pytest.MonkeyPatch
 ):
-    look = module._looks
+    look = module.looks_of
 
     def look_and_remove(source: Storage, paths: Any) -> Any:
         looks = look(source, paths)
         (songs / "b.wav").unlink()
         return looks
 
-    monkeypatch.setattr(module, "_looks", look_and_remove)
+    monkeypatch.setattr(module, "looks_of", look_and_remove)
     found = find()
     assert [track.path for track in found.tracks] == ["a/deep.flac"]
     assert [(failure.path, failure.reason) for failure in found.failures] == [("b.wav", "missing")]

@@ -1,0 +1,178 @@
+"""Which files are to be separated, what each is called, and where its stems go."""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path, PurePosixPath
+
+from blocks.storage import Storage
+from tasks.dataset.audio_files import looks_of
+from tasks.dataset.digests import Digests, FileFailure, without_own
+from tasks.dataset.passed_over import count_by_suffix
+from tasks.step import Row, Track
+from tasks.text import printable
+from tasks.track import TrackError
+
+EVERYWHERE = Storage("/")
+"""Where files of this machine lie: their paths are absolute."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """What there is to separate.
+
+    Attributes
+    ----------
+    tracks
+        One per distinct content, in the order of their paths.
+    names
+        For each track, by its id, what its stems' folders are called: one for each copy of it.
+    failures
+        Files that cannot be read.
+    passed_over
+        How many other files the folders hold, by suffix.
+    """
+
+    tracks: list[Track]
+    names: dict[str, list[str]]
+    failures: list[FileFailure] = field(default_factory=list)
+    passed_over: dict[str, int] = field(default_factory=dict)
+
+
+def source_of(places: Sequence[str]) -> Storage:
+    """Return where all of some files and folders lie.
+
+    Raises
+    ------
+    ValueError
+        If they lie in a bucket and are more than one place, or somewhere else too.
+    """
+    remote = [place for place in places if not Storage(place).is_local]
+    if not remote:
+        return EVERYWHERE
+    if len(places) > 1:
+        raise ValueError(
+            f"{remote[0]} has to be the only place that is given: a bucket is separated by itself"
+        )
+    parent, _, name = remote[0].rpartition("/")
+    is_below = parent != "s3:/" and bool(name)
+    return Storage(parent if is_below and Storage(parent).exists(name) else remote[0])
+
+
+def find(places: Sequence[str], memory: Storage, *, own: Sequence[Storage]) -> Files:
+    """Find the files to separate.
+
+    Parameters
+    ----------
+    places
+        Files, which are taken whatever they are called, and folders, which are looked through;
+        or one prefix or object of a bucket.
+    memory
+        Where the digests of files are remembered.
+    own
+        Places that are written to: what lies there is not separated.
+    """
+    source = source_of(places)
+    if source.is_local:
+        versions: dict[str, tuple[int, str]] = {}
+        paths, rest = _here(places, own)
+    else:
+        versions = source.versions()
+        if source.address == Storage(places[0]).address:
+            paths, rest = _told_apart(source, without_own(list(versions), source, own))
+        else:
+            paths, rest = [places[0].rpartition("/")[2]], []
+    digests = Digests(source, memory, versions)
+    found = digests.of(paths)
+    digests.save()
+    files = Files([], {}, passed_over=count_by_suffix(rest))
+    for path, name in zip(paths, names_of(paths), strict=True):
+        track_id = found[path]
+        if isinstance(track_id, TrackError):
+            files.failures.append(FileFailure(path, track_id.reason, track_id.message))
+            continue
+        if track_id not in files.names:
+            files.tracks.append(Track(track_id, path))
+        files.names.setdefault(track_id, []).append(name)
+    return files
+
+
+def _here(places: Sequence[str], own: Sequence[Storage]) -> tuple[list[str], list[str]]:
+    """Return the files to take of this machine, and those that are passed over."""
+    taken: dict[str, None] = {}
+    rest: dict[str, None] = {}
+    for place in places:
+        path = os.path.abspath(place)
+        if not os.path.isdir(path):
+            taken[path] = None
+            continue
+        folder = Storage(path)
+        inside = sorted(without_own(folder.files(), folder, own), key=printable)
+        audio, others = _told_apart(folder, inside)
+        taken.update(dict.fromkeys(os.path.join(path, name) for name in audio))
+        rest.update(dict.fromkeys(os.path.join(path, name) for name in others))
+    return list(taken), [path for path in rest if path not in taken]
+
+
+def _told_apart(source: Storage, paths: Sequence[str]) -> tuple[list[str], list[str]]:
+    looks = looks_of(source, paths)
+    return (
+        [path for path in paths if looks[path].candidate],
+        [path for path in paths if not looks[path].candidate],
+    )
+
+
+def names_of(paths: Sequence[str]) -> list[str]:
+    """Return names for the files of paths: of each its own, and no two alike.
+
+    A file is called as it is without its suffix; where several are, by the folders before it
+    too, as many as tell them apart: ``a - song`` and ``b - song``; by the suffix where only that
+    differs. Capitals tell nothing apart: some disks do not know them.
+    """
+    parts = [PurePosixPath(path.lstrip("/")).parts for path in paths]
+    deepest = max(map(len, parts), default=0)
+    names: dict[int, str] = {}
+    for has_suffix, depth in product((False, True), range(deepest)):
+        level = [_name(each, depth, has_suffix) for each in parts]
+        counts = Counter(map(str.casefold, level))
+        taken = set(map(str.casefold, names.values()))
+        for at, name in enumerate(level):
+            if at not in names and counts[name.casefold()] == 1 and name.casefold() not in taken:
+                names[at] = name
+        if len(names) == len(paths):
+            break
+    return [names.get(at) or f"{_name(each, 0, True)} ({at + 1})" for at, each in enumerate(parts)]
+
+
+def _name(parts: Sequence[str], depth: int, has_suffix: bool) -> str:
+    last = parts[-1] if has_suffix else PurePosixPath(parts[-1]).stem
+    return " - ".join([*parts[max(0, len(parts) - 1 - depth) : -1], last])
+
+
+def place(row: Row, name: str, stored: Storage, output: Storage) -> None:
+    """Put the stems of a track where people look for them: ``<name>/<stem>.<format>``.
+
+    On one disk they take no space of their own: both names are of the same file.
+    """
+    for path in row["stem_paths"]:
+        target = f"{name}/{PurePosixPath(path).name}"
+        with stored.reading(path) as file:
+            if output.is_local and _is_same(file, Path(output.address, target)):
+                continue
+            with output.writing(target) as temporary:
+                _link(file, temporary)
+
+
+def _is_same(file: Path, target: Path) -> bool:
+    return target.exists() and os.path.samefile(file, target)
+
+
+def _link(file: Path, target: Path) -> None:
+    try:
+        os.link(file, target)
+    except OSError:
+        # Another disk, or one that has no second names.
+        shutil.copyfile(file, target)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tasks.engine import memory
 from tasks.separator import losses
 from tasks.separator.fit import SeparatorConfig, loss
+from tasks.text import counted
 from tasks.training.loop import mixed_precision
 from tasks.training.optimizers import adamw
 
@@ -92,7 +93,7 @@ def described(
     found: Sequence[Measured], config: SeparatorConfig, device: str, usable_mb: float
 ) -> str:
     """Return the table and the advice that follow from measurements."""
-    name = f"{config.network} ({config.size}), {config.channels} channels"
+    name = f"{config.network} ({config.size}), {counted(config.channels, 'channel')}"
     lines = [
         f"{name}, on {device} with {usable_mb / 1024:.1f} GB to fill:",
         f"{'segment':>8}  {'memory, batch 1':>15}  {'batch 2':>10}  {'largest batch':>13}  "

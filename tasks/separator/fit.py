@@ -93,7 +93,6 @@ def run(
     taken = _initialised(module, config, tools)
     if taken is not None:
         session.note(taken)
-        print(taken, flush=True)
     validation = _validation(store, config, declared)
     listening = _Listening(validation, config, session)
     result = train(
@@ -117,7 +116,7 @@ def run(
     metrics = {f"validation/{name}": value for name, value in result.metrics.items()}
     if session.rank == 0:
         module.load_state_dict(result.best)
-        made = _Made(store, config, arguments, result, metrics, validation, taken)
+        made = _Made(store, config, arguments, result, metrics, validation)
         _write(made, module.to("cpu").eval(), session)
     return metrics
 
@@ -266,7 +265,6 @@ class _Made:
     result: Trained
     metrics: Mapping[str, float]
     validation: Validation
-    taken: str | None
 
 
 def _write(made: _Made, module: "nn.Module", session: Session) -> None:
@@ -289,7 +287,7 @@ def _write(made: _Made, module: "nn.Module", session: Session) -> None:
             stems=made.validation.separated(module),
             steps=made.result.steps,
             seconds=session.seconds,
-            notes=list(dict.fromkeys([*([made.taken] if made.taken else []), *session.notes])),
+            notes=session.notes,
         ),
     )
     models.write(

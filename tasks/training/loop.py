@@ -222,7 +222,6 @@ class _Loop:
             f"Out of memory at step {self.step + 1}: from here on {self.config.batch_size // now} "
             f"examples are taken in two halves ({2 * now} parts a step); the result is the same."
         )
-        print(said, flush=True)
         self.session.note(said)
         self.session.text("memory", said, self.step)
         self.session.log({"accumulation": 2 * now}, self.step)

@@ -158,6 +158,7 @@ class Session:
         self._curves = {
             name: Curve(**values) for name, values in json.loads(saved["curves"]).items()
         }
+        self._notes = [*dict.fromkeys([*saved.get("notes", ()), *self._notes])]
         state: dict[str, Any] = saved["state"]
         return state
 
@@ -179,6 +180,7 @@ class Session:
             "step": step,
             "seconds": self.seconds,
             "curves": json.dumps(curves),
+            "notes": self._notes,
         }
         self._files.write_state(f"{step:08d}-{self._attempt}", saved)
         for tracker in self._recording():
@@ -211,12 +213,13 @@ class Session:
             tracker.text(name, text, step)
 
     def note(self, sentence: str) -> None:
-        """Say what happened to the training and people should know, with its progress."""
-        self._notes.append(sentence)
+        """Say what happened to the training and people should know, once and with its progress."""
+        if sentence not in self._notes:
+            self._notes.append(sentence)
 
     @property
     def notes(self) -> Sequence[str]:
-        """What was noted in this run."""
+        """What was noted so far, in earlier runs too."""
         return self._notes
 
     def progress(self, done: int, total: int) -> None:

@@ -19,6 +19,7 @@ from flows.prepare_stems import prepare_stems
 from flows.separate import separate
 from flows.stems import stems
 from flows.train_projection import train_projection
+from flows.train_separator import train_separator
 from flows.unify_datasets import unify_datasets
 
 TAG = "songmill"
@@ -266,6 +267,20 @@ DEPLOYMENTS = (
             "audio_encoder": "muq",
             "data_dir": "{output_dir}/embeddings",
             "output": "{output_dir}/projection",
+            "device": "cuda",
+        },
+    ),
+    Deployment(
+        train_separator,
+        "gpu",
+        GPU,
+        "Songs whose stems are known to a network that takes mixtures apart, on the GPUs of a "
+        "machine. A training that was interrupted goes on; `model` chooses the network.",
+        tags=("separator", "gpu"),
+        params={
+            "data_root": "{stems_dir}",
+            "workdir": "{output_dir}/separator",
+            "store_dir": "{output_dir}/separator-store",
             "device": "cuda",
         },
     ),

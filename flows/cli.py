@@ -36,6 +36,9 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
+NONE = "none"
+"""What an option is given for null."""
+
 
 class UsageError(Exception):
     """What was asked for cannot be done; one sentence that says why and what to do."""
@@ -93,7 +96,8 @@ def _parsed(models: Sequence[type[Any]], argv: Sequence[str] | None) -> list[Any
     for token in arguments:
         if not token.isprintable() and printable(token) != token:
             parser.error(f"{printable(token)}: what is given here has to be UTF-8")
-    given = _nested(vars(parser.parse_args([_underscored(token) for token in arguments])))
+    words = {".".join(flag.path) for flag in flags if NONE in flag.choices}
+    given = _nested(vars(parser.parse_args([_underscored(token) for token in arguments])), words)
     try:
         return [
             model.model_validate(
@@ -116,6 +120,11 @@ def option(name: str, value: object) -> str:
 def describe(error: ValidationError, params_class: type[FlowParams]) -> str:
     """Describe a validation error in one line, in terms of the command line's flags."""
     return _readable(error, list(_flags(params_class)))
+
+
+def flag_names(params_class: type[FlowParams]) -> dict[str, str]:
+    """Return the names of the flags of a flow, by the dotted names of its parameters."""
+    return {".".join(flag.path): flag.name for flag in _flags(params_class)}
 
 
 def run(command: Callable[[], None]) -> NoReturn:
@@ -210,17 +219,24 @@ class _Flag:
         return " ".join(parts).replace("%", "%%")
 
     @property
-    def metavar(self) -> str:
-        inner = get_args(self.types[0])[0] if self.is_list else self.types[0]
-        choices = [
+    def choices(self) -> list[str]:
+        """Words to choose from; none where anything may be said."""
+        return [
             str(choice)
-            for each in ((inner,) if self.is_list else self.types)
+            for each in ((self._inner,) if self.is_list else self.types)
             if get_origin(each) is Literal
             for choice in get_args(each)
         ]
-        if choices:
-            return "{" + ",".join(choices) + "}"
-        return {int: "N", float: "X"}.get(inner, self.path[-1].rsplit("_", 1)[-1].upper())
+
+    @property
+    def metavar(self) -> str:
+        if self.choices:
+            return "{" + ",".join(self.choices) + "}"
+        return {int: "N", float: "X"}.get(self._inner, self.path[-1].rsplit("_", 1)[-1].upper())
+
+    @property
+    def _inner(self) -> Any:
+        return get_args(self.types[0])[0] if self.is_list else self.types[0]
 
 
 def _flags(
@@ -315,15 +331,18 @@ def _underscored(token: str) -> str:
     return f"--{name.replace('-', '_')}{equals}{value}"
 
 
-def _nested(given: dict[str, Any]) -> dict[str, Any]:
-    """Return ``{"a.b": 1}`` as ``{"a": {"b": 1}}``, and ``none`` as null."""
+def _nested(given: dict[str, Any], words: set[str]) -> dict[str, Any]:
+    """Return ``{"a.b": 1}`` as ``{"a": {"b": 1}}``, and ``none`` as null.
+
+    Of options in `words` it is one of the words to choose from.
+    """
     values: dict[str, Any] = {}
     for path, value in given.items():
         *parents, leaf = path.split(".")
         home = values
         for parent in parents:
             home = home.setdefault(parent, {})
-        home[leaf] = None if value == "none" else value
+        home[leaf] = None if value == NONE and path not in words else value
     return values
 
 

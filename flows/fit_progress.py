@@ -36,8 +36,11 @@ def _bars(jobs: Sequence[FitJob]) -> Iterator[Show]:
         console=Console(stderr=True),
     ) as bars:
         rows = {job.key: bars.add_task(job.label, total=None, said="waits") for job in jobs}
+        notes = _Notes()
 
         def show(job: FitJob, progress: Mapping[str, Any]) -> None:
+            for note in notes.new(job, progress):
+                bars.console.print(note, markup=False, highlight=False)
             bars.update(
                 rows[job.key],
                 completed=progress["step"],
@@ -50,8 +53,11 @@ def _bars(jobs: Sequence[FitJob]) -> Iterator[Show]:
 
 def _lines() -> Iterator[Show]:
     said: dict[str, tuple[float, int]] = {}
+    notes = _Notes()
 
     def show(job: FitJob, progress: Mapping[str, Any]) -> None:
+        for note in notes.new(job, progress):
+            print(note, file=sys.stderr, flush=True)
         now, step = time.monotonic(), progress["step"]
         when, before = said.get(job.key, (float("-inf"), -1))
         is_due = now - when >= QUIET_SECONDS or step == progress["total"]
@@ -66,6 +72,20 @@ def _lines() -> Iterator[Show]:
         )
 
     yield show
+
+
+class _Notes:
+    """What happened to fits and people should know, said once."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, int] = {}
+
+    def new(self, job: FitJob, progress: Mapping[str, Any]) -> list[str]:
+        """Return the notes of a fit that were not said yet, with its name."""
+        notes = progress.get("notes", [])
+        already = self._said.get(job.key, 0)
+        self._said[job.key] = len(notes)
+        return [f"{job.label}: {note}" for note in notes[already:]]
 
 
 def told(progress: Mapping[str, Any]) -> str:

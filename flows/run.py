@@ -236,7 +236,7 @@ def resumed(params: P, run_id: str | None = None) -> P:
     given = params.model_dump(exclude_unset=True)
     before = {name: value for name, value in run.params.items() if name not in _COMMAND_ONLY}
     try:
-        return type(params).model_validate(_under(before, given))
+        return type(params).model_validate(overlaid(before, given))
     except ValidationError as error:
         reason = cli.describe(error, type(params))
         raise UsageError(f"Run {run.run_id} has options of another version: {reason}.") from error
@@ -368,11 +368,11 @@ def _needs(planned: Plan, params: StepFlowParams) -> Needs:
     return Needs(frozenset(resources), len(planned.batches), preflight)
 
 
-def _under(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+def overlaid(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of `old`, overlaid at every depth by those of `new`."""
     both = {
-        name: _under(old[name], value)
+        name: overlaid(old[name], value)
         for name, value in new.items()
         if isinstance(value, dict) and isinstance(old.get(name), dict)
     }
-    return old | new | both
+    return {**old, **new, **both}

@@ -24,6 +24,7 @@ from models.tiny.write import write
 from tasks.engine.plan import Plan, plan, run_here
 from tasks.engine.stage import Stage, fetched_models
 from tasks.fit import Fit
+from tasks.separator.fit import FIT as SEPARATOR
 from tasks.song.columns import TRACKS
 from tasks.song.discover import discover
 from tasks.song.track import SongTrack
@@ -309,8 +310,8 @@ def test_a_model_that_is_not_registered_is_named():
         registry.card("demucs")
 
 
-FITS = (PROOF,)
-"""The fits of the flows come here with their jobs; until then, the one that proves the contract."""
+FITS = (PROOF, SEPARATOR)
+"""The one that proves the contract, and those of the flows that have a configuration by default."""
 
 
 @pytest.mark.parametrize("fit", FITS, ids=lambda fit: fit.name)

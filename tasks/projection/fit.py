@@ -1,7 +1,6 @@
 """The fit of a projection: contrastive, on embeddings of audio and captions."""
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -22,13 +21,13 @@ from tasks.projection.metrics import prefixed
 from tasks.projection.pairs import FILE, Examples, Pairs, by_split, pairs
 from tasks.step import Tools
 from tasks.training.config import LoopConfig
-from tasks.training.loop import Trained, Training, train
+from tasks.training.loop import train
+from tasks.training.optimizers import adamw, warm_up_and_cosine
 from tasks.training.session import Session
+from tasks.training.training import Trained, Training
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-    from torch.optim import Optimizer
-    from torch.optim.lr_scheduler import LRScheduler
 
 LAST = "last"
 """Folder of the last weights in the folder of the model."""
@@ -88,8 +87,10 @@ def run(
         module=network,
         data=(data := Examples(splits["train"], config.captions)),
         loss=loss,
-        optimizer=partial(_optimizer, config),
-        scheduler=partial(_schedule, config),
+        optimizer=partial(
+            adamw, learning_rate=config.learning_rate, weight_decay=config.weight_decay
+        ),
+        scheduler=partial(warm_up_and_cosine, warm_up=config.warm_up),
         validate=partial(_validate, splits["validation"]),
         collate=data.collate,
     )
@@ -152,32 +153,6 @@ def _load_start(network: "nn.Module", folder: Path, name: str) -> None:
             f"{name} is of another network or of embeddings of other dimensions: train anew, "
             "without --resume.",
         ) from error
-
-
-def _optimizer(config: ProjectionConfig, module: "nn.Module") -> "Optimizer":
-    import torch
-
-    # Biases, norms and the temperature are not drawn to zero.
-    matrices = [each for each in module.parameters() if each.ndim > 1]
-    others = [each for each in module.parameters() if each.ndim <= 1]
-    groups: list[dict[str, Any]] = [
-        {"params": matrices, "weight_decay": config.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate)
-
-
-def _schedule(config: ProjectionConfig, optimizer: "Optimizer", steps: int) -> "LRScheduler":
-    import torch
-
-    warm_up = max(1, round(config.warm_up * steps))
-
-    def factor(step: int) -> float:
-        if step < warm_up:
-            return (step + 1) / warm_up
-        return (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up))) / 2
-
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
 
 def _validate(split: Pairs, module: "nn.Module") -> dict[str, float]:

@@ -29,10 +29,16 @@ class SegmentConfig(FitConfig):
     """Which segments are drawn, and how they are augmented."""
 
     seconds: float = Field(
-        6.0, ge=0.1, le=120, description="Length of a segment.", json_schema_extra={"unit": "s"}
+        6.0,
+        ge=0.1,
+        le=120,
+        description="Length of a segment.",
+        json_schema_extra={"unit": "s", "flag": "segment_seconds"},
     )
     mixture: Literal["sum", "own"] = Field(
-        "sum", description="The sum of the sources, or the mixture that the corpus has."
+        "sum",
+        description="The sum of the sources, or the mixture that the corpus has.",
+        json_schema_extra={"flag": "mixture"},
     )
     silent_rate: float = Field(
         0.1, ge=0, le=1,

@@ -5,84 +5,26 @@ early stopping, several GPUs; and a resume that is exact: killed at any moment a
 run again, a training on a CPU ends with the same weights and metrics, bit for bit.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from tasks.fit import FitError, StoppedError
 from tasks.training import randomness
 from tasks.training.config import LoopConfig
-from tasks.training.data import Batches, Examples, loader
+from tasks.training.data import Batches, loader
+from tasks.training.optimizers import running_mean
 from tasks.training.session import Session
 from tasks.training.stopping import EarlyStopping
+from tasks.training.training import Trained, Training
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-    from torch.optim import Optimizer
-    from torch.optim.lr_scheduler import LRScheduler
 
 VALIDATION = 1
 """Sets the randomness of validations, the same each time, apart from that of the training."""
-
-
-@dataclass(frozen=True)
-class Training:
-    """What the loop has to know of a network and its task.
-
-    Attributes
-    ----------
-    module
-        The network; it holds the last weights when the loop has ended.
-    data
-        What it is trained on.
-    loss
-        From the network and a batch to the mean loss of the batch, and more scalars to log.
-        The network is to be called as it is given: it may be wrapped for several GPUs.
-    optimizer
-        From the network to its optimizer.
-    scheduler
-        From the optimizer and the number of all steps to a schedule, moved on each step.
-    validate
-        From the network, in evaluation mode, to metrics; called in one process only.
-    collate
-        From a list of examples to a batch; torch's own by default.
-    """
-
-    module: "nn.Module"
-    data: Examples
-    loss: "Callable[[nn.Module, Any], tuple[Tensor, Mapping[str, Tensor | float]]]"
-    optimizer: "Callable[[nn.Module], Optimizer]"
-    scheduler: "Callable[[Optimizer, int], LRScheduler] | None" = None
-    validate: "Callable[[nn.Module], Mapping[str, float]] | None" = None
-    collate: Callable[[list[Any]], Any] | None = None
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What came of a training.
-
-    Attributes
-    ----------
-    best
-        Weights of the best validation, the running means if there are any; the last ones
-        where nothing is validated.
-    last
-        Weights after the last step, never the running means.
-    metrics
-        Of the best validation, with its ``step``.
-    steps
-        Steps that were done.
-    stopped_early
-        Whether patience was over before the last step.
-    """
-
-    best: "dict[str, Tensor]"
-    last: "dict[str, Tensor]"
-    metrics: dict[str, float]
-    steps: int
-    stopped_early: bool
 
 
 def train(training: Training, config: LoopConfig, session: Session) -> Trained:
@@ -93,7 +35,8 @@ def train(training: Training, config: LoopConfig, session: Session) -> Trained:
     StoppedError
         If the session was asked to stop; the state is saved.
     FitError
-        If the loss is no number any more, or the batches cannot be divided.
+        If the loss is no number any more, the batches cannot be divided, or memory is too small
+        even for half of what is taken at once.
     """
     loop = _Loop(training, config, session)
     loop.restore()
@@ -106,12 +49,11 @@ class _Loop:
     def __init__(self, training: Training, config: LoopConfig, session: Session) -> None:
         import torch
         from accelerate import Accelerator
-        from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
         self.training, self.config, self.session = training, config, session
         self.accelerator = Accelerator(
             cpu=session.device == "cpu",
-            mixed_precision=_precision(config, session.device),
+            mixed_precision=mixed_precision(config, session.device),
             step_scheduler_with_optimizer=False,
         )
         self.batches = Batches(
@@ -130,17 +72,18 @@ class _Loop:
         self.module = training.module.to(self.accelerator.device)
         self.ema = None
         if config.ema_decay is not None:
-            self.ema = AveragedModel(
-                self.module, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True
-            )
-            self.ema.requires_grad_(False)
+            self.ema = running_mean(self.module, config.ema_decay)
+        if training.compile:
+            # In place, and after the copy: the weights keep their names.
+            self.module.compile()
         optimizer = training.optimizer(self.module)
         self.scheduler = training.scheduler and training.scheduler(optimizer, self.steps)
         # The same object on one device; on several, wrapped so that gradients are shared.
         self.wrapped, self.optimizer = self.accelerator.prepare(self.module, optimizer)
         self.parameters = [each for each in self.module.parameters() if each.requires_grad]
         randomness.seed_all(session.seed, self.accelerator.process_index)
-        self.saved = monotonic()
+        self.saved = self.began = monotonic()
+        self.validating = 0.0
         self.torch = torch  # imported late: flows import this module
 
     @property
@@ -149,26 +92,21 @@ class _Loop:
 
     def run(self) -> None:
         """Train from the present step to the end."""
-        data = loader(
-            self.training.data,
-            self.batches,
-            first_step=self.step,
-            rank=self.accelerator.process_index,
-            num_workers=self.session.num_workers,
-            pin_memory=self.accelerator.device.type == "cuda",
-            collate=self.training.collate,
-        )
         self.session.progress(self.step, self.steps)
-        parts = iter(data)
+        parts = self._parts()
         while not self.is_done:
             if self._agreed(self.session.should_stop()):
                 self.save()
                 raise StoppedError
-            self._step(parts)
+            if not self._fits(parts):
+                self._halve()
+                parts = self._parts()
+                continue
             at_end = self.step % self.batches.steps_per_epoch == 0
             if self._is_validated(at_end):
                 self._validate()
             self.session.progress(self.step, self.steps)
+            self._checkpoint()
             if self._agreed(self._is_due(at_end)):
                 self.save()
 
@@ -184,7 +122,11 @@ class _Loop:
 
     def save(self) -> None:
         """Save everything that the next step depends on."""
-        state = {
+        self.session.save(self._state(), self.step)
+        self.saved = monotonic()
+
+    def _state(self) -> dict[str, Any]:
+        return {
             "module": self.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler and self.scheduler.state_dict(),
@@ -195,28 +137,38 @@ class _Loop:
             "stopping": self.stopping.state_dict(),
             "stopped_early": self.stopped_early,
             "step": self.step,
+            "epoch": self.step // self.batches.steps_per_epoch,
+            "is_last": self.is_done,
+            "accumulation": self.batches.accumulation,
             "random": self._gathered(randomness.state_dict()),
         }
-        self.session.save(state, self.step)
-        self.saved = monotonic()
 
     def restore(self) -> None:
-        """Go on from the state that was saved last, if there is one."""
+        """Go on from the state that was saved last, or from the one that is given to begin from."""
         state = self.session.restore()
         if state is None:
+            if self.training.start is not None:
+                self._take(self.training.start)
             return
+        self._take(state)
+        self.stopped_early = state["stopped_early"]
+        # What did not fit into memory before does not now; of more processes, all fits.
+        if self.accelerator.num_processes == 1:
+            accumulation = max(self.config.accumulation, state["accumulation"])
+            self.batches = replace(self.batches, accumulation=accumulation)
+
+    def _take(self, state: Mapping[str, Any]) -> None:
         self.module.load_state_dict(state["module"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state["scheduler"])
         if self._scaler is not None and state["scaler"] is not None:
             self._scaler.load_state_dict(state["scaler"])
-        if self.ema is not None:
+        if self.ema is not None and state["ema"] is not None:
             self.ema.load_state_dict(state["ema"])
         self.best = state["best"]
         self.metrics = state["metrics"]
         self.stopping.load_state_dict(state["stopping"])
-        self.stopped_early = state["stopped_early"]
         self.step = state["step"]
         rank = self.accelerator.process_index
         if rank < len(state["random"]):
@@ -225,6 +177,64 @@ class _Loop:
             # More processes than before: the new ones have no past.
             randomness.seed_all(self.session.seed, rank, self.step)
 
+    def _parts(self) -> Iterator[Any]:
+        """Return the parts of all steps from the present one on."""
+        data = loader(
+            self.training.data,
+            self.batches,
+            first_step=self.step,
+            rank=self.accelerator.process_index,
+            num_workers=self.session.num_workers,
+            pin_memory=self.accelerator.device.type == "cuda",
+            collate=self.training.collate,
+        )
+        return iter(data)
+
+    def _fits(self, parts: Iterator[Any]) -> bool:
+        """Take one step of the optimizer; return whether there was memory enough for it."""
+        from models.batching import is_out_of_memory
+
+        try:
+            self._step(parts)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            return False
+        return True
+
+    def _halve(self) -> None:
+        """Take half as much at once from now on, in twice as many parts: once in a training."""
+        # Here and not in the handler, whose traceback keeps the tensors of the failed step.
+        self.optimizer.zero_grad()
+        if self.torch.cuda.is_available():
+            self.torch.cuda.empty_cache()
+        now = self.batches.accumulation
+        is_whole = self.config.batch_size % (2 * now) == 0
+        if self.accelerator.num_processes > 1 or now != self.config.accumulation or not is_whole:
+            raise FitError(
+                "out-of-memory",
+                f"{self.config.batch_size // now} examples at once do not fit into memory: give "
+                "a smaller --batch_size, shorter examples (--segment_seconds, where they are "
+                "segments), or a larger --accumulation.",
+            )
+        self.batches = replace(self.batches, accumulation=2 * now)
+        said = (
+            f"Out of memory at step {self.step + 1}: from here on {self.config.batch_size // now} "
+            f"examples are taken in two halves ({2 * now} parts a step); the result is the same."
+        )
+        self.session.note(said)
+        self.session.text("memory", said, self.step)
+        self.session.log({"accumulation": 2 * now}, self.step)
+
+    def _checkpoint(self) -> None:
+        steps = self.session.options.checkpoint_steps
+        if self.training.checkpoint is None:
+            return
+        if self.is_done or (steps is not None and self.step % steps == 0):
+            state = self._state()
+            if self.accelerator.is_main_process:
+                self.training.checkpoint(state)
+
     def _step(self, parts: Iterator[Any]) -> None:
         """Take one step of the optimizer."""
         from accelerate.utils import send_to_device
@@ -232,12 +242,13 @@ class _Loop:
         self.wrapped.train()
         total: Any = 0.0
         logs: Mapping[str, Any] = {}
-        for part in range(self.config.accumulation):
+        accumulation = self.batches.accumulation
+        for part in range(accumulation):
             batch = send_to_device(next(parts), self.accelerator.device, non_blocking=True)
-            is_last = part == self.config.accumulation - 1
+            is_last = part == accumulation - 1
             with nullcontext() if is_last else self.accelerator.no_sync(self.wrapped):
                 loss, logs = self.training.loss(self.wrapped, batch)
-                loss = loss / self.config.accumulation
+                loss = loss / accumulation
                 self.accelerator.backward(loss)
             total = total + loss.detach()
         norm = None
@@ -284,11 +295,15 @@ class _Loop:
         """Validate, keep the weights if they are the best so far, and find out if that is all."""
         module = self.ema.module if self.ema is not None else self.module
         metrics: dict[str, float] = {}
+        began = monotonic()
         if self.accelerator.is_main_process and self.training.validate is not None:
             with self._evaluating(module):
                 found = self.training.validate(module)
             metrics = {name: float(value) for name, value in found.items()}
-            self.session.log({f"validation/{name}": metrics[name] for name in metrics}, self.step)
+            self.validating += monotonic() - began
+            share = self.validating / (monotonic() - self.began)
+            validated = {f"validation/{name}": metrics[name] for name in metrics}
+            self.session.log(validated | {"validation_share": share}, self.step)
         metrics = self._from_first(metrics)
         if self.config.monitor not in metrics:
             raise FitError(
@@ -300,6 +315,9 @@ class _Loop:
         if improved or self.best is None:
             self.best = _on_cpu(module)
             self.metrics = metrics | {"step": float(self.step)}
+            if self.accelerator.is_main_process and self.training.improved is not None:
+                with self._evaluating(module):
+                    self.training.improved(module, self.step)
         self.stopped_early = self.stopping.is_exhausted and self.step < self.steps
 
     @contextmanager
@@ -354,7 +372,7 @@ class _Loop:
         return values[0]
 
 
-def _precision(config: LoopConfig, device: str) -> str:
+def mixed_precision(config: LoopConfig, device: str) -> str:
     """Return accelerate's name of the precision that a device is to train in."""
     import torch
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,9 @@ class FitOptions:
     checkpoint_seconds
         Time between two saved states; at the end of an epoch a tenth of it is enough.
     checkpoint_steps
-        Steps between two saved states besides.
+        Steps between two saved states besides, and between checkpoints of fits that write some.
+    keep_checkpoints
+        How many of these stay; None for all.
     log_steps
         Steps between two points of the curves.
     trackers
@@ -47,6 +49,7 @@ class FitOptions:
     threads: int | None = None
     checkpoint_seconds: float = 300.0
     checkpoint_steps: int | None = None
+    keep_checkpoints: int | None = None
     log_steps: int = 10
     trackers: tuple[str, ...] = ()
     project: str = "songmill"
@@ -114,6 +117,7 @@ class Session:
         self._trackers: list[trackers.Tracker] | None = None
         self._curves: dict[str, Curve] = {}
         self._scalars: dict[str, float] = {}
+        self._notes: list[str] = []
         self._step = 0
         self._began = time.monotonic()
         self._earlier_seconds = 0.0
@@ -154,6 +158,7 @@ class Session:
         self._curves = {
             name: Curve(**values) for name, values in json.loads(saved["curves"]).items()
         }
+        self._notes = [*dict.fromkeys([*saved.get("notes", ()), *self._notes])]
         state: dict[str, Any] = saved["state"]
         return state
 
@@ -175,6 +180,7 @@ class Session:
             "step": step,
             "seconds": self.seconds,
             "curves": json.dumps(curves),
+            "notes": self._notes,
         }
         self._files.write_state(f"{step:08d}-{self._attempt}", saved)
         for tracker in self._recording():
@@ -206,6 +212,16 @@ class Session:
         for tracker in self._recording():
             tracker.text(name, text, step)
 
+    def note(self, sentence: str) -> None:
+        """Say what happened to the training and people should know, once and with its progress."""
+        if sentence not in self._notes:
+            self._notes.append(sentence)
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What was noted so far, in earlier runs too."""
+        return self._notes
+
     def progress(self, done: int, total: int) -> None:
         """Show how many steps of how many are done, and how long the others will take."""
         now = time.monotonic()
@@ -225,6 +241,7 @@ class Session:
                 "seconds": self.seconds,
                 "seconds_left": (total - done) / rate if rate else None,
                 "scalars": self._scalars,
+                "notes": self._notes,
                 "curves": {name: curve.values for name, curve in self._curves.items()},
             }
         )

@@ -40,3 +40,22 @@ def test_a_terminal_has_bars(
     assert "30/120" in shown
     assert SAID in shown
     assert "waits" in shown
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_what_people_should_know_is_said_once(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    is_terminal: bool,
+):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
+    monkeypatch.setenv("COLUMNS", "160")
+    job = proof_job(tmp_path, label="width 32")
+    with fit_progress.shown([job]) as show:
+        show(job, PROGRESS)
+        show(job, PROGRESS | {"step": 31, "notes": ["Half of [it] is gone."]})
+        show(job, PROGRESS | {"step": 32, "notes": ["Half of [it] is gone.", "So is the rest."]})
+    shown = capsys.readouterr().err
+    assert shown.count("width 32: Half of [it] is gone.") == 1
+    assert shown.count("width 32: So is the rest.") == 1

@@ -19,8 +19,9 @@ from tasks.engine.fit_job import FitJob, job
 from tasks.fit import DatasetReference, Fit, FitConfig, FitError
 from tasks.step import Tools
 from tasks.training.config import LoopConfig
-from tasks.training.loop import Trained, Training, train
+from tasks.training.loop import train
 from tasks.training.session import FitOptions, Session
+from tasks.training.training import Trained, Training
 
 EXAMPLES = 40
 

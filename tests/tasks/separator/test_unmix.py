@@ -156,7 +156,7 @@ def test_a_registered_separator_separates_too(tools: Tools, tmp_path: Path):
 
 
 def test_a_source_that_the_network_does_not_know_ends_the_run(tools: Tools):
-    with pytest.raises(ModelError, match=r"separates into vocals, drums, bass, other: no sources"):
+    with pytest.raises(ModelError, match=r"has no sources \["):
         run(tools, write(tools, "a.wav", noise(0.2)), stems=("piano",))
 
 

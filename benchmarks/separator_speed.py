@@ -31,7 +31,7 @@ SOURCES = ("vocals", "drums", "bass", "other")
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(1)  # as in the workers
     song = make_song(1, seconds=options.seconds + 15).mix[:, : round(options.seconds * RATE_HZ)]

@@ -15,13 +15,13 @@ Float32 = npt.NDArray[np.float32]
 CONTEXT_SECONDS = 0.1
 """What a window hears beyond a seam: the U-Net reaches 0.06 s to each side."""
 
-FADE_SECONDS = 0.1
-"""Length of a crossfade: two periods of 20 Hz, below which nothing is heard as a click."""
+FADE_SECONDS = 0.05
+"""Length of a crossfade: a period of 20 Hz, below which nothing is heard as a click."""
 
 MOST_OVERLAP = 0.25
 """Share of a window that overlaps at most, where windows are short."""
 
-LEAST = 0.25
+LEAST = 0.2
 """Share of a window that the last one of a track has at least, if the track has it."""
 
 
@@ -145,14 +145,9 @@ def overlapped(
         heard = result[..., window.begin :]
         begin = 0
         if fading is not None:
-            begin = cut.context
-            faded = heard[..., begin : begin + cut.fade]
-            faded = fading + rising * (faded - fading)
-            heard = np.concatenate([faded, heard[..., begin + cut.fade :]], axis=-1)
-        if window.is_last:
-            fading = None
-            yield window.stream, heard
-            continue
-        end = cut.stride + cut.context - begin
-        fading = heard[..., end : end + cut.fade].copy()
-        yield window.stream, heard[..., :end]
+            begin = cut.context + cut.fade
+            # A part of its own: to put it before the rest would copy the window.
+            yield window.stream, fading + rising * (heard[..., cut.context : begin] - fading)
+        end = heard.shape[-1] if window.is_last else cut.stride + cut.context
+        fading = None if window.is_last else heard[..., end : end + cut.fade].copy()
+        yield window.stream, heard[..., begin:end]

@@ -127,7 +127,7 @@ def wanted_stems(sources: Sequence[str], config: UnmixConfig, tools: Tools) -> l
         chosen(stems, sources)
     except ValueError as error:
         place = tools.weights.trained.get(config.separator, config.separator)
-        raise ModelError(f"{place} separates into {', '.join(sources)}: {error}.") from error
+        raise ModelError(f"{place} has {error}.") from error
     return stems
 
 

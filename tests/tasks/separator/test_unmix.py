@@ -156,18 +156,23 @@ def test_a_registered_separator_separates_too(tools: Tools, tmp_path: Path):
 
 
 def test_a_source_that_the_network_does_not_know_ends_the_run(tools: Tools):
-    with pytest.raises(ModelError, match=r"separates into vocals, drums, bass, other: no sources"):
+    with pytest.raises(ModelError, match=r"has no sources \["):
         run(tools, write(tools, "a.wav", noise(0.2)), stems=("piano",))
 
 
-def test_names_follow_what_the_stems_depend_on(tools: Tools, tmp_path: Path):
+def test_names_follow_what_the_stems_depend_on(
+    tools: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     track = write(tools, "a.wav", noise(0.2))
-    [first], [other] = run(tools, track), run(tools, track, format="flac")
+    rows = run(tools, track) + run(tools, track, format="flac")
     better = write_folder(tmp_path / "better", seed=9)
     weights, _ = Weights(str(tmp_path / "models")).with_own(str(better), SEPARATION)
-    [third] = run(replace(tools, weights=weights), track)
-    folders = {each["stem_paths"][0].partition("/")[0] for each in (first, other, third)}  # type: ignore[index]
-    assert len(folders) == 3
+    rows += run(replace(tools, weights=weights), track)
+    # Other weights of a registered separator have the same name and another revision.
+    monkeypatch.setattr(Weights, "revision", lambda self, name: "another")
+    rows += run(tools, track)
+    folders = {row["stem_paths"][0].partition("/")[0] for row in rows}  # type: ignore[index]
+    assert len(folders) == 4
 
 
 def test_a_wav_beyond_four_gigabytes_is_an_rf64(tools: Tools, monkeypatch: pytest.MonkeyPatch):

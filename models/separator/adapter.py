@@ -24,8 +24,9 @@ Float32 = npt.NDArray[np.float32]
 
 WEIGHTS = "model.safetensors"
 
-WINDOW_SECONDS = 10.0
-"""Of what a network listens to at once, at least, if it may: seams are fewer."""
+WINDOW_SECONDS = 5.5
+"""Of what a network listens to at once, at least, if it may: seams are fewer. Of longer ones what a
+network keeps in memory is slower to get: of 10 s separation takes a fifteenth longer."""
 
 SHORTEST = 1024
 """Samples that a network is given at least, the rest being silence: of a few, some levels of a

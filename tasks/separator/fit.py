@@ -155,7 +155,8 @@ def _segments(store: Store, config: SeparatorConfig) -> Any:
     songs = store.of_split("train")
     if not songs:
         raise FitError("no-songs", "No song is left to train on: add songs, or validate on fewer.")
-    return Segments(store, songs, config.segment)
+    # A batch has no segment twice, however short the songs are.
+    return Segments(store, songs, config.segment, at_least=config.loop.batch_size)
 
 
 def _validation(store: Store, config: SeparatorConfig, declared: "Network") -> Validation:

@@ -11,6 +11,9 @@ from examples.musdb import STEMS, write_set
 from examples.songs import make_song
 from tasks.audio import load
 
+PRIMING = 1024
+"""Samples that an encoder of AAC puts before the first."""
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -30,9 +33,11 @@ def test_a_file_holds_the_mixture_and_then_the_stems_in_the_order_of_the_corpus(
     assert path.name.endswith(".stem.mp4")
     song = make_song(3, seconds=8.0)
     expected = [song.mix, *(song.stems[name] for name in ("drums", "bass", "chords", "vocals"))]
-    for stream, wave in enumerate(expected):
+    for stream in range(len(expected)):
         name, place = f"train/{path.name}", Storage(str(folder))
         found = load(place, name, rate_hz=44_100, channels=2, audio_stream=stream)
-        length = min(found.shape[1], wave.shape[1])
-        error = found[:, :length] - wave[:, :length]
-        assert np.square(error).sum() < 0.05 * np.square(wave).sum()
+        # All begin alike later than they were, by the encoder's own frame; noise is another one.
+        late = found[:, PRIMING : PRIMING + song.mix.shape[1]].ravel()
+        likeness = [np.corrcoef(late, each.ravel())[0, 1] for each in expected]
+        assert np.argmax(likeness) == stream
+        assert likeness[stream] > 0.9

@@ -14,13 +14,20 @@ from prefect.settings import (
     PREFECT_RESULTS_LOCAL_STORAGE_PATH,
     temporary_settings,
 )
+from safetensors.torch import load_file
 
+from blocks.storage import Storage
 from flows import cli
 from flows.cli import UsageError
 from flows.train_separator import as_begun, check, plan, train_separator
 from flows.train_separator_params import TrainSeparatorCommand, TrainSeparatorParams
 from models.protocols import SEPARATION
+from models.separator.build import build
+from models.unet1d.model import share
 from tasks.separator import trainings
+from tasks.song import separate
+from tasks.song.separate import SeparateConfig
+from tasks.step import Tools, Track
 from tasks.weights import Weights
 from tests.support import prefect_server
 from tests.tasks.separator.small_store import RATE_HZ, SOURCES, small_store
@@ -79,6 +86,9 @@ def test_from_songs_to_a_model_that_goes_on(
     assert (run / "report.html").is_file()
     weights, name = Weights(str(tmp_path)).with_own(str(run), SEPARATION)
     assert weights.problems(name) == []
+    assert_vocals_are_of(
+        run, name, Tools(Storage(str(tmp_path)), Storage(str(run)), weights=weights)
+    )
     names = sorted(path.name for path in (run / "checkpoints").iterdir())
     assert names == ["final_step_000002.pt", "step_000001.pt"]
 
@@ -92,6 +102,23 @@ def test_from_songs_to_a_model_that_goes_on(
         plan(other, str(index))
     again = as_begun(TrainSeparatorParams(workdir=run, resume="auto"))
     assert plan(again, str(index))[0].files.finished() is not None
+
+
+def assert_vocals_are_of(run: Path, name: str, tools: Tools) -> None:
+    """The loop is closed: with the folder as its separator, build-dataset stores its vocals."""
+    song = "songs/test/Artist 3 - Song/vocals.wav"
+    config = SeparateConfig(separator=name, sample_rate_hz=RATE_HZ)
+    (row,) = separate.STEP.run([Track("id", song)], {"probe": [None]}, config, tools)
+    assert isinstance(row, dict)
+    found, _ = soundfile.read(run / row["vocals_path"], dtype="float32")
+    mix = torch.from_numpy(soundfile.read(run.parent / song, dtype="float32")[0])[None, None]
+    manifest = json.loads((run / "songmill.json").read_text())
+    network, _ = build(manifest["arguments"])
+    network.load_state_dict(load_file(run / "model.safetensors"))
+    with torch.inference_mode():
+        expected = share(mix, network.eval()(mix))[0, SOURCES.index("vocals"), 0].numpy()
+    assert np.abs(found.T - expected).max() < 2 / 2**15
+    assert np.abs(expected).max() > 0.01
 
 
 def test_what_was_begun_goes_on_and_nothing_else(tmp_path: Path):

@@ -54,12 +54,12 @@ demo-separator: $(READY) ## Songs in stems to two trained separators, their scor
 	$(BIN)/python -m examples.musdb demo/separator/musdb18 --train 24 --test 5
 	$(BIN)/python flows/train_separator.py --data_root demo/separator/musdb18 \
 		--workdir demo/separator/unet1d --store_dir demo/separator/store --model unet1d \
-		--batch_size 4 --segment_seconds 2 --max_steps 400 --ckpt_every 200 --lr 2e-3 \
+		--batch_size 4 --segment_seconds 2 --max_steps 420 --ckpt_every 140 --lr 2e-3 \
 		--ema_decay 0.97
 	$(BIN)/python flows/train_separator.py --data_root demo/separator/musdb18 \
 		--workdir demo/separator/tfunet --store_dir demo/separator/store --model tfunet \
-		--model_size small --channels 2 --batch_size 8 --segment_seconds 3 --max_steps 260 \
-		--ckpt_every 130 --lr 2e-3 --ema_decay 0.97
+		--model_size small --channels 2 --batch_size 8 --segment_seconds 3 --max_steps 180 \
+		--ckpt_every 60 --lr 2e-3 --ema_decay 0.97
 	$(BIN)/python flows/evaluate_separator.py demo/separator/unet1d demo/separator/tfunet \
 		--data_root demo/separator/musdb18 --output demo/separator/evaluation
 	$(BIN)/python flows/separate.py demo/separator/musdb18/test --checkpoint demo/separator/tfunet \

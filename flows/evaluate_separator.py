@@ -22,7 +22,7 @@ from tasks.separator import evaluation, score
 from tasks.separator.candidates import WITHOUT_MODEL, parts
 from tasks.separator.data_error import DataError
 from tasks.separator.evaluation import Scored
-from tasks.separator.songs import Found, discover
+from tasks.separator.songs import Found, discover, place_of
 from tasks.separator.splits import is_of_one_source
 from tasks.separator.training_song import TrainingSong
 from tasks.text import counted
@@ -80,9 +80,9 @@ def check(params: EvaluateSeparatorParams) -> None:
     """
     if params.data_root is None:
         raise UsageError("--data_root is needed: the folder with songs as sources.")
-    source = Storage(params.data_root)
-    if source.is_local and not Path(params.data_root).is_dir():
-        raise UsageError(f"{params.data_root} is not a folder: --data_root names one with songs.")
+    source = place_of(params.data_root)
+    if source.is_local and not Path(params.data_root).exists():
+        raise UsageError(f"{params.data_root} does not exist: --data_root names a folder of songs.")
     if source.is_local and params.output.resolve() == Path(params.data_root).resolve():
         raise UsageError(f"--output {params.output} is where the songs are: choose another folder.")
     try:
@@ -129,7 +129,7 @@ def survey(params: EvaluateSeparatorParams, checked: None = None) -> Songs:
     assert params.data_root is not None
     try:
         found = discover(
-            Storage(params.data_root),
+            place_of(params.data_root),
             params.results_place,
             sources=params.sources,
             own=[Storage(str(params.output)), params.results_place],

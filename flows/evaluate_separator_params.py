@@ -15,6 +15,7 @@ from tasks.separator import decode, score
 from tasks.separator.candidates import WITHOUT_MODEL
 from tasks.separator.decode import DecodeConfig
 from tasks.separator.score import ScoreConfig
+from tasks.separator.songs import place_of
 from tasks.separator.training_song import MIXTURE, SOURCES
 from tasks.step import Tools
 from tasks.weights import Weights
@@ -50,7 +51,7 @@ class EvaluateSeparatorParams(ModelParams):
     )
     data_root: OptionalPlace = Field(
         None,
-        description="Folder (or s3://bucket/prefix) with songs as sources, in any layout that "
+        description="Folder (or s3://bucket/prefix) with songs as sources, or a CSV of paths: what "
         "train_separator.py takes.",
         json_schema_extra=FILES,
     )
@@ -187,7 +188,7 @@ class EvaluateSeparatorParams(ModelParams):
         """Return what the steps may reach for."""
         assert self.data_root is not None
         return Tools(
-            source=Storage(self.data_root),
+            source=place_of(self.data_root),
             outputs=self.results_place.below("artifacts"),
             device="cuda" if self.gpus else "cpu",
             batch_size=self.batch_size,

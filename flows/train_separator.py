@@ -81,7 +81,7 @@ def check(params: TrainSeparatorParams) -> None:
     UsageError
         If it cannot be done; one sentence says why and what to do.
     """
-    source = Storage(params.data_root)
+    source = songs.place_of(params.data_root)
     if source.is_local and not Path(params.data_root).exists():
         raise UsageError(
             f"{params.data_root} does not exist: give --data_root a folder with songs, such as "
@@ -131,7 +131,7 @@ def survey(params: TrainSeparatorParams, checked: None = None) -> Survey[Found]:
     """
     try:
         found = songs.discover(
-            Storage(params.data_root),
+            songs.place_of(params.data_root),
             params.results_place,
             sources=params.sources,
             own=[params.store, Storage(str(params.workdir))],

@@ -15,6 +15,7 @@ from tasks.separator import decode, losses
 from tasks.separator.decode import DecodeConfig
 from tasks.separator.fit import SeparatorConfig, Size
 from tasks.separator.segments import SegmentConfig
+from tasks.separator.songs import place_of
 from tasks.separator.training_song import SOURCES
 from tasks.step import Tools
 from tasks.training.config import LoopConfig, Precision
@@ -49,7 +50,7 @@ class TrainSeparatorParams(DeviceParams, StepFlowParams):
 
     data_root: Place = Field(
         "musdb18",
-        description="Folder (or s3://bucket/prefix) with the songs.",
+        description="Folder (or s3://bucket/prefix) with the songs, or a CSV of paths.",
         json_schema_extra=FILES,
     )
     workdir: LocalPath = Field(
@@ -193,7 +194,7 @@ class TrainSeparatorParams(DeviceParams, StepFlowParams):
 
     def tools(self) -> Tools:
         """Return what the steps may reach for."""
-        return Tools(source=Storage(self.data_root), outputs=self.store)
+        return Tools(source=place_of(self.data_root), outputs=self.store)
 
     def fit_tools(self) -> Tools:
         """Return what the fit may reach for."""

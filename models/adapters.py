@@ -15,8 +15,9 @@ from models import packages, trained
 from models.registry import ModelCard
 from models.weights import NAME_DIGITS, TrainedManifest, read_manifest
 
-_LOADED: dict[tuple[str, str], tuple[str, Any]] = {}
-"""Revision and adapter by name and device: one revision of a name at a time."""
+_LOADED: dict[tuple[str, str], tuple[tuple[str, Any], Any]] = {}
+"""Revision with arguments, and adapter, by name and device: one of a name at a time. The revision
+of a model that was trained here is that of its weights, and does not tell what they are for."""
 
 
 def load(card: ModelCard, device: str = "cpu", place: Path | None = None) -> Any:
@@ -49,7 +50,8 @@ def load(card: ModelCard, device: str = "cpu", place: Path | None = None) -> Any
     revision = manifest.revision if manifest else card.revision
     # The name of a model of one's own holds the first digits of its revision.
     key = (card.name.removesuffix(card.revision[:NAME_DIGITS]), device)
-    if key in _LOADED and _LOADED[key][0] == revision:
+    known = (revision, dict(card.arguments))
+    if key in _LOADED and _LOADED[key][0] == known:
         return _LOADED[key][1]
     if _LOADED.pop(key, None):
         # Before the new one takes its place in memory; networks may refer to themselves.
@@ -57,7 +59,7 @@ def load(card: ModelCard, device: str = "cpu", place: Path | None = None) -> Any
     if place and isinstance(manifest, TrainedManifest):
         trained.verify(place, manifest)
     adapter = _load(card, device, place)
-    _LOADED[key] = (revision, adapter)
+    _LOADED[key] = (known, adapter)
     return adapter
 
 

@@ -103,7 +103,7 @@ def test_checkpoints_come_first_and_what_is_beside_is_not_scored_twice(tmp_path:
     ("values", "said"),
     [
         ({"data_root": None}, "--data_root is needed"),
-        ({"data_root": "/nowhere/at/all"}, "/nowhere/at/all is not a folder"),
+        ({"data_root": "/nowhere/at/all"}, "/nowhere/at/all does not exist"),
         ({"checkpoints": ["runs/none"]}, "CHECKPOINT: runs/none is not on this machine."),
         ({"checkpoints": ["htdemucs"]}, "Fetch them with"),
         ({"output": "songs"}, "is where the songs are"),

@@ -21,6 +21,7 @@ from models.weights import MANIFEST, write_manifest
 from tasks.step import Tools
 from tasks.weights import ModelError, Weights
 from tests.models.test_trained import FIT
+from tests.support.separators import arguments, write_folder
 
 NAME = "htdemucs"
 
@@ -213,3 +214,10 @@ def test_a_trained_model_of_another_task_and_a_published_one_are_refused(
 def test_a_manifest_says_nothing_of_where_it_lies(tmp_path: Path):
     folder = train(tmp_path / "run", 0.25)
     assert str(tmp_path) not in json.dumps(json.loads((folder / MANIFEST).read_text()))
+
+
+def test_the_same_weights_for_something_else_are_another_model(tmp_path: Path):
+    for rate_hz in (44_100, 8_000):
+        folder = write_folder(tmp_path / str(rate_hz), arguments(sample_rate_hz=rate_hz))
+        loaded = adapters.load(trained.card(folder), "cpu", folder)
+        assert loaded.sample_rate_hz == rate_hz

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from tasks.dataset import charts, page
+from tasks.dataset import page
+from tasks.dataset.fit_charts import drawn
 from tasks.projection.evaluate import Example, rows
 from tasks.projection.metrics import CUTS, DEPTH
 from tasks.text import counted
@@ -77,7 +78,7 @@ def render(content: Content) -> str:
         text_encoder=content.text_encoder,
         headings=[*(f"R@{cut}" for cut in CUTS), "Median rank", f"mAP@{DEPTH}"],
         tables=_tables(test),
-        charts=_charts(content.curves),
+        charts=drawn(content.curves, CURVES),
         examples=[_shown(each, content.items) for each in content.examples],
     )
 
@@ -121,19 +122,6 @@ def _figures(found: Mapping[str, float], *, with_chance: bool) -> list[tuple[str
 def _line(values: Mapping[str, float]) -> list[str]:
     recalls = [f"{100 * values[f'recall_at_{cut}']:.1f} %" for cut in CUTS]
     return [*recalls, f"{values['median_rank']:,.0f}", f"{values[f'map_at_{DEPTH}']:.3f}"]
-
-
-def _charts(curves: Mapping[str, Curve]) -> list[tuple[str, str]]:
-    drawn = []
-    for names, title in CURVES:
-        series = [
-            (css, list(zip(map(float, curves[name].steps), curves[name].values, strict=True)))
-            for css, name in zip(("", "second"), names, strict=False)
-            if name in curves
-        ]
-        if series:
-            drawn.append((title, charts.curves(series, title=title, unit="step")))
-    return drawn
 
 
 def _shown(example: Example, items: Mapping[str, Sequence[Any]]) -> dict[str, Any]:

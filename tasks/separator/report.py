@@ -11,6 +11,7 @@ import numpy.typing as npt
 from blocks.storage import Storage
 from tasks.audio import write_flac
 from tasks.dataset import charts, page
+from tasks.dataset.fit_charts import drawn
 from tasks.separator.store import Store
 from tasks.separator.training_song import Split
 from tasks.training.curves import Curve
@@ -102,7 +103,7 @@ def render(content: Content) -> str:
         notes=content.notes,
         figures=[(name, _line(metrics, f"/{name}")) for name in store.sources]
         + [("mean", _line(metrics, ""))],
-        charts=_charts(content.curves),
+        charts=drawn(content.curves, CURVES),
         excerpt=content.excerpt.song.title or content.excerpt.song.path,
         start=charts.clock(content.excerpt.start_seconds),
         audio=AUDIO,
@@ -117,19 +118,6 @@ def _line(metrics: Mapping[str, float], of: str) -> list[str]:
 
 def _decibels(value: float | None) -> str:
     return "silent" if value is None else f"{value:.2f} dB"
-
-
-def _charts(curves: Mapping[str, Curve]) -> list[tuple[str, str]]:
-    drawn = []
-    for names, title in CURVES:
-        series = [
-            (css, list(zip(map(float, curves[name].steps), curves[name].values, strict=True)))
-            for css, name in zip(("", "second"), names, strict=False)
-            if name in curves
-        ]
-        if series:
-            drawn.append((title, charts.curves(series, title=title, unit="step")))
-    return drawn
 
 
 def _data(store: Store, split: Split) -> dict[str, Any]:

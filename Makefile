@@ -58,12 +58,12 @@ demo-separator: $(READY) ## Songs in stems to two trained separators, their scor
 		--ema_decay 0.97
 	$(BIN)/python flows/train_separator.py --data_root demo/separator/musdb18 \
 		--workdir demo/separator/tfunet --store_dir demo/separator/store --model tfunet \
-		--model_size small --channels 2 --batch_size 8 --segment_seconds 3 --max_steps 180 \
-		--ckpt_every 60 --lr 2e-3 --ema_decay 0.97
+		--model_size small --channels 2 --batch_size 6 --segment_seconds 2 --max_steps 440 \
+		--ckpt_every 110 --lr 2e-3 --ema_decay 0.97
 	$(BIN)/python flows/evaluate_separator.py demo/separator/unet1d demo/separator/tfunet \
 		--data_root demo/separator/musdb18 --output demo/separator/evaluation
-	$(BIN)/python flows/separate.py demo/separator/musdb18/test --checkpoint demo/separator/tfunet \
-		--output demo/separator/separated
+	$(BIN)/python flows/separate.py demo/separator/musdb18/test/*.stem.mp4 \
+		--checkpoint demo/separator/tfunet --output demo/separator/separated
 
 cluster: $(READY) ## Run a whole cluster on this machine until Ctrl-C: server, workers, store
 	$(BIN)/python -m deployments.local

@@ -3,7 +3,8 @@
 Bands of Y. Luo and J. Yu, "Music source separation with band-split RNN", TASLP 31, 2023, under
 the U-Net of A. Jansson et al., "Singing voice separation with deep U-Net convolutional
 networks", ISMIR 2017. The masks of a bin are a softmax over the sources, so that these add up
-to the mixture; phases are the mixture's.
+to the mixture; phases are the mixture's. Stereo is separated as its middle and its side, since
+voices, basses and kicks lie in the middle, which masks of left and right cannot take alone.
 """
 
 from collections.abc import Sequence
@@ -89,7 +90,7 @@ class TFUNet(nn.Module):
         Tensor, shape ``(B, S, C, L)``
         """
         batch, channels, length = mixture.shape
-        spectrum = self._spectrum(mixture)
+        spectrum = self._spectrum(_turned(mixture) / channels)
         masks = self._masks(self._features(spectrum))
         # As masks lie in memory: the transform has the bins of a frame side by side.
         real, imaginary = (each[:, None].contiguous() for each in (spectrum.real, spectrum.imag))
@@ -101,7 +102,7 @@ class TFUNet(nn.Module):
             window=self.window,
             length=length + self.n_fft,
         )
-        return signal.reshape(batch, self.n_sources, channels, -1)[..., :length]
+        return _turned(signal.reshape(batch, self.n_sources, channels, -1)[..., :length])
 
     def _spectrum(self, mixture: Tensor) -> Tensor:
         """Return the spectrum, shape ``(B, C, bins, frames)``."""
@@ -118,11 +119,9 @@ class TFUNet(nn.Module):
         return spectrum.unflatten(0, mixture.shape[:2])
 
     def _features(self, spectrum: Tensor) -> Tensor:
-        """Return levels, the side's too, shape ``(B, features, bins, frames)``."""
+        """Return levels, of a channel beside middle and side, ``(B, features, bins, frames)``."""
         scale = 2 / self.window.sum()
-        heard = [spectrum]
-        if self.channels > 1:
-            heard.append((spectrum[:, :1] - spectrum[:, 1:]) / 2)
+        heard = [spectrum, spectrum.sum(1, keepdim=True)] if self.channels > 1 else [spectrum]
         levels = torch.log(scale * torch.cat(heard, 1).abs() + FLOOR)
         normed: Tensor = self.normed(levels.flatten(1, 2))
         return normed.view_as(levels)
@@ -169,6 +168,14 @@ class _Block(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         hidden = functional.relu(self.first_norm(self.first(hidden)))
         return functional.relu(hidden + self.second_norm(self.second(hidden)))
+
+
+def _turned(signals: Tensor) -> Tensor:
+    """Return sum and difference of two channels, shape ``(..., C, L)``; mono as it is."""
+    if signals.shape[-2] == 1:
+        return signals
+    left, right = signals.unbind(-2)
+    return torch.stack([left + right, left - right], -2)
 
 
 def _spans(bins: int, bands: int) -> list[int]:

@@ -26,6 +26,24 @@ HEAVY = {
 }
 """Each takes from a tenth of a second to four, in every worker and at every command."""
 
+REPORT_MODULES = """
+import atexit, sys
+atexit.register(lambda: print("LOADED", *{name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def loaded_by(code: str) -> set[str]:
+    """Top-level modules of a fresh interpreter that has run `code`."""
+    done = subprocess.run(
+        [sys.executable, "-c", REPORT_MODULES + code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    return set(done.stdout.rpartition("LOADED")[2].split())
+
+
 ASK = """
 import json, os, runpy, sys
 import prefect

@@ -2,17 +2,20 @@
 
 import json
 from pathlib import Path
+from typing import cast
 
 import pyarrow.parquet as pq
 import pytest
 import soundfile
 from pydantic import ValidationError
 
-from flows import evaluate_separator
+from flows import evaluate_separator, train_separator
 from flows.cli import UsageError
 from flows.evaluate_separator_params import EvaluateSeparatorParams
+from flows.train_separator_params import TrainSeparatorParams
 from models import trained
 from tasks.engine.plan import plan, run_here
+from tasks.separator.training_song import TrainingSong
 from tests.flows.conftest import environment, standing_worker
 from tests.support import commands, prefect_server
 from tests.support.commands import ROOT
@@ -89,6 +92,21 @@ def test_a_candidate_more_decodes_and_scores_nothing_again(songs: Path, tmp_path
         {"decode": 0, "score": 1},
         {"decode": 0, "score": 0},
     ]
+
+
+def test_no_song_that_a_training_sees_is_for_the_test(tmp_path: Path):
+    """Where the corpus does not say, both commands draw the same splits."""
+    for seed in range(20):
+        write_song(tmp_path / "songs" / f"Artist {seed} - Song {seed}", seed)
+    tested = evaluate_separator.survey(params(tmp_path / "songs", tmp_path / "out")).tracks
+    training = TrainSeparatorParams(
+        data_root=str(tmp_path / "songs"), store_dir=tmp_path / "a", workdir=tmp_path / "b"
+    )
+    found = train_separator.survey(training).tracks
+    seen = {song.path for song in found if cast("TrainingSong", song).split != "test"}
+    assert len(found) == 20
+    assert tested
+    assert not seen & {song.path for song in tested}
 
 
 def test_checkpoints_come_first_and_what_is_beside_is_not_scored_twice(tmp_path: Path):

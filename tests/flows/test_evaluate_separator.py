@@ -98,15 +98,16 @@ def test_no_song_that_a_training_sees_is_for_the_test(tmp_path: Path):
     """Where the corpus does not say, both commands draw the same splits."""
     for seed in range(20):
         write_song(tmp_path / "songs" / f"Artist {seed} - Song {seed}", seed)
-    tested = evaluate_separator.survey(params(tmp_path / "songs", tmp_path / "out")).tracks
+    asked = params(tmp_path / "songs", tmp_path / "out", split="all")
     training = TrainSeparatorParams(
         data_root=str(tmp_path / "songs"), store_dir=tmp_path / "a", workdir=tmp_path / "b"
     )
-    found = train_separator.survey(training).tracks
-    seen = {song.path for song in found if cast("TrainingSong", song).split != "test"}
-    assert len(found) == 20
-    assert tested
-    assert not seen & {song.path for song in tested}
+    scored, seen = (
+        {song.path: cast("TrainingSong", song).split for song in survey.tracks}
+        for survey in (evaluate_separator.survey(asked), train_separator.survey(training))
+    )
+    assert scored == seen
+    assert set(seen.values()) == {"train", "validation", "test"}
 
 
 def test_checkpoints_come_first_and_what_is_beside_is_not_scored_twice(tmp_path: Path):

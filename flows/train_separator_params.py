@@ -76,7 +76,10 @@ class TrainSeparatorParams(DeviceParams, StepFlowParams):
         json_schema_extra=FILES,
     )
     max_songs: int | None = Field(
-        None, ge=1, description="Take only the first so many songs.", json_schema_extra=FILES
+        None,
+        ge=1,
+        description="Take only so many songs, of each split its share.",
+        json_schema_extra=FILES,
     )
     model: Name = Field("unet1d", description="Network.", json_schema_extra=NETWORK)
     model_size: Size = Field(

@@ -1,6 +1,7 @@
 """Songs to learn separation from, in whatever layouts they lie, each known by its content."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -82,7 +83,8 @@ def discover(
     fractions, seed
         Shares of train, validation and test, where the corpus does not say, and of the drawing.
     max_songs
-        Stop after so many songs.
+        Take so many songs, of each split its share. All are split, so that one that is for the
+        test stays so however many are taken.
 
     Raises
     ------
@@ -97,7 +99,7 @@ def discover(
     found_songs, failures, passed_over = candidates(place, paths, layouts_of_sources(sources))
     found = Found([], failures, passed_over=passed_over, audio_files=sum(map(is_audio, paths)))
     read = (_with_sources(song, told, found.failures) for song in found_songs)
-    of_songs = [each for each in read if each is not None][:max_songs]
+    of_songs = [each for each in read if each is not None]
     digests = Digests(place, memory, versions)
     contents = digests.of({path: None for _, files in of_songs for path in _paths(files)})
     digests.save()
@@ -120,7 +122,7 @@ def discover(
             if split := song.split or folders.get(song.path):
                 said[known.track_id] = split
     songs, notices = assigned(found.songs, said, fractions=fractions, seed=seed)
-    found.songs[:] = _of_all_sources(songs, found.notices)
+    found.songs[:] = _share(_of_all_sources(songs, found.notices), max_songs)
     found.notices.extend([*notices, *_remarks(found)])
     found.failures.sort(key=lambda failure: printable(failure.path))
     return found
@@ -221,6 +223,18 @@ def _of_all_sources(songs: Sequence[TrainingSong], notices: list[str]) -> list[T
         f"training mixes them anew each time; {len(made)} of their mixes validate and test."
     )
     return [song for song in songs if song not in single] + made
+
+
+def _share(songs: Sequence[TrainingSong], count: int | None) -> list[TrainingSong]:
+    """Return the first songs of each split, as many in all as asked for."""
+    of_split = Counter(song.split for song in songs)
+    before: Counter[str] = Counter()
+    places = []
+    for at, song in enumerate(songs):
+        places.append(((before[song.split] + 0.5) / of_split[song.split], at))
+        before[song.split] += 1
+    chosen = sorted(at for _, at in sorted(places)[:count])
+    return [songs[at] for at in chosen]
 
 
 def _mixed(songs: Sequence[TrainingSong]) -> TrainingSong:

@@ -107,6 +107,9 @@ def test_no_song_that_a_training_sees_is_for_the_test(tmp_path: Path):
         for survey in (evaluate_separator.survey(asked), train_separator.survey(training))
     )
     assert scored == seen
+    fewer = train_separator.survey(training.model_copy(update={"max_songs": 10})).tracks
+    assert len(fewer) == 10
+    assert {song.path: cast("TrainingSong", song).split for song in fewer}.items() <= seen.items()
     assert set(seen.values()) == {"train", "validation", "test"}
 
 

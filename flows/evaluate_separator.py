@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from prefect import flow
 
@@ -18,7 +18,7 @@ from models.registry import ModelCard
 from tasks.dataset.failures import FAILURES, failure
 from tasks.engine import provenance
 from tasks.engine.results import Results
-from tasks.separator import evaluation, score
+from tasks.separator import evaluation, learnt, score
 from tasks.separator.candidates import WITHOUT_MODEL, parts
 from tasks.separator.data_error import DataError
 from tasks.separator.evaluation import Scored
@@ -201,7 +201,11 @@ def _conclude(
         sources=params.sources,
         seed=params.split_seed,
         addresses=params.asked_for,
-        said=[f"{survey.title} of {params.data_root}.", *survey.found.notices],
+        said=[
+            f"{survey.title} of {params.data_root}.",
+            *survey.found.notices,
+            *learnt.said(params.asked_for, cast("Sequence[TrainingSong]", survey.tracks)),
+        ],
         outputs=params.tools().outputs,
     )
     print(written.text)

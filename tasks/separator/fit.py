@@ -12,7 +12,7 @@ from models import trained as models
 from models.protocols import SEPARATION
 from models.separator.networks import Name, network
 from tasks.fit import DatasetReference, Fit, FitConfig, FitError
-from tasks.separator import checkpoints, losses, report
+from tasks.separator import checkpoints, learnt, losses, report
 from tasks.separator.checkpoints import FOLDER
 from tasks.separator.segments import SegmentConfig
 from tasks.separator.store import Store, read
@@ -276,6 +276,7 @@ def _write(made: _Made, module: "nn.Module", session: Session) -> None:
     weights = {name: value.contiguous() for name, value in made.result.best.items()}
     save_file(weights, folder / WEIGHTS)
     (folder / METRICS).write_text(json.dumps(dict(made.metrics), indent=2))
+    learnt.write(folder, made.store)
     report.write(
         folder,
         report.Content(

@@ -41,7 +41,7 @@ class EvaluateSeparatorParams(ModelParams):
 
     examples: ClassVar[str] = """examples:
   python flows/evaluate_separator.py runs/unet1d --data_root musdb18
-  python flows/evaluate_separator.py runs/a runs/b/step_002000.pt --data_root musdb18 --max_songs 5
+  python flows/evaluate_separator.py runs/a runs/b/checkpoints/step_002000.pt --data_root songs
   python flows/evaluate_separator.py spleeter --data_root songs --split all --beside mixture irm
 """
 

@@ -212,6 +212,8 @@ def plan(params: TrainSeparatorParams, index: str, run_id: str = "") -> tuple[Fi
             return begun
         if params.resume is not None:
             start = trainings.last_checkpoint(params.workdir, params.max_steps)
+            if start is None and record is not None:
+                trainings.check_not_begun(params.workdir, record)
             return _job(params, dataset, run_id, str(start.absolute()) if start else None)
         if record is not None:
             raise ResumeError(

@@ -235,7 +235,19 @@ def _notices(
             for song, row in zip(songs, rows, strict=True)
         )
         if lacking:
-            yield f"{source} is missing from {counted(lacking, 'song')} of {len(rows)}."
+            yield (
+                f"{source} is missing from {counted(lacking, 'song')} of {len(rows)}, and taken to "
+                "be silent there."
+            )
+        if all(
+            EMPTY in row["flags"][at]
+            for song, row in zip(songs, rows, strict=True)
+            if song.split == "validation"
+        ):
+            yield (
+                f"{source} is silent in all songs that validate: nothing tells how well it is "
+                "separated."
+            )
         odd = [
             (song, flag)
             for song, row in zip(songs, rows, strict=True)

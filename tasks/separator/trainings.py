@@ -110,6 +110,22 @@ def last_checkpoint(workdir: Path, steps: int) -> Path | None:
     return path
 
 
+def check_not_begun(workdir: Path, record: Record) -> None:
+    """Make sure that nothing is lost where other options have no checkpoint to go on from.
+
+    Raises
+    ------
+    ResumeError
+        If the training has saved a state, which only its own options can go on with.
+    """
+    if FitFiles(place(workdir), record.key).has_state:
+        raise ResumeError(
+            f"The training in {workdir} was interrupted before its first checkpoint, and goes on "
+            "with the options that it was begun with only: --resume auto alone, or another "
+            "--workdir to begin anew."
+        )
+
+
 def check_goes_on(path: Path, steps: int) -> None:
     """Make sure that a training goes further than the checkpoint that it begins from.
 

@@ -144,6 +144,11 @@ class FitFiles:
             if older not in (path, POINTER):
                 self.storage.delete(older)
 
+    @property
+    def has_state(self) -> bool:
+        """Whether there is a state to go on from."""
+        return self.storage.exists(POINTER)
+
     def read_state(self) -> dict[str, Any] | None:
         """Return the last state that was stored; None if there is none."""
         import torch

@@ -68,7 +68,10 @@ def manifest(address: str) -> Manifest:
     try:
         found = Manifest.from_json(storage.read_bytes(MANIFEST))
     except FileNotFoundError as error:
-        raise OwnModelError(f"{address} holds no {MANIFEST}") from error
+        raise OwnModelError(
+            f"{address} holds no trained model: a training that has finished leaves {MANIFEST} in "
+            "its folder"
+        ) from error
     except (OSError, ValueError) as error:
         raise OwnModelError(f"{address} cannot be used: {error}") from error
     if not isinstance(found, TrainedManifest):

@@ -109,7 +109,7 @@ def test_registered_separators_need_no_address(folder: Path):
     [
         ("gone.th", "--separator gone.th is neither demucs, htdemucs_ft, htdemucs_6s, mdx_extra, "),
         ("junk.pt", "--separator junk.pt holds neither a checkpoint of train_separator.py nor a "),
-        ("songs", "--separator songs holds no songmill.json."),
+        ("songs", "--separator songs holds no trained model: "),
         ("codec", "--separator codec is a model of codec, not of separation."),
         (
             "damaged",

@@ -95,7 +95,7 @@ def test_checkpoints_and_registered_separators_are_known_by_name(folder: Path):
         (["songs"], "--checkpoint is needed: "),
         (["gone", "--checkpoint", "run"], "gone is neither a file nor a folder."),
         (["songs", "--checkpoint", "gone"], "--checkpoint gone is not on this machine."),
-        (["songs", "--checkpoint", "songs"], "--checkpoint songs holds no songmill.json."),
+        (["songs", "--checkpoint", "songs"], "--checkpoint songs holds no trained model: "),
         (["songs", "--checkpoint", "demucs", "--models_dir", "m"], "Models are missing"),
         (["songs", "--checkpoint", "run", "--output", "songs"], "--output songs is where the"),
         (

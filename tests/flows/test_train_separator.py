@@ -148,6 +148,10 @@ def test_what_was_begun_goes_on_and_nothing_else(tmp_path: Path):
     assert (longer.sources, longer.segment.seconds, longer.max_steps) == (SOURCES, 0.5, 9)
     check(longer)
     assert plan(longer, index)[1].start is None, "there is no checkpoint yet"
+    job.files.write_state("00000001-a", {"step": 1})
+    with pytest.raises(UsageError, match="interrupted before its first checkpoint"):
+        plan(longer, index)
+    assert plan(params, index)[0].key == job.key
     other_songs = small_store(tmp_path / "others", songs=3)
     with pytest.raises(UsageError, match="other songs"):
         plan(params, other_songs)

@@ -192,7 +192,7 @@ def test_what_a_module_only_imports_is_no_adapter(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize(
     ("address", "reason"),
-    [("gone", "is not on this machine"), ("empty", "holds no songmill.json")],
+    [("gone", "is not on this machine"), ("empty", "holds no trained model")],
 )
 def test_an_address_without_a_model_says_so(
     tools: Tools, tmp_path: Path, address: str, reason: str

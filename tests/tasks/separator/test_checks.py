@@ -163,8 +163,18 @@ def test_what_only_some_songs_have_is_said(tmp_path: Path):
     (tmp_path / song.path / "vocals.wav").unlink()
     write(tmp_path / song.path / "drums.wav", noise(77, SECONDS / 2))
     notices = checked(tmp_path).notices
-    assert "vocals is missing from 1 song of 8." in notices
+    assert "vocals is missing from 1 song of 8, and taken to be silent there." in notices
+    assert not any("validate" in each for each in notices)
     assert any(each.startswith("shorter-stem in 1 song of 8, for example: ") for each in notices)
+
+
+def test_a_source_that_nothing_validates_is_said(tmp_path: Path):
+    write_band(tmp_path, songs=8)
+    for song in found(tmp_path).songs:
+        if song.split == "validation":
+            (tmp_path / song.path / "vocals.wav").unlink()
+    said = "vocals is silent in all songs that validate: nothing tells how well it is separated."
+    assert said in checked(tmp_path).notices
 
 
 def test_songs_that_cannot_be_decoded_leave_too_few(tmp_path: Path):

@@ -8,6 +8,7 @@ import pytest
 from tasks.separator.checks import Checked, check_decoded, check_found
 from tasks.separator.data_error import DataError
 from tasks.separator.decode import DecodeConfig
+from tasks.separator.likeness import EMPTY
 from tasks.separator.training_song import SOURCES
 from tasks.track import TrackError
 from tests.tasks.separator.band import (
@@ -170,11 +171,17 @@ def test_what_only_some_songs_have_is_said(tmp_path: Path):
 
 def test_a_source_that_nothing_validates_is_said(tmp_path: Path):
     write_band(tmp_path, songs=8)
-    for song in found(tmp_path).songs:
-        if song.split == "validation":
-            (tmp_path / song.path / "vocals.wav").unlink()
+    songs, config = found(tmp_path).songs, DecodeConfig()
+    rows = [
+        row for row in decoded(tmp_path, tmp_path / "out", songs, config) if isinstance(row, dict)
+    ]
+    at = SOURCES.index("vocals")
     said = "vocals is silent in all songs that validate: nothing tells how well it is separated."
-    assert said in checked(tmp_path).notices
+    assert said not in check_decoded(songs, rows, "HERE", config).notices
+    for song, row in zip(songs, rows, strict=True):
+        if song.split == "validation":
+            row["flags"][at] = [EMPTY]
+    assert said in check_decoded(songs, rows, "HERE", config).notices
 
 
 def test_songs_that_cannot_be_decoded_leave_too_few(tmp_path: Path):

@@ -44,6 +44,9 @@ def train_separator(params: TrainSeparatorParams) -> dict[str, float]:
     index = run.carry_out(DECODE, params)[INDEX]
     made, record = plan(params, index, run_id=str(flow_run.id))
     trainings.write(params.workdir, record)
+    if record.start is not None:
+        # What came after it, and was not written, is trained again.
+        print(f"Goes on from {record.start}")
     ((_, outcome),) = fit_runs.carry_out([made], params).results()
     if outcome.status != "finished":
         raise FailedTracksError(outcome.error or "It was stopped; the same command goes on.")

@@ -117,15 +117,18 @@ def log_wmse(references: Signals, estimates: Signals, mixture: Signals, rate_hz:
     Float64
         Shape ``(sources,)``; higher is better.
     """
+    from scipy import fft
+
     channels, samples = mixture.shape
     response = _sensitivity(rate_hz)
+    spectrum, taps = fft.rfft(response, FILTER_FFT), len(response)
     of_mixture = np.zeros(channels)
     of_error = np.zeros(references.shape[:2])
-    for start, stop in _overlapping(samples, len(response)):
-        of_mixture += _filtered(read(mixture, start, stop), response)
+    for start, stop in _overlapping(samples, taps):
+        of_mixture += _filtered(read(mixture, start, stop), spectrum, taps)
         error = read(estimates, start, stop)
         error -= read(references, start, stop)
-        of_error += _filtered(error, response)
+        of_error += _filtered(error, spectrum, taps)
     floor = np.maximum(of_mixture / samples, RMS_EPSILON**2)
     values: Float64 = LOG_WMSE_SCALE * np.log(of_error / (samples * floor) + LOG_WMSE_EPSILON)
     averaged: Float64 = values.mean(axis=1)
@@ -139,14 +142,12 @@ def _overlapping(samples: int, taps: int) -> Iterator[tuple[int, int]]:
         yield start - taps + 1, start + step
 
 
-def _filtered(signals: Float64, response: Float64) -> Float64:
+def _filtered(signals: Float64, spectrum: npt.NDArray[np.complex128], taps: int) -> Float64:
     """Energies of filtered signals where the filter has all it reaches back to."""
     from scipy import fft
 
-    spectra = fft.rfft(signals, axis=-1)
-    spectra *= fft.rfft(response, signals.shape[-1])
-    valid = fft.irfft(spectra, signals.shape[-1], axis=-1)[..., len(response) - 1 :]
-    energies: Float64 = np.square(valid).sum(axis=-1)
+    filtered = fft.irfft(fft.rfft(signals, axis=-1) * spectrum, signals.shape[-1], axis=-1)
+    energies: Float64 = np.square(filtered[..., taps - 1 :]).sum(axis=-1)
     return energies
 
 

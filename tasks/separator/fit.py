@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from models.separator.network import Network
 
 METRICS = "metrics.json"
-WEIGHTS = "model.safetensors"
 LICENCE = "as the corpora of the stems state"
 
 Size = Literal["small", "base"]
@@ -191,6 +190,8 @@ def _initialised(module: "nn.Module", config: SeparatorConfig, tools: Tools) -> 
         if path.is_dir():
             from safetensors.torch import load_file
 
+            from models.separator.adapter import WEIGHTS
+
             weights = load_file(path / WEIGHTS)
         else:
             weights = checkpoint.weights(checkpoint.read(path))
@@ -271,6 +272,8 @@ class _Made:
 def _write(made: _Made, module: "nn.Module", session: Session) -> None:
     """Write the model of the best weights, its figures and the report; the manifest last."""
     from safetensors.torch import save_file
+
+    from models.separator.adapter import WEIGHTS
 
     folder, config = session.model_folder, made.config
     weights = {name: value.contiguous() for name, value in made.result.best.items()}

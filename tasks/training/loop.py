@@ -97,6 +97,7 @@ class _Loop:
         while not self.is_done:
             if self._agreed(self.session.should_stop()):
                 self.save()
+                self._checkpoint(is_due=self.step > 0)
                 raise StoppedError
             if not self._fits(parts):
                 self._halve()
@@ -226,11 +227,11 @@ class _Loop:
         self.session.text("memory", said, self.step)
         self.session.log({"accumulation": 2 * now}, self.step)
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, *, is_due: bool = False) -> None:
         steps = self.session.options.checkpoint_steps
         if self.training.checkpoint is None:
             return
-        if self.is_done or (steps is not None and self.step % steps == 0):
+        if is_due or self.is_done or (steps is not None and self.step % steps == 0):
             state = self._state()
             if self.accelerator.is_main_process:
                 self.training.checkpoint(state)

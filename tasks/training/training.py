@@ -39,8 +39,8 @@ class Training:
         A state that :attr:`checkpoint` got, to begin from; what a fit itself has saved of its
         course goes before it.
     checkpoint
-        Takes the state at every step that ``FitOptions.checkpoint_steps`` tells, and after the
-        last; called in one process only.
+        Takes the state at every step that ``FitOptions.checkpoint_steps`` tells, after the last,
+        and where the training is stopped; called in one process only.
     improved
         Takes the network and the step of each validation that is the best so far, in evaluation
         mode and in one process only.

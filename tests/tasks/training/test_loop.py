@@ -451,6 +451,12 @@ def test_a_training_begins_from_a_checkpoint_of_another_with_the_same_bits(sessi
     assert equal(other.last, whole.last)
     assert equal(other.best, whole.best)
     assert other.metrics == whole.metrics
+    # One that is stopped leaves where it is, too: with other options, only a checkpoint goes on.
+    asked = iter([False] * 3 + [True])
+    with pytest.raises(StoppedError):
+        train(proof(config, checkpoint=keep), loop, session("stopped", stop=lambda: next(asked)))
+    assert [state["step"] for state in states] == [5, 10, 12, 3]
+    assert equal(train(proof(config, start=states[3]), loop, session("third")).last, whole.last)
     longer = loop.model_copy(update={"steps": 14})
     assert train(proof(config, start=states[2]), longer, session("longer")).steps == 14
 

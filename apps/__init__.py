@@ -1,0 +1,1 @@
+"""Pages for people, on Gradio: listening to a dataset, teaching MusicGen a concept."""

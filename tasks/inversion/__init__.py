@@ -1,0 +1,1 @@
+"""Textual inversion: recordings of concepts, training, generations, distances."""

@@ -63,7 +63,7 @@ def load(card: ModelCard, device: str, folder: Path) -> "MusicGenAdapter":
     import transformers
 
     config: Any = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
-    classes = {
+    classes: dict[str, Any] = {
         "musicgen": transformers.MusicgenForConditionalGeneration,
         "musicgen_melody": transformers.MusicgenMelodyForConditionalGeneration,
     }

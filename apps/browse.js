@@ -7,7 +7,7 @@ const SECTION_COLOURS = {
   intro: "#8fa8b8", verse: "#3f7fa6", chorus: "#d0693f", bridge: "#8a6bb0",
   solo: "#c9a227", inst: "#5a9c82", outro: "#6d7680",
 };
-const OTHER_COLOUR = "#9aa2a7";
+const OTHER_COLOUR = "#9aa2a7", WAVE_COLOUR = "#3f7fa6";
 const WAVE_HEIGHT = 110, STRIP_HEIGHT = 20, PITCH_HEIGHT = 190;
 const NARROWEST_BEAT_PIXELS = 5;
 
@@ -177,7 +177,7 @@ class Player {
 
   drawWave() {
     const [context, width] = this.canvas(this.wave, WAVE_HEIGHT + STRIP_HEIGHT);
-    const style = getComputedStyle(this.root);
+    const ink = getComputedStyle(this.root).color;
     const x = (seconds) => (seconds / this.seconds) * width;
     context.font = "11px system-ui, sans-serif";
     context.textBaseline = "middle";
@@ -197,7 +197,7 @@ class Player {
     if (this.picture) {
       const { lows, highs, seconds } = this.picture;
       const step = x(seconds) / highs.length;
-      context.fillStyle = style.getPropertyValue("--player-wave");
+      context.fillStyle = WAVE_COLOUR;
       for (let column = 0; column < highs.length; column++) {
         const top = middle - (highs[column] / 127) * (WAVE_HEIGHT / 2 - 4);
         const bottom = middle - (lows[column] / 127) * (WAVE_HEIGHT / 2 - 4);
@@ -208,8 +208,8 @@ class Player {
     const marks = this.spaced(this.labels.beats, width)
       ? this.labels.beats
       : this.spaced(this.labels.downbeats, width) ? this.labels.downbeats : [];
+    context.fillStyle = ink;
     for (const beat of marks) {
-      context.fillStyle = style.getPropertyValue(bars.has(beat) ? "--player-bar-line" : "--player-beat");
       const height = bars.has(beat) ? 14 : 7;
       context.fillRect(x(beat) - 0.5, STRIP_HEIGHT + WAVE_HEIGHT - height, bars.has(beat) ? 1.6 : 1, height);
     }
@@ -246,8 +246,13 @@ class Player {
       context.stroke();
     }
     context.font = "10px system-ui, sans-serif";
-    context.fillStyle = "#ffffffcc";
-    for (const hz of [110, 220, 440, 880, 1760, 3520]) context.fillText(`${hz} Hz`, 4, y(hz) + 3);
+    context.lineWidth = 3;
+    context.strokeStyle = "#0f0b14";
+    context.fillStyle = "#fff";
+    for (const hz of [110, 220, 440, 880, 1760, 3520]) {
+      context.strokeText(`${hz} Hz`, 4, y(hz) + 3);
+      context.fillText(`${hz} Hz`, 4, y(hz) + 3);
+    }
   }
 
   follow() {

@@ -40,26 +40,27 @@ def page(dataset: Browsed) -> gr.Blocks:
         where, number = gr.State(""), gr.State(0)
         track: gr.State = gr.State(None)
         gr.Markdown(f"## {html.escape(str(dataset.path))}")
-        with gr.Row(equal_height=True):
+        with gr.Row():
             column = gr.Dropdown([*columns], value=first[0], label="Column", min_width=140)
             operator = gr.Dropdown([*OPERATORS], value="contains", label="is", min_width=110)
             value = gr.Textbox(label="Value", min_width=140)
-            ask = gr.Button("Filter", variant="primary", min_width=90)
-            clear = gr.Button("Show all", min_width=90)
+        with gr.Row():
+            ask = gr.Button("Filter", variant="primary", size="md", scale=0, min_width=110)
+            clear = gr.Button("Show all", size="md", scale=0, min_width=110)
         with gr.Accordion("Filter by SQL, choose columns", open=False):
             sql = gr.Textbox(
                 label="Condition in SQL",
-                info=f"True of the rows to show; tables: {', '.join(dataset.tables.names)}.",
                 placeholder=_example(dataset),
             )
             shown = gr.Dropdown([*columns], value=first, multiselect=True, label="Columns")
         said = gr.Markdown(elem_id="said")
         table = gr.HTML(elem_id="rows", js_on_load=CHOOSE)
         with gr.Row():
-            back = gr.Button("Previous page", min_width=120)
-            ahead = gr.Button("Next page", min_width=120)
+            back = gr.Button("Previous", size="md", scale=0, min_width=110)
+            ahead = gr.Button("Next", size="md", scale=0, min_width=110)
         player = gr.HTML(NO_TRACK, elem_id="track")
         correct = _Form(dataset, track)
+        values = gr.HTML()
 
         def show(where: str, number: int, shown: Sequence[str]) -> tuple[Any, ...]:
             try:
@@ -92,7 +93,7 @@ def page(dataset: Browsed) -> gr.Blocks:
 
         def choose(event: gr.EventData) -> tuple[Any, ...]:
             row = dataset.row(str(event.track))
-            return row, _player(dataset, row)
+            return row, _player(dataset, row), _values(dataset, row)
 
         rows = [table, number, said]
         form = [column, operator, value, shown]
@@ -105,7 +106,7 @@ def page(dataset: Browsed) -> gr.Blocks:
         ahead.click(turn(1), [where, number, shown], rows, **private)
         shown.change(show, [where, number, shown], rows, **private)
         blocks.load(show, [where, number, shown], rows, **private)
-        table.select(choose, None, [track, player], **private).then(
+        table.select(choose, None, [track, player, values], **private).then(
             correct.opened, [track], correct.outputs, **private
         )
     return blocks
@@ -125,22 +126,21 @@ class _Form:
     def __init__(self, dataset: Browsed, track: gr.State) -> None:
         self._dataset = dataset
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-        with gr.Group(visible=False, elem_id="correct") as self._group:
-            with gr.Row(equal_height=True):
+        with gr.Column(visible=False, elem_id="correct") as self._form:
+            with gr.Group(), gr.Row():
                 self._column = gr.Dropdown(
                     [*CORRECTABLE], value=CORRECTABLE[0], label="Correct", min_width=130
                 )
                 self._segment = gr.Dropdown([], label="Section", visible=False, min_width=160)
-                self._value = gr.Textbox(
-                    label="Right value", max_lines=12, min_width=160, elem_id="right-value"
-                )
+                self._value = gr.Textbox(label="Right value", max_lines=12, min_width=160)
             with gr.Row():
-                save = gr.Button("Correct", variant="primary", min_width=100)
-                wrong = gr.Button("Mark as wrong", min_width=120)
-                revoke = gr.Button("Leave as computed", min_width=140)
-                self._drop = gr.Button("Drop the track", variant="stop", min_width=120)
+                small: dict[str, Any] = {"size": "md", "scale": 0}
+                save = gr.Button("Correct", variant="primary", min_width=140, **small)
+                wrong = gr.Button("Mark wrong", min_width=140, **small)
+                revoke = gr.Button("As computed", min_width=140, **small)
+                self._drop = gr.Button("Drop track", variant="stop", min_width=140, **small)
         self._said = gr.Markdown(elem_id="corrections")
-        self.outputs = [self._group, self._segment, self._value, self._drop, self._said]
+        self.outputs = [self._form, self._segment, self._value, self._drop, self._said]
         given = [track, self._column, self._segment, self._value]
         self._column.change(self._chosen, given[:3], self.outputs[1:3], **private)
         self._segment.change(self._chosen, given[:3], self.outputs[1:3], **private)
@@ -156,7 +156,7 @@ class _Form:
         segment = gr.Dropdown(_sections(track), value=0, visible=False)
         value = _current(track, CORRECTABLE[0], 0)
         # The first column, as when the page was opened.
-        return gr.Group(visible=visible), segment, value, *self._state(track)
+        return gr.Column(visible=visible), segment, value, *self._state(track)
 
     def _chosen(self, track: Track, column: str, segment: int | None) -> tuple[Any, ...]:
         at = segment or 0
@@ -209,7 +209,7 @@ class _Form:
         lines = [f"- {_told(each)}" for each in found]
         said = "\n".join(["The next build merges:", *lines]) if lines else ""
         dropped = any(each.column == DROP for each in found)
-        return gr.Button("Keep the track" if dropped else "Drop the track"), said
+        return gr.Button("Keep track" if dropped else "Drop track"), said
 
 
 def _told(correction: Correction) -> str:
@@ -269,22 +269,27 @@ def _position(count: int, number: int) -> str:
 
 
 def _player(dataset: Browsed, row: Track) -> str:
-    """Return what the script makes a player of, and the values of a track, as HTML."""
+    """Return what the script makes a player of, as HTML."""
     if row is None:
         return "The dataset has no such track any more."
     name = " - ".join(
         str(row[each]) for each in ("artist", "title", "source_id", "id") if row.get(each)
     )
+    track_id = html.escape(str(row[dataset.kind.id]), quote=True)
+    return f'<h3>{html.escape(name)}</h3><div class="player" data-track="{track_id}"></div>'
+
+
+def _values(dataset: Browsed, row: Track) -> str:
+    """Return the values of a track that are to be read, as HTML."""
+    if row is None:
+        return ""
     facts = [
         f"<div><dt>{html.escape(column.name)}</dt><dd>{html.escape(_short(row[column.name]))}</dd></div>"
         for column in dataset.columns()
         if _is_fact(column, row[column.name])
     ]
-    track_id = html.escape(str(row[dataset.kind.id]), quote=True)
     return (
-        f"<h3>{html.escape(name)}</h3>"
-        f'<div class="player" data-track="{track_id}"></div>'
-        f'<dl class="facts">{"".join(facts)}</dl>'
+        f'<details><summary>All values</summary><dl class="facts">{"".join(facts)}</dl></details>'
     )
 
 

@@ -21,8 +21,6 @@ from tasks.song.probe import ProbeConfig
 SEGMENTS: Group = {"group": "Segments"}
 OF_DATASET: Group = {"group": "Concepts of a dataset"}
 
-NAME = r"[^/\\.][^/\\]*"
-
 
 class PrepareConceptsParams(ModelParams):
     """Prepare recordings of musical concepts for textual inversion of MusicGen.
@@ -43,7 +41,6 @@ class PrepareConceptsParams(ModelParams):
 """
 
     name: str = Field(
-        pattern=f"^{NAME}$",
         description="Name of the dataset: its folder in --output.",
         json_schema_extra=FILES,
     )
@@ -100,6 +97,13 @@ class PrepareConceptsParams(ModelParams):
         description="Folder of finished results (default: checkpoints/ in the dataset's folder).",
         json_schema_extra=RESULTS,
     )
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_folder(cls, value: str) -> str:
+        if not value or value.startswith(".") or "/" in value or "\\" in value:
+            raise ValueError("it is the name of a folder, without / and not hidden")
+        return value
 
     @field_validator("concept", "where", mode="before")
     @classmethod

@@ -130,8 +130,8 @@ def _divided(concept: str, kept: Sequence[Place], repeated: int, fraction: float
             dict.fromkeys(kept, "train"),
             repeated,
             notices=[
-                f"Nothing validates {concept}: all of its {counted(len(kept), 'segment')} come "
-                "from one recording. Add another one."
+                f"Nothing validates {concept}, which has {counted(len(kept), 'segment')} of one "
+                "recording: add another one."
             ],
         )
     last = max(1, round(fraction * len(kept)))

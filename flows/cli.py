@@ -48,7 +48,8 @@ class FlowParams(BaseModel):
     """Base of every flow's parameters: immutable, without unknown keys.
 
     A field's ``json_schema_extra`` may give a ``group`` (heading in the help), a
-    ``unit``, and, in a nested model, a ``flag`` that replaces the dotted name.
+    ``unit``, and, in a nested model, a ``flag`` that replaces the dotted name. A list that may
+    be left out is ``positional`` if it says so.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,8 +69,8 @@ Command = TypeVar("Command", bound=FlowParams)
 def parse(params_class: type[Params], argv: Sequence[str] | None = None) -> Params:
     """Return the parameters of a flow from a command line.
 
-    Required fields are positional, all others flags; ``--audio_dir`` and
-    ``--audio-dir`` are the same. Fields of a nested model are dotted flags
+    Required fields are positional, all others flags, unless they say otherwise; ``--audio_dir``
+    and ``--audio-dir`` are the same. Fields of a nested model are dotted flags
     (``--pitch.hop_seconds``). A wrong value ends the process with status 2 and
     one line that says what was wrong.
     """
@@ -200,6 +201,12 @@ class _Flag:
         return (annotation,)
 
     @property
+    def is_positional(self) -> bool:
+        return len(self.path) == 1 and (
+            self.field.is_required() or bool(self.extra.get("positional"))
+        )
+
+    @property
     def is_list(self) -> bool:
         return any(get_origin(each) in (list, tuple) for each in self.types)
 
@@ -278,9 +285,14 @@ def _parser(params_class: type[FlowParams], flags: Sequence[_Flag]) -> argparse.
         if flag.group not in groups:
             groups[flag.group] = parser.add_argument_group(flag.group)
         group, dest = groups[flag.group], ".".join(flag.path)
-        if flag.field.is_required() and len(flag.path) == 1:
+        if flag.is_positional:
+            several = "+" if flag.field.is_required() else "*"
             group.add_argument(
-                dest, metavar=flag.name, help=flag.help, nargs="+" if flag.is_list else None
+                dest,
+                metavar=flag.name,
+                nargs=several if flag.is_list else None,
+                default=argparse.SUPPRESS,
+                help=flag.help,
             )
         elif flag.types == (bool,):
             on_by_default = flag.field.default is True
@@ -304,9 +316,10 @@ def _parser(params_class: type[FlowParams], flags: Sequence[_Flag]) -> argparse.
 
 
 def _usage(flags: Sequence[_Flag]) -> Iterator[str]:
-    yield from (
-        flag.name.upper() for flag in flags if flag.field.is_required() and len(flag.path) == 1
-    )
+    for flag in flags:
+        if flag.is_positional:
+            name = flag.name.upper()
+            yield name if flag.field.is_required() else f"[{name}]"
     yield "[options]"
 
 
@@ -356,7 +369,7 @@ def _readable(error: ValidationError, flags: Sequence[_Flag]) -> str:
             message = detail["msg"].removeprefix("Value error, ")
             problems.append(f"{named}: {message}" if named else message)
         else:
-            named = flag.name if flag.field.is_required() else f"--{flag.name}"
+            named = flag.name if flag.is_positional else f"--{flag.name}"
             # What is said of a place names it.
             got = "" if detail["type"] == NO_PLACE else f" (got {detail['input']!r})"
             problems.append(f"{named}: {detail['msg']}{got}")

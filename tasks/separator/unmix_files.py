@@ -1,14 +1,14 @@
 """Which files are to be separated, what each is called, and where its stems go."""
 
 import os
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from blocks.storage import Storage
+from tasks.dataset import placed
 from tasks.dataset.audio_files import looks_of
 from tasks.dataset.digests import Digests, FileFailure, without_own
 from tasks.dataset.passed_over import count_by_suffix
@@ -155,26 +155,6 @@ def _name(parts: Sequence[str], depth: int, has_suffix: bool) -> str:
 
 
 def place(row: Row, name: str, stored: Storage, output: Storage) -> None:
-    """Put the stems of a track where people look for them: ``<name>/<stem>.<format>``.
-
-    On one disk they take no space of their own: both names are of the same file.
-    """
+    """Put the stems of a track where people look for them: ``<name>/<stem>.<format>``."""
     for path in row["stem_paths"]:
-        target = f"{name}/{PurePosixPath(path).name}"
-        with stored.reading(path) as file:
-            if output.is_local and _is_same(file, Path(output.address, target)):
-                continue
-            with output.writing(target) as temporary:
-                _link(file, temporary)
-
-
-def _is_same(file: Path, target: Path) -> bool:
-    return target.exists() and os.path.samefile(file, target)
-
-
-def _link(file: Path, target: Path) -> None:
-    try:
-        os.link(file, target)
-    except OSError:
-        # Another disk, or one that has no second names.
-        shutil.copyfile(file, target)
+        placed.place(stored, path, output, f"{name}/{PurePosixPath(path).name}")

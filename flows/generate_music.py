@@ -48,10 +48,13 @@ def check(params: GenerateMusicParams) -> list[str]:
     except ValueError as error:
         raise UsageError(f"--prompts {error}.") from error
     prompts = [*params.prompt, *further]
+    if not prompts:
+        raise UsageError('No prompt is given: say what to make, as in "calm piano".')
     try:
-        run.check_weights(params, params.stages())
+        # What is written wrongly is said before a model is asked for.
         concepts = concepts_of(params.config, params.tools())
         check_known(prompts, list(concepts.vectors) if concepts else [])
+        run.check_weights(params, params.stages())
         for place in (params.place, params.results_place):
             place.check_writable()
     except (ModelError, ConceptError, StorageError) as error:

@@ -14,7 +14,7 @@ from tasks.inversion import generate
 from tasks.inversion.generate import GenerateConfig
 from tasks.inversion.piece import MAX_SEED
 from tasks.step import Tools
-from tasks.weights import Weights
+from tasks.weights import ModelError, Weights
 
 MUSIC: Group = {"group": "Music"}
 
@@ -118,8 +118,6 @@ class GenerateMusicParams(ModelParams):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if not (self.prompt or self.prompts):
-            raise ValueError('no prompt is given: say what to make, as in "calm piano"')
         if self.seed + self.count - 1 > MAX_SEED:
             raise ValueError(f"--seed {self.seed} is too large: {MAX_SEED} is the last seed")
         return self
@@ -159,9 +157,18 @@ class GenerateMusicParams(ModelParams):
         """
         weights, generator, concepts = super().weights, f"{MUSICGEN}{self.model_name}", None
         if self.model_name not in SIZES:
-            weights, generator = weights.with_own(self.model_name, GENERATION)
+            try:
+                weights, generator = weights.with_own(self.model_name, GENERATION)
+            except ModelError as error:
+                raise ModelError(
+                    f"--model_name {error} It is one of {', '.join(SIZES)}, or the folder of a "
+                    "generator of your own."
+                ) from error
         if self.embeds is not None:
-            weights, concepts = weights.with_own(self.embeds, CONCEPTS)
+            try:
+                weights, concepts = weights.with_own(self.embeds, CONCEPTS)
+            except ModelError as error:
+                raise ModelError(f"--embeds {error}") from error
         return weights, generator, concepts
 
     @property

@@ -165,9 +165,7 @@ STEP = Step(
             column(
                 "peak_dbfs", pa.float64(), "Largest sample as it was made; null for silence", "dB"
             ),
-            column(
-                "gain_db", pa.float64(), "Gain of the file; 0 unless it would be clipped", "dB"
-            ),
+            column("gain_db", pa.float64(), "Gain of the file; 0 unless it would be clipped", "dB"),
             column("sample_rate_hz", pa.int32(), "Sample rate", "Hz"),
             column("channels", pa.int32(), "Channels"),
             column("duration_seconds", pa.float64(), "Duration", "s"),

@@ -6,9 +6,9 @@ from pydantic import Field, field_validator, model_validator
 
 from blocks.storage import Storage
 from flows.compute_params import FILES, RESULTS, Group, ModelParams
+from flows.generator_params import MODEL_NAME, with_generator
 from flows.place_params import OptionalLocalPath, OptionalPlace, Place
-from models.protocols import CONCEPTS, GENERATION
-from models.registry import CARDS
+from models.protocols import CONCEPTS
 from tasks.engine.stage import Stage
 from tasks.inversion import generate
 from tasks.inversion.generate import GenerateConfig
@@ -17,13 +17,6 @@ from tasks.step import Tools
 from tasks.weights import ModelError, Weights
 
 MUSIC: Group = {"group": "Music"}
-
-MUSICGEN = "musicgen-"
-"""How the names of registered generators begin; people leave it out."""
-
-SIZES = tuple(
-    name.removeprefix(MUSICGEN) for name, card in CARDS.items() if card.task == GENERATION.name
-)
 
 MAX_SECONDS = 30
 """Length of the pieces that MusicGen was trained on."""
@@ -66,7 +59,7 @@ class GenerateMusicParams(ModelParams):
     )
     model_name: Place = Field(
         "small",
-        description=f"Generator: {', '.join(SIZES)}, or the folder of one of your own.",
+        description=MODEL_NAME,
         json_schema_extra=MUSIC,
     )
     length: float = Field(
@@ -155,15 +148,8 @@ class GenerateMusicParams(ModelParams):
         ModelError
             If one is no such model.
         """
-        weights, generator, concepts = super().weights, f"{MUSICGEN}{self.model_name}", None
-        if self.model_name not in SIZES:
-            try:
-                weights, generator = weights.with_own(self.model_name, GENERATION)
-            except ModelError as error:
-                raise ModelError(
-                    f"--model_name {error} It is one of {', '.join(SIZES)}, or the folder of a "
-                    "generator of your own."
-                ) from error
+        weights, generator = with_generator(super().weights, self.model_name)
+        concepts = None
         if self.embeds is not None:
             try:
                 weights, concepts = weights.with_own(self.embeds, CONCEPTS)

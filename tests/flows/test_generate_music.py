@@ -187,6 +187,32 @@ def test_a_piece_that_is_no_sound_is_a_failure_and_tried_again(folders: Folders,
     assert json.loads(failed)["file_path"] == "drums (seed 0)"
 
 
+def test_a_generator_of_ones_own_is_known_by_its_content(folders: Folders, tmp_path: Path):
+    own, out = tmp_path / "mine", tmp_path / "out"
+    published = folders.models / "musicgen-small"
+    # As transformers saves a model: no manifest of ours.
+    shutil.copytree(published, own, ignore=lambda *_: ["songmill.json", ".songmill-verified"])
+    for name in ("small", own):
+        carried_out(params(folders, "drums", "--output", out, "--model_name", name))
+    first, second = pq.read_table(out / "generated.parquet").to_pylist()
+    assert first["model"] == "musicgen-small"
+    assert second["model"] == f"musicgen-{second['model_revision'][:8]}"
+    assert second["model_licence"] == "unknown"
+    np.testing.assert_array_equal(sound(out, first), sound(out, second))
+    # Elsewhere it is the same one; with other weights it is another.
+    moved = own.rename(tmp_path / "moved")
+    assert carried_out(params(folders, "drums", "--output", out, "--model_name", moved))[1] == 0
+    weights = moved / "model.safetensors"
+    changed = {name: 1.5 * each for name, each in load_file(weights).items()}
+    save_file(changed, weights, {"format": "pt"})
+    assert carried_out(params(folders, "drums", "--output", out, "--model_name", moved))[1] == 1
+    third = pq.read_table(out / "generated.parquet").to_pylist()[2]
+    assert (sound(out, third) != sound(out, first)).any()
+    weights.rename(moved / "pytorch_model.bin")
+    with pytest.raises(UsageError, match=r"moved has no weights in \.safetensors: save the model"):
+        generate_music.check(params(folders, "drums", "--model_name", moved))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

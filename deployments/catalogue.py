@@ -14,6 +14,7 @@ from flows.cli import FlowParams
 from flows.download_datasets import download_datasets
 from flows.evaluate_separator import evaluate_separator
 from flows.fetch_models import fetch_models
+from flows.generate_music import generate_music
 from flows.prepare_embeddings import prepare_embeddings
 from flows.prepare_stems import prepare_stems
 from flows.separate import separate
@@ -311,6 +312,15 @@ DEPLOYMENTS = (
             "output": "{output_dir}/separator/evaluation",
             "device": "cuda",
         },
+    ),
+    Deployment(
+        generate_music,
+        "gpu",
+        GPU,
+        "Music that prompts describe, by MusicGen, on the GPUs of one machine. `prompt` says what "
+        "to make; with `embeds`, a folder of learnt concepts, <concept> stands for one of them.",
+        tags=("inversion", "gpu"),
+        params={"output": "{output_dir}/generated", "device": "cuda"},
     ),
     Deployment(
         fetch_models,

@@ -43,8 +43,9 @@ def load(card: ModelCard, device: str = "cpu", place: Path | None = None) -> Any
     elif place is None:
         raise ValueError(f"{card.name} has files of its own: their folder is needed to load it")
     manifest = read_manifest(place) if place else None
-    is_packaged = place is not None and place == packages.folder(card)
-    if place and place.is_dir() and manifest is None and not is_packaged:
+    # Packages are pinned, and of a model of one's own the revision is the digest of what is there.
+    is_known = not card.sources or place == packages.folder(card)
+    if place and place.is_dir() and manifest is None and not is_known:
         # Nothing says which revision lies there.
         return _load(card, device, place)
     revision = manifest.revision if manifest else card.revision

@@ -1,5 +1,6 @@
-"""Models of the user's own, by their address: a folder that a fit wrote, or a checkpoint."""
+"""Models of the user's own, by their address: what a fit wrote, a MusicGen, a checkpoint."""
 
+import json
 import pickletools
 import zipfile
 import zlib
@@ -8,12 +9,15 @@ from pathlib import Path
 
 from blocks.storage import Storage
 from models import trained
+from models.protocols import GENERATION, SEPARATION
 from models.registry import OWN, ModelCard, ModelFile
 from models.weights import (
     MANIFEST,
+    SUFFIX,
     FileRecord,
     Manifest,
     TrainedManifest,
+    digest_of,
     name_of,
     sha256,
 )
@@ -23,6 +27,15 @@ CHECKPOINT = "checkpoint"
 
 SEPARATOR = "separator"
 """How those of checkpoints of our own trainings begin."""
+
+GENERATOR = "musicgen"
+"""How those of folders begin in which transformers has saved a MusicGen."""
+
+GENERATOR_TYPES = ("musicgen", "musicgen_melody")
+"""Their ``model_type``."""
+
+GENERATOR_SUFFIXES = (".json", SUFFIX)
+"""Of the files that such a model is made of."""
 
 CHECKPOINT_SUFFIX = ".pt"
 """Of our checkpoints, and of nothing of Demucs that is published."""
@@ -48,8 +61,8 @@ def manifest(address: str) -> Manifest:
     Parameters
     ----------
     address
-        Folder of a trained model, on a disk or in a bucket; or the file of a Demucs network, or
-        of a checkpoint of a training of ours.
+        Folder of a trained model, on a disk or in a bucket; the folder of a MusicGen on a disk;
+        or the file of a Demucs network, or of a checkpoint of a training of ours.
 
     Raises
     ------
@@ -68,6 +81,8 @@ def manifest(address: str) -> Manifest:
     try:
         found = Manifest.from_json(storage.read_bytes(MANIFEST))
     except FileNotFoundError as error:
+        if storage.is_local and (generator := _generator(path)):
+            return generator
         raise OwnModelError(
             f"{address} holds no trained model: a training that has finished leaves {MANIFEST} in "
             "its folder"
@@ -83,21 +98,37 @@ def card(found: Manifest) -> ModelCard:
     """Return the card of a model of one's own."""
     if isinstance(found, TrainedManifest):
         return trained.card(found)
+    files = tuple(
+        ModelFile(name, record.sha256, record.size_bytes) for name, record in found.files.items()
+    )
+    if found.name == GENERATOR:
+        return ModelCard(
+            name=known_as(found),
+            task=GENERATION.name,
+            library="transformers",
+            adapter="models.musicgen:load",
+            revision=found.revision,
+            licence=found.licence,
+            files=files,
+            resource="GPU",
+        )
     is_ours = found.name == SEPARATOR
     module = "models.separator.adapter" if is_ours else "models.demucs"
     return ModelCard(
         name=known_as(found),
-        task="separation",
+        task=SEPARATION.name,
         library="songmill" if is_ours else "demucs",
         adapter=f"{module}:load_checkpoint",
         revision=found.revision,
         licence=found.licence,
-        files=tuple(
-            ModelFile(name, record.sha256, record.size_bytes)
-            for name, record in found.files.items()
-        ),
+        files=files,
         resource="GPU",
     )
+
+
+def is_known_by_content(found: Manifest) -> bool:
+    """Return whether a manifest was made by reading what it is of, and is right by itself."""
+    return not isinstance(found, TrainedManifest)
 
 
 def known_as(found: Manifest) -> str:
@@ -105,6 +136,33 @@ def known_as(found: Manifest) -> str:
     if isinstance(found, TrainedManifest):
         return found.known_as
     return name_of(found.name, found.revision)
+
+
+def _generator(folder: Path) -> Manifest | None:
+    """Return what transformers has saved in a folder; None if it is no MusicGen.
+
+    Raises
+    ------
+    OwnModelError
+        If its weights are none that can be trusted.
+    """
+    try:
+        said = json.loads((folder / "config.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    if not isinstance(said, dict) or said.get("model_type") not in GENERATOR_TYPES:
+        return None
+    files = {
+        path.name: FileRecord(_digest(path, status.st_size, status.st_mtime_ns), status.st_size)
+        for path in sorted(folder.iterdir())
+        if path.suffix in GENERATOR_SUFFIXES and path.is_file()
+        for status in [path.stat()]
+    }
+    if not any(name.endswith(SUFFIX) for name in files):
+        raise OwnModelError(
+            f"{folder} has no weights in {SUFFIX}: save the model by save_pretrained once more"
+        )
+    return Manifest(GENERATOR, digest_of(files), UNKNOWN_LICENCE, OWN, files)
 
 
 @lru_cache(maxsize=64)

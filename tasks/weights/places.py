@@ -84,7 +84,8 @@ class Weights:
         Parameters
         ----------
         address
-            Folder of a trained model, on a disk or in a bucket; or the file of a checkpoint.
+            Folder of a trained model, on a disk or in a bucket; that of a MusicGen on a disk;
+            or the file of a checkpoint.
         task
             What it is wanted for.
 
@@ -171,7 +172,7 @@ class Weights:
         except WeightsError as error:
             return list(error.reasons[name])
         home = self._home(name)
-        if not card.files or _is_file(home):
+        if not card.files or self._is_known_by_content(name):
             return []
         if package := self.package(name):
             return packages.problems(card, package)
@@ -255,6 +256,9 @@ class Weights:
             return None
         return found if self.manifest(name) is None else None
 
+    def _is_known_by_content(self, name: str) -> bool:
+        return name in self.trained and own.is_known_by_content(self._own(name))
+
     def _home(self, name: str) -> Storage:
         """Return where the files of a model lie."""
         own_address = self.trained.get(name)
@@ -285,11 +289,6 @@ class Weights:
             os.rename(temporary, folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _is_file(home: Storage) -> bool:
-    """Return whether a model is a single file, which is its own manifest."""
-    return home.is_local and Path(home.address).is_file()
 
 
 def _is_copy(folder: Path, manifest: Manifest, card: ModelCard) -> bool:

@@ -7,6 +7,7 @@ both. Nothing about a parameter is said twice.
 
 import argparse
 import difflib
+import functools
 import inspect
 import logging
 import os
@@ -116,6 +117,25 @@ def option(name: str, value: object) -> str:
     # A value that begins with a dash would be taken for an option.
     joint = "=" if text.startswith("-") else " "
     return f"--{name}{joint}{shlex.quote(text)}"
+
+
+def arguments(params: FlowParams) -> list[str]:
+    """Return a command line that :func:`parse` reads as these parameters; defaults are left out."""
+    positional: list[str] = []
+    options: list[str] = []
+    for flag in _flags(type(params)):
+        value = functools.reduce(getattr, flag.path, params)
+        if flag.is_positional:
+            positional += map(str, value) if flag.is_list else [str(value)]
+        elif value == flag.field.get_default(call_default_factory=True, validated_data={}):
+            continue
+        elif flag.types == (bool,):
+            options.append(f"--{flag.name}" if value else f"--no_{flag.name}")
+        elif flag.is_list and value is not None:
+            options += [f"--{flag.name}", *map(str, value)]
+        else:
+            options.append(f"--{flag.name}={NONE if value is None else value}")
+    return [*positional, *options]
 
 
 def describe(error: ValidationError, params_class: type[FlowParams]) -> str:

@@ -1,4 +1,4 @@
-"""A folder of learnt concepts, as what a generator of music is taught."""
+"""Learnt concepts, of a folder or of a file, as what a generator of music is taught."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,3 +41,17 @@ def load(card: ModelCard, device: str, folder: Path) -> Learnt:
     if decoder is not None and not decoder.is_dir():
         raise ValueError(f"{LORA} is missing")
     return Learnt(vectors, str(arguments["model"]), str(arguments["model_revision"]), decoder)
+
+
+def load_file(card: ModelCard, device: str, path: Path) -> Learnt:
+    """Load learnt concepts from a file, such as that of an epoch of a training.
+
+    Raises
+    ------
+    ValueError
+        If it holds something else, or does not say which model they were learnt with.
+    """
+    vectors, about = embeds.read(path), embeds.read_about(path)
+    if missing := [key for key in (embeds.MODEL, embeds.REVISION) if key not in about]:
+        raise ValueError(f"{path.name} does not say its {' and '.join(missing)}")
+    return Learnt(vectors, about[embeds.MODEL], about[embeds.REVISION])

@@ -17,6 +17,9 @@ Float32 = npt.NDArray[np.float32]
 FILE = "learned_embeds.safetensors"
 """Name of the file in the folder of a model."""
 
+MODEL, REVISION = "model", "model_revision"
+"""Keys in the header of a file: the generator that its concepts were learnt with."""
+
 
 def write(path: Path, vectors: Mapping[str, Float32], about: Mapping[str, str]) -> None:
     """Write learnt concepts.
@@ -28,7 +31,7 @@ def write(path: Path, vectors: Mapping[str, Float32], about: Mapping[str, str]) 
     vectors
         Of each concept, by its name, shape ``(vectors, dimensions)``.
     about
-        What is to stand in the header: the model, its revision.
+        What is to stand in the header: :data:`MODEL` and :data:`REVISION`, and what else is known.
     """
     from safetensors.numpy import save_file
 
@@ -67,3 +70,42 @@ def read(path: Path) -> dict[str, Float32]:
     if len({rows.shape[1] for rows in vectors.values()}) != 1:
         raise ValueError(f"{path.name} holds no concepts of one size")
     return vectors
+
+
+def read_about(path: Path) -> dict[str, str]:
+    """Return what stands in the header of a file, without its tensors.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return dict(file.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{path.name} cannot be read: {error}") from error
+
+
+def read_counts(path: Path) -> dict[str, int]:
+    """Return the vectors of each concept of a file, without reading them.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read, or holds something else.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {
+                check_concept(key.removeprefix("<").removesuffix(">")): file.get_slice(
+                    key
+                ).get_shape()[0]
+                for key in sorted(file.keys())
+            }
+    except (OSError, SafetensorError, ConceptError) as error:
+        raise ValueError(f"{path.name} holds no concepts: {error}") from error

@@ -78,11 +78,11 @@ def generate(
         concepts=concepts,
         batch_size=tools.batch_size,
     )
-    made_by = _made_by(config, tools)
+    names_end = made_by(config, tools)
     for at, samples in zip(asked, music, strict=True):
-        path = f"{pieces[at].track_id}-{made_by}.wav"
+        path = f"{pieces[at].track_id}-{names_end}.wav"
         try:
-            results[at] = _stored(samples, path, generator.sample_rate_hz, tools)
+            results[at] = stored(samples, path, generator.sample_rate_hz, tools)
         except TrackError as error:
             results[at] = error
     return [results[at] for at in range(len(pieces))]
@@ -116,8 +116,10 @@ def concepts_of(config: GenerateConfig, tools: Tools) -> LearntConcepts | None:
     return concepts
 
 
-def _stored(samples: Samples, path: str, rate_hz: int, tools: Tools) -> Row:
+def stored(samples: Samples, path: str, rate_hz: int, tools: Tools) -> Row:
     """Store a piece of shape ``(channels, samples)``, quieter if it would be clipped.
+
+    Returns its row.
 
     Raises
     ------
@@ -145,7 +147,7 @@ def _stored(samples: Samples, path: str, rate_hz: int, tools: Tools) -> Row:
     }
 
 
-def _made_by(config: GenerateConfig, tools: Tools) -> str:
+def made_by(config: GenerateConfig, tools: Tools) -> str:
     """Return what files of a configuration are named by: a digest of all that they depend on."""
     revisions = [tools.weights.revision(name) for name in _models(config)]
     return digest(json.dumps([STEP.version, config.keyed(), revisions]).encode())[:8]

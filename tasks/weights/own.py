@@ -4,12 +4,14 @@ import json
 import pickletools
 import zipfile
 import zlib
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from blocks.storage import Storage
 from models import trained
-from models.protocols import GENERATION, SEPARATION
+from models.protocols import CONCEPTS, GENERATION, SEPARATION, Task
 from models.registry import OWN, ModelCard, ModelFile
 from models.weights import (
     MANIFEST,
@@ -28,6 +30,9 @@ CHECKPOINT = "checkpoint"
 SEPARATOR = "separator"
 """How those of checkpoints of our own trainings begin."""
 
+EMBEDS = "embeds"
+"""How those of files of learnt concepts begin."""
+
 GENERATOR = "musicgen"
 """How those of folders begin in which transformers has saved a MusicGen."""
 
@@ -44,6 +49,14 @@ MOST_INDEX_BYTES = 64 * 2**20
 """Of the part of a checkpoint that names what is in it; that of htdemucs has 0.1 MB."""
 
 UNKNOWN_LICENCE = "unknown"
+
+_KINDS: Mapping[str, tuple[Task[Any], str, str]] = {
+    CHECKPOINT: (SEPARATION, "demucs", "models.demucs:load_checkpoint"),
+    SEPARATOR: (SEPARATION, "songmill", "models.separator.adapter:load_checkpoint"),
+    EMBEDS: (CONCEPTS, "songmill", "models.inversion.adapter:load_file"),
+    GENERATOR: (GENERATION, "transformers", "models.musicgen:load"),
+}
+"""Task, library and adapter of what is known by its content, by how its name begins."""
 
 _UNREADABLE = (
     *(zipfile.BadZipFile, zlib.error, EOFError, LookupError, AttributeError),
@@ -62,7 +75,8 @@ def manifest(address: str) -> Manifest:
     ----------
     address
         Folder of a trained model, on a disk or in a bucket; the folder of a MusicGen on a disk;
-        or the file of a Demucs network, or of a checkpoint of a training of ours.
+        or the file of a Demucs network, of a checkpoint of a training of ours, or of learnt
+        concepts.
 
     Raises
     ------
@@ -101,24 +115,12 @@ def card(found: Manifest) -> ModelCard:
     files = tuple(
         ModelFile(name, record.sha256, record.size_bytes) for name, record in found.files.items()
     )
-    if found.name == GENERATOR:
-        return ModelCard(
-            name=known_as(found),
-            task=GENERATION.name,
-            library="transformers",
-            adapter="models.musicgen:load",
-            revision=found.revision,
-            licence=found.licence,
-            files=files,
-            resource="GPU",
-        )
-    is_ours = found.name == SEPARATOR
-    module = "models.separator.adapter" if is_ours else "models.demucs"
+    task, library, adapter = _KINDS[found.name]
     return ModelCard(
         name=known_as(found),
-        task=SEPARATION.name,
-        library="songmill" if is_ours else "demucs",
-        adapter=f"{module}:load_checkpoint",
+        task=task.name,
+        library=library,
+        adapter=adapter,
         revision=found.revision,
         licence=found.licence,
         files=files,
@@ -173,13 +175,15 @@ def _digest(path: Path, size_bytes: int, changed_ns: int) -> str:
 
 @lru_cache(maxsize=64)
 def _kind(path: Path, size_bytes: int, changed_ns: int) -> str:
-    """Tell a checkpoint of ours from a network of Demucs.
+    """Tell learnt concepts, a checkpoint of ours and a network of Demucs from each other.
 
     Raises
     ------
     OwnModelError
         If a file that is named like ours is neither.
     """
+    if path.suffix == SUFFIX:
+        return EMBEDS
     names = _names_in(path)
     if "klass" not in names and {"model", "extra"} <= names:
         return SEPARATOR

@@ -30,15 +30,11 @@ def build(params: InversionAppParams, visitors: Visitors, room: Room) -> None:
     """Add the tab's parts to the page that is being built."""
     with gr.Row():
         with gr.Column(scale=2, min_width=320):
-            with gr.Row(equal_height=True):
+            with gr.Group():
                 choice = gr.Dropdown(
-                    _choices(params.embeds),
-                    value=PLAIN,
-                    label="Learned embeddings",
-                    elem_id="embeds",
-                    scale=4,
+                    _choices(params.embeds), value=PLAIN, label="Learned embeddings"
                 )
-                refresh = gr.Button("Refresh learned embeddings", scale=1, min_width=140)
+                refresh = gr.Button("Refresh learned embeddings", size="sm")
             prompt = gr.Textbox(
                 label="Prompt",
                 placeholder="a calm song in the style of <concept>",
@@ -51,10 +47,8 @@ def build(params: InversionAppParams, visitors: Visitors, room: Room) -> None:
                 seconds = gr.Slider(1, MAX_SECONDS, 10, step=1, label="Length (s)")
                 count = gr.Slider(1, MOST_PIECES, 2, step=1, label="Pieces")
             with gr.Row():
-                guidance = gr.Slider(
-                    1, 10, 3, step=0.5, label="Guidance", info="How much more the prompt counts."
-                )
-                seed = gr.Number(0, label="Seed", precision=0, minimum=0, info="Of the first piece.")
+                guidance = gr.Slider(1, 10, 3, step=0.5, label="Guidance")
+                seed = gr.Number(0, label="Seed of the first piece", precision=0, minimum=0)
             with gr.Row():
                 start = gr.Button("Generate", variant="primary")
                 cancel = gr.Button("Cancel")

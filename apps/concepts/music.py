@@ -59,7 +59,9 @@ def make(wanted: GenerateMusicParams, visitor: Visitor, room: Room, say: Say) ->
         except TrackError as error:
             raise UsageError(error.message) from error
         except RuntimeError as error:
-            if "out of memory" not in str(error):
+            from models.batching import is_out_of_memory
+
+            if not is_out_of_memory(error):
                 raise
             free()
             raise UsageError(

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from flows.cli import FlowParams
 from flows.compute_params import COMPUTE, FILES, Group
-from flows.generate_music_params import SIZES
+from flows.generator_params import MODEL_NAME, SIZES
 from flows.place_params import LocalPath, OptionalPlace, Place
 
 PAGE: Group = {"group": "Page"}
@@ -39,8 +39,7 @@ class InversionAppParams(FlowParams):
     )
     model_name: Place = Field(
         "small",
-        description=f"Generator that the page begins with: {', '.join(SIZES)}, or the folder of "
-        "one of your own.",
+        description=f"{MODEL_NAME} The page begins with it.",
         json_schema_extra=PAGE,
     )
     port: int | None = Field(

@@ -15,7 +15,8 @@ from apps.concepts.said import alert, status
 from apps.concepts.visitors import MadePiece, Visitors
 from flows import cli
 from flows.cli import UsageError
-from flows.generate_music_params import MAX_SECONDS, MUSICGEN, GenerateMusicParams
+from flows.generate_music_params import MAX_SECONDS, GenerateMusicParams
+from flows.generator_params import MUSICGEN
 from models.inversion.tokens import concepts_of, token
 from tasks.text import counted
 

@@ -1,10 +1,12 @@
 """What is learnt of concepts, with the frozen generator that it is learnt with."""
 
 from collections.abc import Mapping
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
+from models.inversion.tokens import entropy
 from models.musicgen import MusicGenAdapter
 from models.musicgen_codes import IGNORED, delayed
 
@@ -25,6 +27,9 @@ class Inversion(nn.Module):
         Vectors of each concept, by its name.
     amplify
         What the gradients of the vectors are multiplied by.
+    seed
+        Of what the vectors begin with: those of a concept are a function of it, of its name and
+        of their number, whatever else is learnt with it.
     checkpointing
         Whether layers are computed a second time for their gradients instead of being kept: a
         third slower, in a fraction of the memory.
@@ -42,6 +47,7 @@ class Inversion(nn.Module):
         counts: Mapping[str, int],
         *,
         amplify: float = 1.0,
+        seed: int = 0,
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -49,20 +55,29 @@ class Inversion(nn.Module):
         self._generator = (generator,)
         self.counts = dict(counts)
         table = generator.network.get_input_embeddings().weight.detach().float()
-        noise = NOISE * torch.randn(sum(counts.values()), table.shape[1])
-        self.vectors = nn.Parameter(table.mean(0).cpu() + noise)
+        noise = [_noise(seed, name, count, table.shape[1]) for name, count in counts.items()]
+        self.vectors = nn.Parameter(table.mean(0).cpu() + torch.cat(noise))
         self.vectors.register_hook(lambda gradient: amplify * gradient)
+        self._checkpointing = checkpointing
         if checkpointing:
-            network = generator.network
-            network.activation_checkpointing_enable()
-            # Only what is in training is computed twice; without dropout it is the same.
-            network.text_encoder.train()
-            network.decoder.train()
+            generator.network.activation_checkpointing_enable()
+            self.train()
 
     @property
     def generator(self) -> MusicGenAdapter:
         """The frozen generator."""
         return self._generator[0]
+
+    def train(self, mode: bool = True) -> Self:
+        """Say whether it is in training: only then are layers computed twice.
+
+        Without dropout it is the same; but music cannot be generated meanwhile.
+        """
+        super().train(mode)
+        if self._checkpointing:
+            self.generator.network.text_encoder.train(mode)
+            self.generator.network.decoder.train(mode)
+        return self
 
     def forward(self, ids: Tensor, mask: Tensor, codes: Tensor) -> Tensor:
         """Return the mean cross-entropy of each item's codes, in nats, shape ``(items,)``.
@@ -95,3 +110,10 @@ class Inversion(nn.Module):
         """Return the vectors of each concept, shape ``(vectors, dimensions)``."""
         parts = self.vectors.split(list(self.counts.values()))
         return dict(zip(self.counts, parts, strict=True))
+
+
+def _noise(seed: int, concept: str, count: int, dimensions: int) -> Tensor:
+    """Return what is added to the mean word for each vector of a concept."""
+    # Of any two numbers of 32 bits, a generator takes one of 64.
+    generator = torch.Generator().manual_seed((seed << 32) + entropy(concept))
+    return NOISE * torch.randn(count, dimensions, generator=generator)

@@ -1,6 +1,7 @@
 """What is learnt of concepts, with the frozen generator that it is learnt with."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,52 +13,31 @@ NOISE = 0.1
 """Deviation of what is added to the mean word, so that no two vectors begin alike."""
 
 
-class Inversion(nn.Module):
-    """Vectors of concepts: all that a training changes, saves and restores.
+class Learner(nn.Module):
+    """What is learnt of concepts; its state is all that a training changes, saves and restores.
 
     The generator is no part of the module: its weights are in no state, and have no gradients.
 
     Parameters
     ----------
     generator
-        Of music; its text encoder and decoder carry the gradients.
+        Of music; its networks carry the gradients.
     counts
         Vectors of each concept, by its name.
-    amplify
-        What the gradients of the vectors are multiplied by.
-    checkpointing
-        Whether layers are computed a second time for their gradients instead of being kept: a
-        third slower, in a fraction of the memory.
 
     Attributes
     ----------
     vectors
-        Of all concepts, in the order of `counts`, shape ``(all vectors, dimensions)``: the mean
-        of the text encoder's words and some noise, before they are learnt.
+        Of all concepts, in the order of `counts`, shape ``(all vectors, dimensions)``.
     """
 
-    def __init__(
-        self,
-        generator: MusicGenAdapter,
-        counts: Mapping[str, int],
-        *,
-        amplify: float = 1.0,
-        checkpointing: bool = False,
-    ) -> None:
+    vectors: Tensor
+
+    def __init__(self, generator: MusicGenAdapter, counts: Mapping[str, int]) -> None:
         super().__init__()
         # In a tuple, where torch does not look for modules.
         self._generator = (generator,)
         self.counts = dict(counts)
-        table = generator.network.get_input_embeddings().weight.detach().float()
-        noise = NOISE * torch.randn(sum(counts.values()), table.shape[1])
-        self.vectors = nn.Parameter(table.mean(0).cpu() + noise)
-        self.vectors.register_hook(lambda gradient: amplify * gradient)
-        if checkpointing:
-            network = generator.network
-            network.activation_checkpointing_enable()
-            # Only what is in training is computed twice; without dropout it is the same.
-            network.text_encoder.train()
-            network.decoder.train()
 
     @property
     def generator(self) -> MusicGenAdapter:
@@ -95,3 +75,50 @@ class Inversion(nn.Module):
         """Return the vectors of each concept, shape ``(vectors, dimensions)``."""
         parts = self.vectors.split(list(self.counts.values()))
         return dict(zip(self.counts, parts, strict=True))
+
+
+class Inversion(Learner):
+    """Vectors of concepts, which are learnt.
+
+    Parameters
+    ----------
+    generator
+        Of music; its text encoder and decoder carry the gradients.
+    counts
+        Vectors of each concept, by its name.
+    amplify
+        What the gradients of the vectors are multiplied by.
+    checkpointing
+        Whether layers are computed a second time for their gradients instead of being kept: a
+        third slower, in a fraction of the memory.
+
+    Attributes
+    ----------
+    vectors
+        Of all concepts, in the order of `counts`, shape ``(all vectors, dimensions)``: the mean
+        of the text encoder's words and some noise, before they are learnt.
+    """
+
+    def __init__(
+        self,
+        generator: MusicGenAdapter,
+        counts: Mapping[str, int],
+        *,
+        amplify: float = 1.0,
+        checkpointing: bool = False,
+    ) -> None:
+        super().__init__(generator, counts)
+        table = generator.network.get_input_embeddings().weight.detach().float()
+        noise = NOISE * torch.randn(sum(counts.values()), table.shape[1])
+        self.vectors = nn.Parameter(table.mean(0).cpu() + noise)
+        self.vectors.register_hook(lambda gradient: amplify * gradient)
+        if checkpointing:
+            checkpoint(generator.network)
+
+
+def checkpoint(network: Any) -> None:
+    """Let layers be computed a second time for their gradients instead of being kept."""
+    network.activation_checkpointing_enable()
+    # Only what is in training is computed twice; without dropout it is the same.
+    network.text_encoder.train()
+    network.decoder.train()

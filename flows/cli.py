@@ -48,7 +48,8 @@ class FlowParams(BaseModel):
     """Base of every flow's parameters: immutable, without unknown keys.
 
     A field's ``json_schema_extra`` may give a ``group`` (heading in the help), a
-    ``unit``, and, in a nested model, a ``flag`` that replaces the dotted name.
+    ``unit``, in a nested model a ``flag`` that replaces the dotted name, and ``positional``
+    for what is given by its place and may be left out.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,7 +69,7 @@ Command = TypeVar("Command", bound=FlowParams)
 def parse(params_class: type[Params], argv: Sequence[str] | None = None) -> Params:
     """Return the parameters of a flow from a command line.
 
-    Required fields are positional, all others flags; ``--audio_dir`` and
+    Required fields are positional, as is what says so, all others flags; ``--audio_dir`` and
     ``--audio-dir`` are the same. Fields of a nested model are dotted flags
     (``--pitch.hop_seconds``). A wrong value ends the process with status 2 and
     one line that says what was wrong.
@@ -204,6 +205,11 @@ class _Flag:
         return any(get_origin(each) in (list, tuple) for each in self.types)
 
     @property
+    def is_positional(self) -> bool:
+        required = self.field.is_required() and len(self.path) == 1
+        return required or bool(self.extra.get("positional"))
+
+    @property
     def help(self) -> str:
         # Prefect's form shows a switch as what it does, the command line as what turns it off.
         off = "Switch off: " if self.field.default is True else ""
@@ -278,9 +284,14 @@ def _parser(params_class: type[FlowParams], flags: Sequence[_Flag]) -> argparse.
         if flag.group not in groups:
             groups[flag.group] = parser.add_argument_group(flag.group)
         group, dest = groups[flag.group], ".".join(flag.path)
-        if flag.field.is_required() and len(flag.path) == 1:
+        if flag.is_positional:
+            several = "+" if flag.is_list else None
             group.add_argument(
-                dest, metavar=flag.name, help=flag.help, nargs="+" if flag.is_list else None
+                dest,
+                metavar=flag.name,
+                help=flag.help,
+                nargs=several if flag.field.is_required() else "?",
+                default=argparse.SUPPRESS,
             )
         elif flag.types == (bool,):
             on_by_default = flag.field.default is True
@@ -304,9 +315,10 @@ def _parser(params_class: type[FlowParams], flags: Sequence[_Flag]) -> argparse.
 
 
 def _usage(flags: Sequence[_Flag]) -> Iterator[str]:
-    yield from (
-        flag.name.upper() for flag in flags if flag.field.is_required() and len(flag.path) == 1
-    )
+    for flag in flags:
+        if flag.is_positional:
+            name = flag.name.upper()
+            yield name if flag.field.is_required() else f"[{name}]"
     yield "[options]"
 
 
@@ -356,7 +368,7 @@ def _readable(error: ValidationError, flags: Sequence[_Flag]) -> str:
             message = detail["msg"].removeprefix("Value error, ")
             problems.append(f"{named}: {message}" if named else message)
         else:
-            named = flag.name if flag.field.is_required() else f"--{flag.name}"
+            named = flag.name if flag.is_positional else f"--{flag.name}"
             # What is said of a place names it.
             got = "" if detail["type"] == NO_PLACE else f" (got {detail['input']!r})"
             problems.append(f"{named}: {detail['msg']}{got}")

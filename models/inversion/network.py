@@ -14,22 +14,17 @@ NOISE = 0.1
 """Deviation of what is added to the mean word, so that no two vectors begin alike."""
 
 
-class Inversion(nn.Module):
-    """Vectors of concepts: all that a training changes, saves and restores.
+class Learner(nn.Module):
+    """What is learnt of concepts; its state is all that a training changes, saves and restores.
 
     The generator is no part of the module: its weights are in no state, and have no gradients.
 
     Parameters
     ----------
     generator
-        Of music; its text encoder and decoder carry the gradients.
+        Of music; its networks carry the gradients.
     counts
         Vectors of each concept, by its name.
-    amplify
-        What the gradients of the vectors are multiplied by.
-    seed
-        Of what the vectors begin with: those of a concept are a function of it, of its name and
-        of their number, whatever else is learnt with it.
     checkpointing
         Whether layers are computed a second time for their gradients instead of being kept: a
         third slower, in a fraction of the memory.
@@ -37,28 +32,23 @@ class Inversion(nn.Module):
     Attributes
     ----------
     vectors
-        Of all concepts, in the order of `counts`, shape ``(all vectors, dimensions)``: the mean
-        of the text encoder's words and some noise, before they are learnt.
+        Of all concepts, in the order of `counts`, shape ``(all vectors, dimensions)``.
     """
+
+    vectors: Tensor
 
     def __init__(
         self,
         generator: MusicGenAdapter,
         counts: Mapping[str, int],
         *,
-        amplify: float = 1.0,
-        seed: int = 0,
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
         # In a tuple, where torch does not look for modules.
         self._generator = (generator,)
-        self.counts = dict(counts)
-        table = generator.network.get_input_embeddings().weight.detach().float()
-        noise = [_noise(seed, name, count, table.shape[1]) for name, count in counts.items()]
-        self.vectors = nn.Parameter(table.mean(0).cpu() + torch.cat(noise))
-        self.vectors.register_hook(lambda gradient: amplify * gradient)
         self._checkpointing = checkpointing
+        self.counts = dict(counts)
         if checkpointing:
             generator.network.activation_checkpointing_enable()
             self.train()
@@ -112,8 +102,48 @@ class Inversion(nn.Module):
         return dict(zip(self.counts, parts, strict=True))
 
 
+class Inversion(Learner):
+    """Vectors of concepts, which are learnt.
+
+    Parameters
+    ----------
+    generator
+        Of music; its text encoder and decoder carry the gradients.
+    counts
+        Vectors of each concept, by its name.
+    amplify
+        What the gradients of the vectors are multiplied by.
+    seed
+        Of what the vectors begin with: those of a concept are a function of it, of its name and
+        of their number, whatever else is learnt with it.
+    checkpointing
+        As :class:`Learner` has it.
+
+    Attributes
+    ----------
+    vectors
+        Of all concepts, in the order of `counts`, shape ``(all vectors, dimensions)``: the mean
+        of the text encoder's words and some noise, before they are learnt.
+    """
+
+    def __init__(
+        self,
+        generator: MusicGenAdapter,
+        counts: Mapping[str, int],
+        *,
+        amplify: float = 1.0,
+        seed: int = 0,
+        checkpointing: bool = False,
+    ) -> None:
+        super().__init__(generator, counts, checkpointing=checkpointing)
+        table = generator.network.get_input_embeddings().weight.detach().float()
+        noise = [_noise(seed, name, count, table.shape[1]) for name, count in counts.items()]
+        self.vectors = nn.Parameter(table.mean(0).cpu() + torch.cat(noise))
+        self.vectors.register_hook(lambda gradient: amplify * gradient)
+
+
 def _noise(seed: int, concept: str, count: int, dimensions: int) -> Tensor:
     """Return what is added to the mean word for each vector of a concept."""
-    # Of any two numbers of 32 bits, a generator takes one of 64.
-    generator = torch.Generator().manual_seed((seed << 32) + entropy(concept))
+    # Of two numbers of 32 bits, since a generator takes one of 64.
+    generator = torch.Generator().manual_seed((seed % 2**31 << 32) + entropy(concept))
     return NOISE * torch.randn(count, dimensions, generator=generator)

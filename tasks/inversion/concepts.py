@@ -200,8 +200,8 @@ def write(
     segments: Iterable[NewSegment],
     concepts: Mapping[str, Mapping[str, Any]],
     manifest: Manifest,
-) -> None:
-    """Write a dataset of concepts, its manifest last of all.
+) -> Manifest:
+    """Write a dataset of concepts, its manifest last of all, which is returned.
 
     Files of segments that an earlier run wrote, and that are no more, are removed.
 
@@ -214,20 +214,23 @@ def write(
     concepts
         By name, in order: what is to be said of each.
     manifest
-        Holds ``fingerprint`` and ``codec``, as :class:`Concepts` has them.
+        Holds ``fingerprint`` and ``codec``, as :class:`Concepts` has them; ``files``, those of
+        the segments, are added to it.
     """
     declare_unfinished(place)
     rows: dict[Split, list[dict[str, Any]]] = {split: [] for split in SPLITS}
     for segment in segments:
         rows[segment.split].append(_write_segment(place, segment))
-    written = {row[name] for each in rows.values() for row in each for name in _FILES}
-    for path in place.files(DATA):
-        if path.endswith(_SUFFIXES) and path not in written:
+    written = [row[name] for each in rows.values() for row in each for name in _FILES]
+    for path in set(place.files(DATA)).difference(written):
+        if path.endswith(_SUFFIXES):
             place.delete(path)
     for split in SPLITS:
         _write_json(place, metadata_name(split), rows[split])
     _write_json(place, CONCEPTS, concepts)
-    write_manifest(place, {"format_version": FORMAT_VERSION, **manifest})
+    whole = {"format_version": FORMAT_VERSION, **manifest, "files": written}
+    write_manifest(place, whole)
+    return whole
 
 
 _FILES = ("audio_path", "encoded_path")

@@ -33,7 +33,7 @@ class EncodeConceptConfig(StepConfig):
         ge=1.0,
         le=30.0,
         description="Length of a segment; what remains at the end of a recording is left out.",
-        json_schema_extra={"unit": "s"},
+        json_schema_extra={"unit": "s", "flag": "segment_seconds"},
     )
 
 

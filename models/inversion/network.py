@@ -1,10 +1,12 @@
 """What is learnt of concepts, with the frozen generator that it is learnt with."""
 
 from collections.abc import Mapping
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
+from models.inversion.tokens import entropy
 from models.musicgen import MusicGenAdapter
 from models.musicgen_codes import IGNORED, delayed
 
@@ -12,19 +14,17 @@ NOISE = 0.1
 """Deviation of what is added to the mean word, so that no two vectors begin alike."""
 
 
-class Inversion(nn.Module):
-    """Vectors of concepts: all that a training changes, saves and restores.
+class Learner(nn.Module):
+    """What is learnt of concepts; its state is all that a training changes, saves and restores.
 
     The generator is no part of the module: its weights are in no state, and have no gradients.
 
     Parameters
     ----------
     generator
-        Of music; its text encoder and decoder carry the gradients.
+        Of music; its networks carry the gradients.
     counts
         Vectors of each concept, by its name.
-    amplify
-        What the gradients of the vectors are multiplied by.
     checkpointing
         Whether layers are computed a second time for their gradients instead of being kept: a
         third slower, in a fraction of the memory.
@@ -32,37 +32,42 @@ class Inversion(nn.Module):
     Attributes
     ----------
     vectors
-        Of all concepts, in the order of `counts`, shape ``(all vectors, dimensions)``: the mean
-        of the text encoder's words and some noise, before they are learnt.
+        Of all concepts, in the order of `counts`, shape ``(all vectors, dimensions)``.
     """
+
+    vectors: Tensor
 
     def __init__(
         self,
         generator: MusicGenAdapter,
         counts: Mapping[str, int],
         *,
-        amplify: float = 1.0,
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
         # In a tuple, where torch does not look for modules.
         self._generator = (generator,)
+        self._checkpointing = checkpointing
         self.counts = dict(counts)
-        table = generator.network.get_input_embeddings().weight.detach().float()
-        noise = NOISE * torch.randn(sum(counts.values()), table.shape[1])
-        self.vectors = nn.Parameter(table.mean(0).cpu() + noise)
-        self.vectors.register_hook(lambda gradient: amplify * gradient)
         if checkpointing:
-            network = generator.network
-            network.activation_checkpointing_enable()
-            # Only what is in training is computed twice; without dropout it is the same.
-            network.text_encoder.train()
-            network.decoder.train()
+            generator.network.activation_checkpointing_enable()
+            self.train()
 
     @property
     def generator(self) -> MusicGenAdapter:
         """The frozen generator."""
         return self._generator[0]
+
+    def train(self, mode: bool = True) -> Self:
+        """Say whether it is in training: only then are layers computed twice.
+
+        Without dropout it is the same; but music cannot be generated meanwhile.
+        """
+        super().train(mode)
+        if self._checkpointing:
+            self.generator.network.text_encoder.train(mode)
+            self.generator.network.decoder.train(mode)
+        return self
 
     def forward(self, ids: Tensor, mask: Tensor, codes: Tensor) -> Tensor:
         """Return the mean cross-entropy of each item's codes, in nats, shape ``(items,)``.
@@ -95,3 +100,50 @@ class Inversion(nn.Module):
         """Return the vectors of each concept, shape ``(vectors, dimensions)``."""
         parts = self.vectors.split(list(self.counts.values()))
         return dict(zip(self.counts, parts, strict=True))
+
+
+class Inversion(Learner):
+    """Vectors of concepts, which are learnt.
+
+    Parameters
+    ----------
+    generator
+        Of music; its text encoder and decoder carry the gradients.
+    counts
+        Vectors of each concept, by its name.
+    amplify
+        What the gradients of the vectors are multiplied by.
+    seed
+        Of what the vectors begin with: those of a concept are a function of it, of its name and
+        of their number, whatever else is learnt with it.
+    checkpointing
+        As :class:`Learner` has it.
+
+    Attributes
+    ----------
+    vectors
+        Of all concepts, in the order of `counts`, shape ``(all vectors, dimensions)``: the mean
+        of the text encoder's words and some noise, before they are learnt.
+    """
+
+    def __init__(
+        self,
+        generator: MusicGenAdapter,
+        counts: Mapping[str, int],
+        *,
+        amplify: float = 1.0,
+        seed: int = 0,
+        checkpointing: bool = False,
+    ) -> None:
+        super().__init__(generator, counts, checkpointing=checkpointing)
+        table = generator.network.get_input_embeddings().weight.detach().float()
+        noise = [_noise(seed, name, count, table.shape[1]) for name, count in counts.items()]
+        self.vectors = nn.Parameter(table.mean(0).cpu() + torch.cat(noise))
+        self.vectors.register_hook(lambda gradient: amplify * gradient)
+
+
+def _noise(seed: int, concept: str, count: int, dimensions: int) -> Tensor:
+    """Return what is added to the mean word for each vector of a concept."""
+    # Of two numbers of 32 bits, since a generator takes one of 64.
+    generator = torch.Generator().manual_seed((seed % 2**31 << 32) + entropy(concept))
+    return NOISE * torch.randn(count, dimensions, generator=generator)

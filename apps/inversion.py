@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import gradio as gr
     from starlette.routing import BaseRoute
 
+    from apps.concepts.room import Room
+    from apps.concepts.trainings import Trainings
     from apps.concepts.visitors import Visitors
 
 
@@ -30,6 +32,8 @@ def page(params: InversionAppParams) -> Iterator[dict[str, Any]]:
     UsageError
         If there is no dataset of concepts.
     """
+    from apps.concepts.room import Room
+    from apps.concepts.trainings import Trainings
     from apps.concepts.visitors import Visitors
 
     try:
@@ -38,27 +42,37 @@ def page(params: InversionAppParams) -> Iterator[dict[str, Any]]:
         raise UsageError(str(error)) from error
     params.embeds.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="songmill-music-") as folder:
-        visitors = Visitors(Path(folder))
-        yield {
-            "blocks": _blocks(params, dataset, visitors),
-            "port": params.port,
-            "css": _own("page.css"),
-            "head": f"<script>{_own('page.js')}</script>",
-            "routes": _routes(visitors),
-        }
+        visitors, room = Visitors(Path(folder)), Room()
+        trainings = Trainings(room)
+        try:
+            yield {
+                "blocks": _blocks(params, dataset, visitors, room, trainings),
+                "port": params.port,
+                "css": _own("page.css"),
+                "head": f"<script>{_own('page.js')}</script>",
+                "routes": _routes(visitors),
+            }
+        finally:
+            trainings.close()
 
 
-def _blocks(params: InversionAppParams, dataset: Concepts, visitors: "Visitors") -> "gr.Blocks":
+def _blocks(
+    params: InversionAppParams,
+    dataset: Concepts,
+    visitors: "Visitors",
+    room: "Room",
+    trainings: "Trainings",
+) -> "gr.Blocks":
     serving.quiet()
     import gradio as gr
 
-    from apps.concepts import generate_tab
-    from apps.concepts.room import Room
+    from apps.concepts import generate_tab, train_tab
 
-    room = Room()
     with gr.Blocks(title="Concepts of music", analytics_enabled=False) as blocks:
         gr.Markdown("# Concepts of music")
         with gr.Tabs():
+            with gr.Tab("Train", id="train"):
+                train_tab.build(params, dataset, trainings)
             with gr.Tab("Generate", id="generate"):
                 generate_tab.build(params, visitors, room)
 

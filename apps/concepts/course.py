@@ -6,11 +6,27 @@ from typing import Any
 
 from apps.concepts.said import alert, status
 from apps.concepts.trainings import State
+from models.inversion.tokens import token
 from tasks.dataset.fit_charts import drawn as charts
-from tasks.inversion.training_report import together
-from tasks.inversion.validation import OWN
+from tasks.inversion.validation import OTHERS, OWN
 from tasks.text import duration
 from tasks.training.curves import Curve
+
+OF_LOSS = (
+    (("loss",), "Loss"),
+    (("train/cross_entropy", f"validation/{OWN}"), "Cross-entropy: training, validation"),
+)
+OF_EVALUATION = (
+    (("fad_avg",), "FAD of generated pieces"),
+    (("kad_avg",), "KAD of generated pieces"),
+    (("clap_similarity_avg",), "Similarity of generated pieces, CLAP"),
+)
+"""Curves that are drawn together, and what they are called."""
+
+LEGEND = (
+    '<p class="note"><i></i> what stands first, <i class="second"></i> second. Validation of a '
+    "concept: cross-entropy of its own segments, and of the other concepts' under its prompts.</p>"
+)
 
 SENTENCES = {
     "none": "No training was started yet.",
@@ -38,7 +54,7 @@ def described(state: State, *, is_own: bool) -> str:
     if state.stage == "running" and state.progress is None:
         said = "The training begins: the model is loaded…"
     if state.is_running and not is_own:
-        said = f"Started in another window. {said}"
+        said = f"This training was started in another window. {said}"
     return status(said)
 
 
@@ -49,7 +65,9 @@ def drawn(state: State) -> str:
     parts = [_facts(state)]
     progress = state.progress or {}
     parts += [f'<p class="note">{escape(note)}</p>' for note in progress.get("notes", ())]
-    parts += [f'<div class="chart">{svg}</div>' for _, svg in charts(*_curves(progress))]
+    figures = [f'<div class="chart">{svg}</div>' for _, svg in _charts(progress)]
+    if figures:
+        parts.append(f'<div class="charts">{"".join(figures)}</div>{LEGEND}')
     parts.append(f'<p class="note">The same from a terminal:</p><pre>{escape(state.command)}</pre>')
     return "".join(parts)
 
@@ -75,11 +93,15 @@ def _facts(state: State) -> str:
     )
 
 
-def _curves(progress: Mapping[str, Any]) -> tuple[dict[str, Curve], Any]:
+def _charts(progress: Mapping[str, Any]) -> list[tuple[str, str]]:
     steps = progress.get("curve_steps", {})
     curves = {
         name: Curve(steps[name], values) for name, values in progress.get("curves", {}).items()
     }
     prefix = f"validation/{OWN}/"
-    names = [name.removeprefix(prefix) for name in curves if name.startswith(prefix)]
-    return curves, together(names)
+    concepts = [name.removeprefix(prefix) for name in curves if name.startswith(prefix)]
+    of_each = (
+        ((f"{prefix}{name}", f"validation/{OTHERS}/{name}"), f"Validation: {token(name)}, others")
+        for name in concepts
+    )
+    return charts(curves, (*OF_LOSS, *of_each, *OF_EVALUATION))

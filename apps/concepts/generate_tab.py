@@ -49,7 +49,7 @@ def build(params: InversionAppParams, visitors: Visitors, room: Room) -> None:
                 count = gr.Slider(1, MOST_PIECES, 2, step=1, label="Pieces")
             with gr.Row():
                 guidance = gr.Slider(1, 10, 3, step=0.5, label="Guidance")
-                seed = gr.Number(0, label="Seed of the first piece", precision=0, minimum=0)
+                seed = gr.Number(0, label="Seed of the first piece", precision=0)
             with gr.Row():
                 start = gr.Button("Generate", variant="primary")
                 cancel = gr.Button("Cancel")

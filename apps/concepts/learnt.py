@@ -1,5 +1,6 @@
 """What was learnt: models and files of concepts in a folder of trainings."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,9 @@ from pathlib import Path
 from models import trained
 from models.inversion import embeds
 from models.protocols import CONCEPTS
-from models.weights import MANIFEST, SUFFIX
+from models.weights import MANIFEST, NAME_DIGITS, SUFFIX
+
+_KEY = re.compile(r"[0-9a-f]{32,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +20,8 @@ class Learnt:
     Attributes
     ----------
     name
-        Where they lie in the folder of trainings, for people.
+        Where they lie in the folder of trainings, for people: of keys of trainings the first
+        digits.
     path
         Of the folder of a model, or of the file of an epoch.
     concepts
@@ -72,5 +76,6 @@ def _visible(folder: Path, pattern: str) -> Iterator[Path]:
 
 
 def _learnt(folder: Path, path: Path, concepts: tuple[str, ...], model: str) -> Learnt:
-    name = path.relative_to(folder).as_posix().removesuffix(SUFFIX)
+    parts = path.relative_to(folder).as_posix().removesuffix(SUFFIX).split("/")
+    name = "/".join(each[:NAME_DIGITS] if _KEY.fullmatch(each) else each for each in parts)
     return Learnt(name, path, concepts, model, path.stat().st_mtime_ns)

@@ -1,6 +1,5 @@
 """The tab Train: concepts and options in, curves and what is learnt out."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -46,14 +45,14 @@ def build(params: InversionAppParams, dataset: Concepts, trainings: Trainings) -
                 for name, (low, high, step, label) in SLIDERS.items()
             ]
             with gr.Row():
-                epochs = gr.Number(DEFAULTS["epochs"], label="Epochs", precision=0, minimum=1)
-                batch = gr.Number(DEFAULTS["batch_size"], label="Batch", precision=0, minimum=1)
-                rate = gr.Number(DEFAULTS["lr"], label="Learning rate", minimum=0)
+                epochs = gr.Number(DEFAULTS["epochs"], label="Epochs", precision=0)
+                batch = gr.Number(DEFAULTS["batch_size"], label="Batch", precision=0)
+                rate = gr.Number(DEFAULTS["lr"], label="Learning rate")
             with gr.Group():
                 monitored = gr.Checkbox(True, label="Monitoring: evaluate by generated pieces")
                 with gr.Row():
                     every = gr.Number(
-                        DEFAULTS["evaluate_epochs"], label="Every … epochs", precision=0, minimum=1
+                        DEFAULTS["evaluate_epochs"], label="Every … epochs", precision=0
                     )
                     pieces = gr.Slider(
                         2, MOST_PIECES, DEFAULTS["evaluate_pieces"], step=1, label="Per concept"
@@ -61,13 +60,14 @@ def build(params: InversionAppParams, dataset: Concepts, trainings: Trainings) -
             with gr.Row():
                 start = gr.Button("Start training", variant="primary")
                 stop = gr.Button("Stop training", interactive=False)
+            notice = gr.HTML("", elem_id="training-notice")
             anyway = gr.Button("Stop it all the same", variant="stop", visible=False)
         with gr.Column(scale=3, min_width=320):
             said = gr.HTML(status("No training was started yet."), elem_id="training-status")
             view = gr.HTML("", elem_id="training-view")
     seen: gr.State = gr.State(None)
     timer = gr.Timer(POLL_SECONDS)
-    shown = [seen, said, view, start, stop, anyway]
+    shown = [seen, said, view, start, stop, notice, anyway]
 
     def begin(
         chosen: list[str],
@@ -98,14 +98,14 @@ def build(params: InversionAppParams, dataset: Concepts, trainings: Trainings) -
         try:
             trainings.start(_wanted(params, values), request.session_hash)
         except UsageError as error:
-            return [gr.skip(), alert(str(error)), *[gr.skip()] * 4]
+            return [*[gr.skip()] * 5, alert(str(error)), gr.update(visible=False)]
         return _shown(trainings.state(), request)
 
     def end(request: gr.Request) -> list[Any]:
         state = trainings.state()
         if state.is_running and state.by != request.session_hash:
-            asked = alert("This training was started in another window: stop it all the same?")
-            return [gr.skip(), asked, *[gr.skip()] * 3, gr.update(visible=True)]
+            asked = alert("This training was started in another window. Stop it?")
+            return [*[gr.skip()] * 5, asked, gr.update(visible=True)]
         trainings.stop()
         return _shown(trainings.state(), request)
 
@@ -115,8 +115,13 @@ def build(params: InversionAppParams, dataset: Concepts, trainings: Trainings) -
 
     def look(before: Any, request: gr.Request) -> list[Any]:
         state = trainings.state()
-        # What was said of a request stays until there is something new.
-        return [gr.skip()] * len(shown) if before == _stamp(state) else _shown(state, request)
+        now = _stamp(state)
+        if before == now:
+            return [gr.skip()] * len(shown)
+        # What was said of a request stays as long as the training does the same.
+        told = _shown(state, request)
+        same = before is not None and before[0] == now[0]
+        return [*told[:3], *[gr.skip()] * 4] if same else told
 
     inputs = [names, model, *sliders, epochs, batch, rate, monitored, every, pieces]
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -139,14 +144,15 @@ def _shown(state: State, request: gr.Request) -> list[Any]:
         course.drawn(state),
         gr.update(interactive=not state.is_running),
         gr.update(interactive=state.stage == "running"),
+        "",
         gr.update(visible=False),
     ]
 
 
 def _stamp(state: State) -> tuple[Any, ...]:
-    """Return what of a state makes it another one to look at."""
+    """Return which training does what, and what else makes it another state to look at."""
     progress = state.progress or {}
-    return state.number, state.stage, progress.get("step"), progress.get("seconds")
+    return (state.number, state.stage), progress.get("step"), progress.get("seconds")
 
 
 def _wanted(params: InversionAppParams, values: dict[str, Any]) -> TrainInversionParams:

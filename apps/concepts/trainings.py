@@ -137,6 +137,7 @@ class _Running:
         self._is_stopped = False
         before = files.outcome()
         self._attempt = before.attempt if before else None
+        self._progress = files.progress()
         self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         self.process = subprocess.Popen(
             [sys.executable, str(ROOT / SCRIPT), *arguments],
@@ -158,13 +159,17 @@ class _Running:
 
     def state(self) -> State:
         stage, said = self._became()
+        progress = self._files.progress()
+        if self._ended is None and progress == self._progress:
+            # It is that of an earlier training, which this one goes on with.
+            progress = None
         return State(
             self._number,
             stage,
             self._by,
             self._command,
             (self._ended or time.monotonic()) - self._began,
-            self._files.progress(),
+            progress,
             said,
         )
 

@@ -159,13 +159,12 @@ def test_where_nothing_is_left_that_is_said_and_an_earlier_dataset_stays(odd: Pa
 
 
 def test_what_is_measured_enters_the_metadata(folder: Path):
-    carried_out(params("mine", "music", "--describe"))
-    found = concepts.read("data/input/mine")
-    rows = json.loads(Path("data/input/mine/metadata_train.json").read_text())
-    [said] = {each.description for each in found.segments("train") if each.concept == "8bit"}
-    [row] = {(each["tempo_bpm"], each["key"]) for each in rows if each["concept"] == "8bit"}
-    assert said is not None
-    assert said.startswith(f"{row[0]:.0f} BPM, {row[1]}, ")
+    write(folder / "one/8bit/song.wav", make_8bit(0, 6.0))
+    carried_out(params("mine", "one", "--describe"))
+    [segment] = concepts.read("data/input/mine").segments("train")
+    [row] = json.loads(Path("data/input/mine/metadata_train.json").read_text())
+    assert segment.description is not None
+    assert segment.description.startswith(f"{row['tempo_bpm']:.0f} BPM, {row['key']}, ")
 
 
 def write_songs(folder: Path, paths: Sequence[Path]) -> None:

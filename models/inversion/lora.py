@@ -97,8 +97,7 @@ class LowRank(Learner):
         )
         # In a tuple, where torch does not look for modules.
         self._tuner = (peft.LoraModel(network, self.config, ADAPTER),)
-        layers = peft.tuners.lora.LoraLayer
-        self._layers = tuple(each for each in network.modules() if isinstance(each, layers))
+        self._layers = _layers(network)
         # The layers' own parameters under names that torch takes.
         self.weights = nn.ParameterDict(
             {
@@ -170,9 +169,8 @@ def applied(network: Any, folder: Path) -> Iterator[None]:
     tuner = peft.LoraModel(network, config, ADAPTER, low_cpu_mem_usage=True)
     try:
         _load(network, weights, folder)
-        for layer in network.modules():
-            if isinstance(layer, peft.tuners.lora.LoraLayer):
-                layer.eval()
+        for layer in _layers(network):
+            layer.eval()
         yield
     finally:
         tuner.unload()
@@ -212,7 +210,7 @@ def _load(network: Any, weights: Mapping[str, Tensor], folder: Path) -> None:
 
     named = {name.removeprefix(PREFIX): value for name, value in weights.items()}
     try:
-        report = peft.set_peft_model_state_dict(
+        report: Any = peft.set_peft_model_state_dict(
             network, named, adapter_name=ADAPTER, low_cpu_mem_usage=True
         )
     except RuntimeError as error:
@@ -221,6 +219,13 @@ def _load(network: Any, weights: Mapping[str, Tensor], folder: Path) -> None:
     if missing or report.unexpected_keys:
         name = [*missing, *report.unexpected_keys][0]
         raise ValueError(f"{folder.name} does not fit the model: {name}")
+
+
+def _layers(network: Any) -> tuple[nn.Module, ...]:
+    """Return the layers that have low-rank weights."""
+    from peft.tuners.lora import LoraLayer
+
+    return tuple(module for module in network.modules() if isinstance(module, LoraLayer))
 
 
 def _words(generator: MusicGenAdapter, name: str) -> Tensor:

@@ -25,6 +25,7 @@ from tasks.inversion.concepts import Concepts, Segment
 from tasks.step import Tools, digest
 from tasks.text import counted
 from tasks.track import TrackError
+from tasks.training import randomness
 from tasks.training.session import Session
 from tasks.weights import Weights
 
@@ -277,8 +278,13 @@ class Evaluation:
             name: rows.detach().float().cpu().numpy() for name, rows in learner.by_concept().items()
         }
         pieces: Pieces = {name: [] for name in learner.counts}
-        # A validation may be in mixed precision, which is not enough for the codec.
-        with _at_rest(generator.network), torch.autocast(generator.device.type, enabled=False):
+        with (
+            _at_rest(generator.network),
+            # A validation may be in mixed precision, which is not enough for the codec.
+            torch.autocast(generator.device.type, enabled=False),
+            # The decoder draws which layers it leaves out, also where it leaves out none.
+            randomness.seeded(0),
+        ):
             made = generator.generate(
                 prompts,
                 seeds,

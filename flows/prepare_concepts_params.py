@@ -11,8 +11,8 @@ from flows.compute_params import FILES, RESULTS, Group, ModelParams
 from flows.place_params import LocalPath, OptionalLocalPath, OptionalPlace
 from tasks.embed.items import ItemTools
 from tasks.engine.stage import Stage
-from tasks.inversion import encode
-from tasks.inversion.encode import EncodeConceptConfig
+from tasks.inversion import encode_concept
+from tasks.inversion.encode_concept import EncodeConceptConfig
 from tasks.inversion.known import MEASURED
 from tasks.inversion.recordings import Asked, Parts, source_of
 from tasks.song import merge, probe
@@ -173,4 +173,4 @@ class PrepareConceptsParams(ModelParams):
                 audio_dir=self.path, profile="offline", steps=list(MEASURED)
             )
             first = measured.stages()
-        return [*first, Stage(encode.STEP, self.encode)]
+        return [*first, Stage(encode_concept.STEP, self.encode)]

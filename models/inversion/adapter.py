@@ -14,7 +14,7 @@ LORA = "decoder_lora"
 """Folder of low-rank weights of the decoder, in PEFT's layout, in the folder of a model."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Learnt:
     """Learnt concepts; :class:`models.protocols.LearntConcepts` says what each attribute is."""
 

@@ -101,6 +101,12 @@ class Learner(nn.Module):
         parts = self.vectors.split(list(self.counts.values()))
         return dict(zip(self.counts, parts, strict=True))
 
+    def release(self) -> None:
+        """Leave the generator as it was."""
+        network = self.generator.network
+        network.activation_checkpointing_disable()
+        network.eval()
+
 
 class Inversion(Learner):
     """Vectors of concepts, which are learnt.

@@ -22,7 +22,7 @@ from models.tiny.write import write
 from models.weights import read_manifest, write_manifest
 from tasks.engine.plan import plan, run_here
 from tests.flows.conftest import environment, standing_worker
-from tests.support import commands, concepts, prefect_server
+from tests.support import commands, learnt_concepts, prefect_server
 from tests.support.commands import ROOT
 from tests.support.shared import made_once
 
@@ -45,7 +45,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
             write(folder / "models", name)
         found = read_manifest(folder / "models" / "musicgen-small")
         assert found is not None
-        concepts.write_folder(
+        learnt_concepts.write_folder(
             folder / "embeds",
             {"8bit": 2, "pads": 3},
             model="musicgen-small",
@@ -249,7 +249,7 @@ def test_what_cannot_be_done_is_said_before_any_work(
     message: str,
 ):
     monkeypatch.chdir(tmp_path)
-    concepts.write_folder(
+    learnt_concepts.write_folder(
         tmp_path / "other", {"8bit": 1}, model="musicgen-small", revision="tiny-other"
     )
     places = {"EMBEDS": folders.embeds, "OTHER": tmp_path / "other", "MODELS": folders.models}

@@ -12,7 +12,7 @@ from blocks.storage import Storage
 from models.tiny.write import write
 from tasks.dataset.near_duplicates import acoustic_fingerprint
 from tasks.embed.items import Item, ItemTools
-from tasks.inversion.encode import CODEC_NAME, STEP, EncodeConceptConfig
+from tasks.inversion.encode_concept import CODEC_NAME, STEP, EncodeConceptConfig
 from tasks.step import Row, Tools, TrackError
 from tasks.weights import Weights
 

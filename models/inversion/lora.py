@@ -1,0 +1,239 @@
+"""Low-rank weights of a decoder: what users of dreamboothing MusicGen train.
+
+E. J. Hu et al., "LoRA: low-rank adaptation of large language models", ICLR 2022, by PEFT, in whose
+layout they are written: ``peft.PeftModel.from_pretrained`` loads them. Rank, scale, dropout and
+the kinds of layers are those of the repository musicgen-dreamboothing, which also adapts the
+tables and heads of the codes; here only the layers between them are.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.inversion.network import Learner, checkpoint
+from models.musicgen import MusicGenAdapter
+
+ADAPTER = "default"
+"""PEFT's name of the only one that there is."""
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+
+TARGETS = (
+    r"decoder\.model\.decoder\.layers\.\d+\."
+    r"(?:(?:self_attn|encoder_attn)\.(?:q_proj|k_proj|v_proj|out_proj)|fc1|fc2)"
+)
+"""Names of the adapted layers: all linear ones of the decoder's blocks."""
+
+PREFIX = "base_model.model."
+"""Before the names of weights in PEFT's files."""
+
+
+@dataclass(frozen=True)
+class Rank:
+    """How many weights there are, and how much they count.
+
+    Attributes
+    ----------
+    rank
+        Of what is added to a layer.
+    alpha
+        It is scaled by `alpha` over `rank`.
+    dropout
+        Share of a layer's inputs that it does not see, in training.
+    """
+
+    rank: int = 16
+    alpha: int = 16
+    dropout: float = 0.05
+
+
+class LowRank(Learner):
+    """Low-rank weights of the generator's decoder, which are learnt; its vectors are not.
+
+    A concept's vectors are those of the words of its name: ``in the style of <lo-fi>`` is to the
+    decoder what ``in the style of lo fi`` is. So prompts, files and generation are the same as of
+    vectors that are learnt, and what differs is the method. The layers lie in the generator until
+    :meth:`release`.
+
+    Parameters
+    ----------
+    generator
+        Of music; its decoder carries the gradients.
+    concepts
+        Their names.
+    rank
+        How many weights there are.
+    checkpointing
+        As :class:`models.inversion.network.Inversion` has it.
+    """
+
+    def __init__(
+        self,
+        generator: MusicGenAdapter,
+        concepts: Sequence[str],
+        *,
+        rank: Rank | None = None,
+        checkpointing: bool = False,
+    ) -> None:
+        import peft
+
+        rank, network = rank or Rank(), generator.network
+        words = {name: _words(generator, name) for name in concepts}
+        super().__init__(generator, {name: len(ids) for name, ids in words.items()})
+        rows = [generator.embedded(ids).float() for ids in words.values()]
+        self.register_buffer("vectors", torch.cat(rows), persistent=False)
+        self.config = peft.LoraConfig(
+            r=rank.rank,
+            lora_alpha=rank.alpha,
+            lora_dropout=rank.dropout,
+            target_modules=TARGETS,
+            bias="none",
+        )
+        # In a tuple, where torch does not look for modules.
+        self._tuner = (peft.LoraModel(network, self.config, ADAPTER),)
+        self._layers = _layers(network)
+        # The layers' own parameters under names that torch takes.
+        self.weights = nn.ParameterDict(
+            {
+                name.replace(".", "/"): parameter
+                for name, parameter in network.named_parameters()
+                if parameter.requires_grad
+            }
+        )
+        if checkpointing:
+            checkpoint(network)
+
+    def train(self, mode: bool = True) -> "LowRank":
+        """Let inputs be dropped, or not."""
+        super().train(mode)
+        for layer in self._layers:
+            layer.train(mode)
+        return self
+
+    def release(self) -> None:
+        """Leave the generator as it was."""
+        self._tuner[0].unload()
+        super().release()
+
+    def write(self, folder: Path, model: str) -> None:
+        """Write the weights in PEFT's layout.
+
+        Parameters
+        ----------
+        folder
+            Where to; it need not exist.
+        model
+            Name of the generator, for the file.
+        """
+        from safetensors.torch import save_file
+
+        folder.mkdir(exist_ok=True)
+        weights = {
+            PREFIX + name.replace("/", ".").replace(f".{ADAPTER}.", "."): value.detach().cpu()
+            for name, value in self.weights.items()
+        }
+        save_file(weights, folder / WEIGHTS, {"format": "pt"})
+        about = {**self.config.to_dict(), "base_model_name_or_path": model, "inference_mode": True}
+        text = json.dumps(about, indent=2, sort_keys=True, default=_plain)
+        (folder / CONFIG).write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def applied(network: Any, folder: Path) -> Iterator[None]:
+    """Let a generator's decoder have low-rank weights within the block, and be as before after.
+
+    Parameters
+    ----------
+    network
+        Of transformers.
+    folder
+        As :meth:`LowRank.write` writes it, or PEFT.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds something else, or weights that do not fit the network.
+    """
+    import peft
+
+    config, weights = read(folder)
+    if hasattr(network, "peft_config"):
+        raise ValueError("the decoder has low-rank weights already")
+    # On no device first: nothing is drawn at random.
+    tuner = peft.LoraModel(network, config, ADAPTER, low_cpu_mem_usage=True)
+    try:
+        _load(network, weights, folder)
+        for layer in _layers(network):
+            layer.eval()
+        yield
+    finally:
+        tuner.unload()
+
+
+def read(folder: Path) -> tuple[Any, dict[str, Tensor]]:
+    """Return PEFT's configuration and the weights of a folder.
+
+    Raises
+    ------
+    ValueError
+        If it holds something else than low-rank weights in safetensors.
+    """
+    import peft
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not (folder / WEIGHTS).is_file():
+        others = [file.name for file in sorted(folder.glob("*.bin"))]
+        instead = f", and {others[0]} could run code when it is opened" if others else ""
+        raise ValueError(f"{folder.name} has no {WEIGHTS}{instead}")
+    try:
+        content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        weights = load_file(folder / WEIGHTS)
+        kind = content["peft_type"]
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise ValueError(f"{folder.name} holds no low-rank weights: {error}") from error
+    if kind != "LORA" or content.get("modules_to_save") or content.get("use_dora"):
+        raise ValueError(f"{folder.name} holds something else than plain low-rank weights")
+    known = ("r", "lora_alpha", "target_modules", "rank_pattern", "alpha_pattern", "use_rslora")
+    config = peft.LoraConfig(**{name: content[name] for name in known if name in content})
+    return config, weights
+
+
+def _load(network: Any, weights: Mapping[str, Tensor], folder: Path) -> None:
+    import peft
+
+    named = {name.removeprefix(PREFIX): value for name, value in weights.items()}
+    try:
+        report: Any = peft.set_peft_model_state_dict(
+            network, named, adapter_name=ADAPTER, low_cpu_mem_usage=True
+        )
+    except RuntimeError as error:
+        raise ValueError(f"{folder.name} does not fit the model: {error}") from error
+    missing = [name for name in report.missing_keys if ".lora_" in name]
+    if missing or report.unexpected_keys:
+        name = [*missing, *report.unexpected_keys][0]
+        raise ValueError(f"{folder.name} does not fit the model: {name}")
+
+
+def _layers(network: Any) -> tuple[nn.Module, ...]:
+    """Return the layers that have low-rank weights."""
+    from peft.tuners.lora import LoraLayer
+
+    return tuple(module for module in network.modules() if isinstance(module, LoraLayer))
+
+
+def _words(generator: MusicGenAdapter, name: str) -> Tensor:
+    """Return the numbers of the words of a concept's name."""
+    ids, _ = generator.tokens([name.replace("_", " ").replace("-", " ")])
+    # The last one ends a text.
+    return ids[0, :-1]
+
+
+def _plain(value: Any) -> Any:
+    return sorted(value) if isinstance(value, set) else str(value)

@@ -158,7 +158,9 @@ def _tokens(params: InversionAppParams, path: str) -> str:
     """Return buttons that put the concepts of a choice into the prompt."""
     if path == PLAIN:
         return ""
-    names = next((each.concepts for each in learnt.found(params.embeds) if str(each.path) == path), ())
+    names = next(
+        (each.concepts for each in learnt.found(params.embeds) if str(each.path) == path), ()
+    )
     buttons = (
         f'<button type="button" class="token" data-token="{escape(token(name))}">'
         f"{escape(token(name))}</button>"
@@ -169,9 +171,7 @@ def _tokens(params: InversionAppParams, path: str) -> str:
 
 def _players(visitor: Any) -> str:
     """Return a player for each piece, the newest first."""
-    return "".join(
-        _player(visitor.token, piece) for piece in reversed([*visitor.pieces.values()])
-    )
+    return "".join(_player(visitor.token, piece) for piece in reversed([*visitor.pieces.values()]))
 
 
 def _player(key: str, piece: MadePiece) -> str:

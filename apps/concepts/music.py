@@ -27,7 +27,9 @@ class CancelledError(Exception):
     """What was asked for is not wanted any more."""
 
 
-def make(wanted: GenerateMusicParams, visitor: Visitor, room: Room, say: Say) -> Iterator[MadePiece]:
+def make(
+    wanted: GenerateMusicParams, visitor: Visitor, room: Room, say: Say
+) -> Iterator[MadePiece]:
     """Make the pieces of one prompt, each of which is the visitor's as soon as it is there.
 
     They are those that ``flows/generate_music.py`` makes of the same options. The generator stays

@@ -9,6 +9,10 @@ from models import trained
 from models.inversion import embeds
 from models.protocols import CONCEPTS
 from models.weights import MANIFEST, NAME_DIGITS, SUFFIX
+from tasks.inversion.epochs import FOLDER
+
+FITS = "fits"
+"""Where a training works, until it has put what people look for beside."""
 
 _KEY = re.compile(r"[0-9a-f]{32,}")
 
@@ -60,7 +64,7 @@ def _found(folder: Path) -> Iterator[Learnt]:
             names = tuple(sorted(manifest.arguments["tokens"]))
             yield _learnt(folder, path.parent, names, str(manifest.arguments["model"]))
     for path in _visible(folder, f"*{SUFFIX}"):
-        if models.isdisjoint(path.parents):
+        if path.parent not in models:
             try:
                 names, model = tuple(embeds.read_counts(path)), embeds.read_about(path)["model"]
             except (ValueError, KeyError):
@@ -69,13 +73,18 @@ def _found(folder: Path) -> Iterator[Learnt]:
 
 
 def _visible(folder: Path, pattern: str) -> Iterator[Path]:
-    """Yield files by their name, but for those that are being written."""
+    """Yield files by their name, but for those that are being written, and what is there twice."""
     for path in folder.rglob(pattern):
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts):
-            yield path
+        parts = path.relative_to(folder).parts
+        if any(part.startswith(".") for part in parts):
+            continue
+        if FITS in parts and (folder.joinpath(*parts[: parts.index(FITS)]) / FOLDER).is_dir():
+            continue
+        yield path
 
 
 def _learnt(folder: Path, path: Path, concepts: tuple[str, ...], model: str) -> Learnt:
     parts = path.relative_to(folder).as_posix().removesuffix(SUFFIX).split("/")
-    name = "/".join(each[:NAME_DIGITS] if _KEY.fullmatch(each) else each for each in parts)
+    short = (each[:NAME_DIGITS] if _KEY.fullmatch(each) else each for each in parts)
+    name = folder.name if path == folder else "/".join(short)
     return Learnt(name, path, concepts, model, path.stat().st_mtime_ns)

@@ -52,6 +52,12 @@ class InversionAppParams(FlowParams):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where models run.", json_schema_extra=COMPUTE
     )
+    threads: int | None = Field(
+        None,
+        ge=1,
+        description="Threads of a training on a CPU (default: one per core).",
+        json_schema_extra=COMPUTE,
+    )
     cluster: str | None = Field(
         None,
         description="Dask cluster for the trainings instead of this machine: address of its "

@@ -1,5 +1,6 @@
 """The tab Train: concepts and options in, curves and what is learnt out."""
 
+import json
 from typing import Any
 
 import gradio as gr
@@ -14,12 +15,14 @@ from flows import cli
 from flows.cli import UsageError
 from models.inversion.tokens import token
 from tasks.inversion.concepts import Concepts
+from tasks.inversion.evaluation import EvaluationConfig
+from tasks.step import digest
 from tasks.text import counted
 
 POLL_SECONDS = 1.0
 """Time between two looks at a training: it reports twice as often."""
 
-DEFAULTS = {name: field.default for name, field in TrainInversionParams.model_fields.items()}
+TRAINING, EVALUATION = TrainInversionParams.model_fields, EvaluationConfig.model_fields
 
 SLIDERS = {
     "tokens_num": (1, 20, 1, "Tokens per concept"),
@@ -27,6 +30,9 @@ SLIDERS = {
     "examples_num": (40, 800, 1, "Examples per concept, at most"),
 }
 """Least, most, step and label of what is always shown; the ranges are the reference's."""
+
+MAX_NAME = 60
+"""Letters of the concepts in the name of a training's folder."""
 
 MOST_PIECES = 100
 """Of each concept in an evaluation, as in the reference."""
@@ -41,21 +47,23 @@ def build(params: InversionAppParams, dataset: Concepts, trainings: Trainings) -
             )
             model = gr.Dropdown(params.models, value=params.model_name, label="Model")
             sliders = [
-                gr.Slider(low, high, DEFAULTS[name], step=step, label=label)
+                gr.Slider(low, high, TRAINING[name].default, step=step, label=label)
                 for name, (low, high, step, label) in SLIDERS.items()
             ]
             with gr.Row():
-                epochs = gr.Number(DEFAULTS["epochs"], label="Epochs", precision=0)
-                batch = gr.Number(DEFAULTS["batch_size"], label="Batch", precision=0)
-                rate = gr.Number(DEFAULTS["lr"], label="Learning rate")
+                epochs = gr.Number(TRAINING["epochs"].default, label="Epochs", precision=0)
+                batch = gr.Number(
+                    TRAINING["batch_size"].default, label="Batch, per concept", precision=0
+                )
+                rate = gr.Number(TRAINING["lr"].default, label="Learning rate")
             with gr.Group():
                 monitored = gr.Checkbox(True, label="Monitoring: evaluate by generated pieces")
                 with gr.Row():
                     every = gr.Number(
-                        DEFAULTS["evaluate_epochs"], label="Every … epochs", precision=0
+                        EVALUATION["epochs"].default, label="Every … epochs", precision=0
                     )
                     pieces = gr.Slider(
-                        2, MOST_PIECES, DEFAULTS["evaluate_pieces"], step=1, label="Per concept"
+                        2, MOST_PIECES, EVALUATION["pieces"].default, step=1, label="Per concept"
                     )
             with gr.Row():
                 start = gr.Button("Start training", variant="primary")
@@ -92,8 +100,10 @@ def build(params: InversionAppParams, dataset: Concepts, trainings: Trainings) -
             "epochs": int(rounds or 0),
             "batch_size": int(together or 0),
             "lr": learning_rate,
-            "evaluate_epochs": int(epochs_between or 0) if is_monitored else 0,
-            "evaluate_pieces": int(of_each),
+            "evaluation": {
+                "epochs": int(epochs_between or 0) if is_monitored else 0,
+                "pieces": int(of_each),
+            },
         }
         try:
             trainings.start(_wanted(params, values), request.session_hash)
@@ -165,17 +175,26 @@ def _wanted(params: InversionAppParams, values: dict[str, Any]) -> TrainInversio
     """
     if not values["concepts"]:
         raise UsageError("No concept is chosen: choose what is to be learned.")
+    data_dir, _, name = params.dataset.rstrip("/").rpartition("/")
     where = {
-        "dataset": params.dataset,
-        "output": params.embeds,
+        "name": name,
+        "data_dir": data_dir or ".",
+        "output": params.embeds / _folder(values),
         "models_dir": params.models_dir,
         "device": params.device,
+        "threads": params.threads,
         "cluster": params.cluster,
     }
     try:
         return TrainInversionParams(**where, **values)
     except ValidationError as error:
         raise UsageError(f"{cli.describe(error, TrainInversionParams)}.") from error
+
+
+def _folder(values: dict[str, Any]) -> str:
+    """Return the folder of a training: the same options find what they have begun."""
+    options = digest(json.dumps(values, sort_keys=True).encode())
+    return f"{'-'.join(values['concepts'])[:MAX_NAME]}-{options[:8]}"
 
 
 def _choices(dataset: Concepts) -> list[tuple[str, str]]:

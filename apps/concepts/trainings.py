@@ -91,7 +91,7 @@ class Trainings:
         UsageError
             If it cannot be done, or another one runs; one sentence says why and what to do.
         """
-        files = train_inversion.plan(params).job.files
+        files = train_inversion.plan(params).files
         self._room.take("training")
         try:
             music.free()

@@ -221,6 +221,10 @@ class _Flag:
         return (annotation,)
 
     @property
+    def is_list(self) -> bool:
+        return any(get_origin(each) in (list, tuple) for each in self.types)
+
+    @property
     def is_positional(self) -> bool:
         required = self.field.is_required() and len(self.path) == 1
         return required or bool(self.extra.get("positional"))

@@ -1,4 +1,4 @@
-"""Learnt concepts, of a folder or of a file, as what a generator of music is taught."""
+"""A folder of learnt concepts, as what a generator of music is taught."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,15 +43,15 @@ def load(card: ModelCard, device: str, folder: Path) -> Learnt:
     return Learnt(vectors, str(arguments["model"]), str(arguments["model_revision"]), decoder)
 
 
-def load_file(card: ModelCard, device: str, path: Path) -> Learnt:
-    """Load learnt concepts from a file, such as that of an epoch of a training.
+def load_file(card: ModelCard, device: str, file: Path) -> Learnt:
+    """Load learnt concepts from a file of an epoch, whose header says what they belong to.
 
     Raises
     ------
     ValueError
-        If it holds something else, or does not say which model they were learnt with.
+        If it holds something else.
     """
-    vectors, about = embeds.read(path), embeds.read_about(path)
-    if missing := [key for key in (embeds.MODEL, embeds.REVISION) if key not in about]:
-        raise ValueError(f"{path.name} does not say its {' and '.join(missing)}")
-    return Learnt(vectors, about[embeds.MODEL], about[embeds.REVISION])
+    about = embeds.read_about(file)
+    if not about.keys() >= embeds.ABOUT:
+        raise ValueError(f"{file.name} does not say which model its concepts were learnt with")
+    return Learnt(embeds.read(file), about["model"], about["model_revision"])

@@ -17,8 +17,8 @@ Float32 = npt.NDArray[np.float32]
 FILE = "learned_embeds.safetensors"
 """Name of the file in the folder of a model."""
 
-MODEL, REVISION = "model", "model_revision"
-"""Keys in the header of a file: the generator that its concepts were learnt with."""
+ABOUT = frozenset({"model", "model_revision"})
+"""What the header of a file says at least: the generator that the vectors belong to."""
 
 
 def write(path: Path, vectors: Mapping[str, Float32], about: Mapping[str, str]) -> None:
@@ -31,7 +31,7 @@ def write(path: Path, vectors: Mapping[str, Float32], about: Mapping[str, str]) 
     vectors
         Of each concept, by its name, shape ``(vectors, dimensions)``.
     about
-        What is to stand in the header: :data:`MODEL` and :data:`REVISION`, and what else is known.
+        What is to stand in the header: the model, its revision.
     """
     from safetensors.numpy import save_file
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from blocks.storage import Storage
 from models import trained
+from models.inversion import embeds
 from models.protocols import CONCEPTS, GENERATION, SEPARATION, Task
 from models.registry import OWN, ModelCard, ModelFile
 from models.weights import (
@@ -30,7 +31,7 @@ CHECKPOINT = "checkpoint"
 SEPARATOR = "separator"
 """How those of checkpoints of our own trainings begin."""
 
-EMBEDS = "embeds"
+LEARNT = "concepts"
 """How those of files of learnt concepts begin."""
 
 GENERATOR = "musicgen"
@@ -53,7 +54,7 @@ UNKNOWN_LICENCE = "unknown"
 _KINDS: Mapping[str, tuple[Task[Any], str, str]] = {
     CHECKPOINT: (SEPARATION, "demucs", "models.demucs:load_checkpoint"),
     SEPARATOR: (SEPARATION, "songmill", "models.separator.adapter:load_checkpoint"),
-    EMBEDS: (CONCEPTS, "songmill", "models.inversion.adapter:load_file"),
+    LEARNT: (CONCEPTS, "songmill", "models.inversion.adapter:load_file"),
     GENERATOR: (GENERATION, "transformers", "models.musicgen:load"),
 }
 """Task, library and adapter of what is known by its content, by how its name begins."""
@@ -183,7 +184,12 @@ def _kind(path: Path, size_bytes: int, changed_ns: int) -> str:
         If a file that is named like ours is neither.
     """
     if path.suffix == SUFFIX:
-        return EMBEDS
+        try:
+            if embeds.read_about(path).keys() >= embeds.ABOUT:
+                return LEARNT
+        except ValueError as error:
+            raise OwnModelError(f"{path} cannot be used: {error}") from error
+        raise OwnModelError(f"{path} does not say what its weights are: name the model's folder")
     names = _names_in(path)
     if "klass" not in names and {"model", "extra"} <= names:
         return SEPARATOR

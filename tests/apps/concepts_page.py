@@ -44,7 +44,7 @@ def write_learnt(
     embeds.write(
         path,
         {name: draw.normal(size=(count, DIMENSIONS)) for name, count in counts.items()},
-        {embeds.MODEL: model, embeds.REVISION: manifest.revision},
+        {"model": model, "model_revision": manifest.revision},
     )
 
 

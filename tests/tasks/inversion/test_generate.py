@@ -53,7 +53,5 @@ def test_a_full_gpu_is_said(models: Path, tmp_path: Path, monkeypatch: pytest.Mo
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
     monkeypatch.setattr(musicgen.MusicGenAdapter, "generate", full)
-    with pytest.raises(
-        ModelError, match=r"free memory for a piece of 0\.1 s by musicgen"
-    ):
+    with pytest.raises(ModelError, match=r"free memory for a piece of 0\.1 s by musicgen"):
         STEP.run(pieces(["drums"], 1, 0), {}, SMALL, tools(models, tmp_path))

@@ -13,7 +13,7 @@ from blocks.storage import Storage
 from examples.concepts import make_8bit, make_pads
 from examples.voice import RATE_HZ
 from flows import prepare_concepts, run
-from flows.cli import UsageError, parse
+from flows.cli import FailedTracksError, UsageError, parse
 from flows.prepare_concepts import PREPARE
 from flows.prepare_concepts_params import PrepareConceptsParams
 from flows.run import Conclusion
@@ -92,6 +92,13 @@ def test_a_run_leaves_a_dataset_and_the_next_computes_nothing(folder: Path):
     again, pending = carried_out(params("mine", "music"))
     assert (again.summary, pending) == (done.summary, 0)
     assert place.joinpath("manifest.json").read_bytes() == before
+    # What is stored is needed only where a file of the dataset is not there.
+    for path in place.glob("checkpoints/segments/*/*.wav"):
+        path.unlink()
+    carried_out(params("mine", "music"))
+    (place / train[0].audio_path).unlink()
+    with pytest.raises(FailedTracksError, match=r"gone \(.*0000.wav\): delete data/input/mine/ch"):
+        carried_out(params("mine", "music"))
 
 
 @pytest.fixture

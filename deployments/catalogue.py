@@ -15,6 +15,7 @@ from flows.download_datasets import download_datasets
 from flows.evaluate_separator import evaluate_separator
 from flows.fetch_models import fetch_models
 from flows.generate_music import generate_music
+from flows.prepare_concepts import prepare_concepts
 from flows.prepare_embeddings import prepare_embeddings
 from flows.prepare_stems import prepare_stems
 from flows.separate import separate
@@ -321,6 +322,20 @@ DEPLOYMENTS = (
         "to make; with `embeds`, a folder of learnt concepts, <concept> stands for one of them.",
         tags=("inversion", "gpu"),
         params={"output": "{output_dir}/generated", "device": "cuda"},
+    ),
+    Deployment(
+        prepare_concepts,
+        "gpu",
+        GPU,
+        "Recordings of musical concepts, a folder for each, to segments of EnCodec's codes for "
+        "textual inversion. `path` names the folder; what was encoded before stays.",
+        tags=("inversion", "gpu"),
+        params={
+            "name": "concepts",
+            "path": "{audio_dir}",
+            "output": "{output_dir}/inversion/input",
+            "device": "cuda",
+        },
     ),
     Deployment(
         fetch_models,

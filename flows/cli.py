@@ -48,8 +48,8 @@ class FlowParams(BaseModel):
     """Base of every flow's parameters: immutable, without unknown keys.
 
     A field's ``json_schema_extra`` may give a ``group`` (heading in the help), a
-    ``unit``, and, in a nested model, a ``flag`` that replaces the dotted name. A list that may
-    be left out is ``positional`` if it says so.
+    ``unit``, in a nested model a ``flag`` that replaces the dotted name, and ``positional``
+    for what is given by its place and may be left out.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,8 +69,8 @@ Command = TypeVar("Command", bound=FlowParams)
 def parse(params_class: type[Params], argv: Sequence[str] | None = None) -> Params:
     """Return the parameters of a flow from a command line.
 
-    Required fields are positional, all others flags, unless they say otherwise; ``--audio_dir``
-    and ``--audio-dir`` are the same. Fields of a nested model are dotted flags
+    Required fields are positional, as is what says so, all others flags; ``--audio_dir`` and
+    ``--audio-dir`` are the same. Fields of a nested model are dotted flags
     (``--pitch.hop_seconds``). A wrong value ends the process with status 2 and
     one line that says what was wrong.
     """
@@ -286,11 +286,14 @@ def _parser(params_class: type[FlowParams], flags: Sequence[_Flag]) -> argparse.
             groups[flag.group] = parser.add_argument_group(flag.group)
         group, dest = groups[flag.group], ".".join(flag.path)
         if flag.is_positional:
-            several = "+" if flag.field.is_required() else "*"
+            if flag.field.is_required():
+                count = "+" if flag.is_list else None
+            else:
+                count = "*" if flag.is_list else "?"
             group.add_argument(
                 dest,
                 metavar=flag.name,
-                nargs=several if flag.is_list else None,
+                nargs=count,
                 default=argparse.SUPPRESS,
                 help=flag.help,
             )
@@ -363,14 +366,14 @@ def _readable(error: ValidationError, flags: Sequence[_Flag]) -> str:
     problems = []
     for detail in error.errors():
         location = tuple(str(part) for part in detail["loc"])
+        message = detail["msg"].removeprefix("Value error, ")
         flag = next((each for each in flags if each.path == location[: len(each.path)]), None)
         if flag is None:
             named = ".".join(location)
-            message = detail["msg"].removeprefix("Value error, ")
             problems.append(f"{named}: {message}" if named else message)
         else:
             named = flag.name if flag.is_positional else f"--{flag.name}"
             # What is said of a place names it.
             got = "" if detail["type"] == NO_PLACE else f" (got {detail['input']!r})"
-            problems.append(f"{named}: {detail['msg']}{got}")
+            problems.append(f"{named}: {message}{got}")
     return "; ".join(problems)

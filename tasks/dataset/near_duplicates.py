@@ -121,7 +121,12 @@ class MixFingerprint:
         return _words(self._mix)
 
 
-def duplicates(fingerprints: Mapping[str, Words]) -> list[tuple[str, str]]:
+def duplicates(
+    fingerprints: Mapping[str, Words],
+    *,
+    min_overlap_words: int = MIN_OVERLAP_WORDS,
+    max_bit_error_rate: float = MAX_BIT_ERROR_RATE,
+) -> list[tuple[str, str]]:
     """Pairs of songs that are one recording.
 
     Songs that share words at one offset are compared bit by bit there; silence and steady
@@ -132,6 +137,10 @@ def duplicates(fingerprints: Mapping[str, Words]) -> list[tuple[str, str]]:
     ----------
     fingerprints
         Acoustic fingerprint of each song, by its identity.
+    min_overlap_words
+        Words that say something in both, over which two songs are compared at least.
+    max_bit_error_rate
+        Share of their bits below which they are one recording.
 
     Returns
     -------
@@ -142,7 +151,10 @@ def duplicates(fingerprints: Mapping[str, Words]) -> list[tuple[str, str]]:
     songs = [fingerprints[name] for name in names]
     found: set[tuple[int, int]] = set()
     for first, second, offset in _candidates(songs):
-        if (first, second) not in found and _is_copy(songs[first], songs[second], offset):
+        if (first, second) in found:
+            continue
+        rate, overlap = bit_error_rate(songs[first], songs[second], offset)
+        if overlap >= min_overlap_words and rate < max_bit_error_rate:
             found.add((first, second))
     return [(names[first], names[second]) for first, second in sorted(found)]
 
@@ -263,8 +275,3 @@ def _index(
         everything = np.concatenate(words)
         order = np.argsort(everything, kind="stable")
         yield everything[order], np.concatenate(owners)[order], np.concatenate(positions)[order]
-
-
-def _is_copy(first: Words, second: Words, offset: int) -> bool:
-    rate, overlap = bit_error_rate(first, second, offset)
-    return overlap >= MIN_OVERLAP_WORDS and rate < MAX_BIT_ERROR_RATE

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from blocks.storage import Storage
 from tasks.audio import AS_FOUND, Repair
 from tasks.step import Tools, digest
@@ -34,6 +36,18 @@ class Item(Track):
 class ItemTools(Tools):
     """Tools by which steps read the part of a file that an item is, and nothing else of it."""
 
+    def mix(self, track: Track, rate_hz: int, repair: Repair = AS_FOUND) -> Samples:
+        """Return the mono mix of an item, shape ``(samples,)``, at `rate_hz`.
+
+        Raises
+        ------
+        TrackError
+            ``"outside-file"`` if nothing of the file lies in the part.
+        """
+        if _is_whole(track):
+            return Tools.mix(self, track, rate_hz, repair)
+        return np.concatenate(list(self.mix_blocks(track, rate_hz, repair)))
+
     def mix_blocks(
         self, track: Track, rate_hz: int, repair: Repair = AS_FOUND
     ) -> Iterator[Samples]:
@@ -45,9 +59,10 @@ class ItemTools(Tools):
             ``"outside-file"`` if nothing of the file lies in the part.
         """
         blocks = Tools.mix_blocks(self, track, rate_hz, repair)
-        if not isinstance(track, Item) or (track.start_seconds, track.end_seconds) == (None, None):
+        if _is_whole(track):
             yield from blocks
             return
+        assert isinstance(track, Item)
         start = round((track.start_seconds or 0) * rate_hz)
         end = None if track.end_seconds is None else round(track.end_seconds * rate_hz)
         before, found = 0, False
@@ -65,6 +80,10 @@ class ItemTools(Tools):
                 f"{printable(track.path)} is {before / rate_hz:.1f} s long, and the part from "
                 f"{start / rate_hz:.1f} s on lies beyond its end.",
             )
+
+
+def _is_whole(track: Track) -> bool:
+    return not isinstance(track, Item) or track.start_seconds is track.end_seconds is None
 
 
 def identity(file_digest: str, start_seconds: float | None, end_seconds: float | None) -> str:

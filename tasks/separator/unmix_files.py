@@ -1,14 +1,12 @@
 """Which files are to be separated, what each is called, and where its stems go."""
 
 import os
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import product
 from pathlib import PurePosixPath
 
 from blocks.storage import Storage
-from tasks.dataset import placed
+from tasks.dataset import placing
 from tasks.dataset.audio_files import looks_of
 from tasks.dataset.digests import Digests, FileFailure, without_own
 from tasks.dataset.passed_over import count_by_suffix
@@ -89,7 +87,7 @@ def find(places: Sequence[str], memory: Storage, *, own: Sequence[Storage]) -> F
     found = digests.of(paths)
     digests.save()
     files = Files([], {}, passed_over=count_by_suffix(rest))
-    for path, name in zip(paths, names_of(paths), strict=True):
+    for path, name in zip(paths, placing.names_of(paths), strict=True):
         track_id = found[path]
         if isinstance(track_id, TrackError):
             files.failures.append(FileFailure(path, track_id.reason, track_id.message))
@@ -125,36 +123,7 @@ def _told_apart(source: Storage, paths: Sequence[str]) -> tuple[list[str], list[
     )
 
 
-def names_of(paths: Sequence[str]) -> list[str]:
-    """Return names for the files of paths: of each its own, and no two alike.
-
-    A file is called as it is without its suffix; where several are, by the folders before it
-    too, as many as tell them apart: ``a - song`` and ``b - song``; by the suffix where only that
-    differs. Capitals tell nothing apart: some disks do not know them.
-    """
-    parts = [PurePosixPath(path.lstrip("/")).parts for path in paths]
-    deepest = max(map(len, parts), default=0)
-    names: dict[int, str] = {}
-    for has_suffix, depth in product((False, True), range(deepest)):
-        level = [_name(each, depth, has_suffix) for each in parts]
-        counts = Counter(map(str.casefold, level))
-        taken = set(map(str.casefold, names.values()))
-        for at, name in enumerate(level):
-            if at not in names and counts[name.casefold()] == 1 and name.casefold() not in taken:
-                names[at] = name
-        if len(names) == len(paths):
-            break
-    return [names.get(at) or f"{_name(each, 0, True)} ({at + 1})" for at, each in enumerate(parts)]
-
-
-def _name(parts: Sequence[str], depth: int, has_suffix: bool) -> str:
-    stem = PurePosixPath(parts[-1]).stem
-    # Of "...wav" only the folder above would be left.
-    last = parts[-1] if has_suffix or not stem.strip(". ") else stem
-    return " - ".join([*parts[max(0, len(parts) - 1 - depth) : -1], last])
-
-
 def place(row: Row, name: str, stored: Storage, output: Storage) -> None:
     """Put the stems of a track where people look for them: ``<name>/<stem>.<format>``."""
     for path in row["stem_paths"]:
-        placed.place(stored, path, output, f"{name}/{PurePosixPath(path).name}")
+        placing.place(stored, path, output, f"{name}/{PurePosixPath(path).name}")

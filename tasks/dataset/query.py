@@ -1,0 +1,315 @@
+"""Rows of a dataset by what is in them: paged and filtered by DuckDB from its Parquet tables.
+
+A condition is an SQL expression that a person wrote. It sees the tables of the dataset and
+nothing else: DuckDB's access to files ends when they are open, its settings are locked, and
+what is not one expression (a second statement, a UNION) is refused by its parser.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Timer
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
+
+MEMORY = "1GB"
+"""Of a query; one that needs more is refused."""
+
+LIMIT_SECONDS = 20.0
+"""After which a query is given up."""
+
+SHARD = re.compile(r"(train|validation|test)-\d{5,}\.parquet")
+"""A table of a dataset of stems."""
+
+OPERATORS = {
+    "=": "{column} = {value}",
+    "≠": "{column} <> {value}",
+    "<": "{column} < {value}",
+    "≤": "{column} <= {value}",
+    ">": "{column} > {value}",
+    "≥": "{column} >= {value}",
+    "contains": "contains(lower(CAST({column} AS VARCHAR)), lower({text}))",
+    "is empty": "{column} IS NULL",
+    "is not empty": "{column} IS NOT NULL",
+}
+"""What a form can ask of a column, in SQL; `contains` also looks into lists."""
+
+WITHOUT_VALUE = frozenset({"is empty", "is not empty"})
+"""Operators that compare with nothing."""
+
+_NUMERIC = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*)")
+
+T = TypeVar("T")
+
+
+class QueryError(ValueError):
+    """What was asked of a dataset cannot be answered; one sentence."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes
+    ----------
+    name
+        Of the column.
+    type
+        As DuckDB calls it: ``DOUBLE``, ``VARCHAR``, ``STRUCT(...)[]``.
+    """
+
+    name: str
+    type: str
+
+    @property
+    def is_number(self) -> bool:
+        """Whether its values are numbers."""
+        return bool(_NUMERIC.fullmatch(self.type))
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether its values are lists or structs."""
+        return self.type.endswith("]") or self.type.startswith("STRUCT")
+
+
+class Tables:
+    """The open tables of a dataset.
+
+    Parameters
+    ----------
+    connection
+        With a view of each table, and no way to anything else.
+    names
+        Of the tables; the first has a row per track or, of stems, per chunk.
+    files
+        Parquet files that they are read from.
+    """
+
+    def __init__(
+        self, connection: "DuckDBPyConnection", names: Sequence[str], files: Sequence[Path]
+    ) -> None:
+        self._connection = connection
+        self.names = tuple(names)
+        self.files = tuple(files)
+
+    @property
+    def columns(self) -> list[Column]:
+        """Columns of the first table."""
+        return self.columns_of(self.names[0])
+
+    def columns_of(self, table: str) -> list[Column]:
+        """Return the columns of one of the tables."""
+        return self._asked(
+            lambda cursor: [
+                Column(name, str(type_))
+                for view in [cursor.view(self._known(table))]
+                for name, type_ in zip(view.columns, view.types, strict=True)
+            ]
+        )
+
+    def rows(
+        self,
+        where: str | None = None,
+        *,
+        table: str | None = None,
+        columns: Sequence[str] | None = None,
+        offset: int = 0,
+        limit: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return rows of a table in the order of the dataset.
+
+        Parameters
+        ----------
+        where
+            SQL expression that is true of them; all if it is None or blank. It may look into
+            the other tables: ``track_id IN (SELECT track_id FROM segments WHERE ...)``.
+        table
+            Which table; the first if it is None.
+        columns
+            Which columns; all if it is None.
+        offset, limit
+            How many to pass over, and how many to return at most.
+
+        Raises
+        ------
+        QueryError
+            If the expression is none, names what is not there, or takes too long.
+        """
+
+        def ask(cursor: "DuckDBPyConnection") -> list[dict[str, Any]]:
+            found = self._where(cursor, where, table)
+            if columns is not None:
+                found = found.project(", ".join(map(quoted, columns)))
+            if limit is not None:
+                found = found.limit(limit, offset)
+            elif offset:
+                found = found.limit(2**62, offset)
+            rows: list[dict[str, Any]] = found.to_arrow_table().to_pylist()
+            return rows
+
+        return self._asked(ask)
+
+    def count(self, where: str | None = None, *, table: str | None = None) -> int:
+        """Count the rows that :meth:`rows` would return without a limit.
+
+        Raises
+        ------
+        QueryError
+            As there.
+        """
+        return self._asked(
+            lambda cursor: int(self._where(cursor, where, table).count("*").fetchall()[0][0])
+        )
+
+    def _where(
+        self, cursor: "DuckDBPyConnection", where: str | None, table: str | None
+    ) -> "DuckDBPyRelation":
+        view = cursor.view(self._known(table or self.names[0]))
+        return view.filter(where) if where and where.strip() else view
+
+    def _known(self, table: str) -> str:
+        if table not in self.names:
+            raise QueryError(f"There is no table {table}: there is {' and '.join(self.names)}.")
+        return table
+
+    def _asked(self, ask: Callable[["DuckDBPyConnection"], T]) -> T:
+        import duckdb
+
+        # One for each question: several may be asked at a time.
+        cursor = self._connection.cursor()
+        timer = Timer(LIMIT_SECONDS, cursor.interrupt)
+        timer.start()
+        try:
+            return ask(cursor)
+        except duckdb.InterruptException as error:
+            raise QueryError(
+                f"The answer took more than {LIMIT_SECONDS:.0f} s and was given up."
+            ) from error
+        except duckdb.Error as error:
+            raise QueryError(f"This cannot be asked: {_sentence(str(error))}") from error
+        finally:
+            timer.cancel()
+            cursor.close()
+
+
+def open_tables(path: Path) -> Tables:
+    """Open the tables of a dataset.
+
+    Parameters
+    ----------
+    path
+        ``X.json`` of build-dataset or of unify, the folder ``X`` beside it, or the folder of a
+        dataset of stems.
+
+    Returns
+    -------
+    Tables
+        ``tracks`` and ``segments`` of songs, ``unified`` of unified corpora, or ``pairs`` of
+        stems, whose column `split` says from which files a row is.
+
+    Raises
+    ------
+    QueryError
+        If no dataset lies there, or a table of it is damaged.
+    """
+    import duckdb
+
+    folder = path.with_suffix("") if path.suffix == ".json" else path
+    views = _views(folder.absolute())
+    if not views:
+        raise QueryError(
+            f"{path} is no dataset: {folder} holds neither tracks.parquet nor unified.parquet nor "
+            "train-00000.parquet. Build it first, or name another."
+        )
+    files = [file for tables in views.values() for _, file in tables]
+    connection = duckdb.connect(
+        config={
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "memory_limit": MEMORY,
+            "temp_directory": "",
+        }
+    )
+    allowed = ", ".join(_literal(str(file)) for file in files)
+    connection.execute(f"SET allowed_paths = [{allowed}]")
+    for name, tables in views.items():
+        selects = [
+            f"SELECT {f'{_literal(split)} AS split, ' if split else ''}* "
+            f"FROM read_parquet({_literal(str(file))})"
+            for split, file in tables
+        ]
+        try:
+            connection.execute(f"CREATE VIEW {name} AS {' UNION ALL '.join(selects)}")
+        except duckdb.Error as error:
+            raise QueryError(
+                f"The tables of {path} cannot be read ({_sentence(str(error)).rstrip('.')}): "
+                "build the dataset again."
+            ) from error
+    connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+    return Tables(connection, list(views), files)
+
+
+def condition(column: Column, operator: str, value: str) -> str:
+    """Return the SQL expression of what a form asks.
+
+    Parameters
+    ----------
+    column
+        What is asked about.
+    operator
+        One of :data:`OPERATORS`.
+    value
+        What it is compared with, as typed.
+
+    Raises
+    ------
+    QueryError
+        If a number is compared with what is none, or there is no such operator.
+    """
+    if operator not in OPERATORS:
+        raise QueryError(f"There is no operator {operator}: there is {', '.join(OPERATORS)}.")
+    compared = "" if operator in WITHOUT_VALUE else _literal(value.strip())
+    if column.is_number and operator not in {*WITHOUT_VALUE, "contains"}:
+        try:
+            compared = repr(float(value))
+        except ValueError as error:
+            raise QueryError(f"{column.name} is a number, and {value!r} is none.") from error
+    return OPERATORS[operator].format(
+        column=quoted(column.name), value=compared, text=_literal(value.strip())
+    )
+
+
+def quoted(name: str) -> str:
+    """Return a column's name as SQL has it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _views(folder: Path) -> dict[str, list[tuple[str, Path]]]:
+    """Return by table the files that it is read from, each with its split, if any."""
+    if (folder / "tracks.parquet").is_file():
+        names = ("tracks", "segments")
+        return {
+            name: [("", folder / f"{name}.parquet")]
+            for name in names
+            if (folder / f"{name}.parquet").is_file()
+        }
+    if (folder / "unified.parquet").is_file():
+        return {"unified": [("", folder / "unified.parquet")]}
+    found = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
+    shards = [(match[1], path) for path in found if (match := SHARD.fullmatch(path.name))]
+    return {"pairs": shards} if shards else {}
+
+
+def _sentence(message: str) -> str:
+    """Return what DuckDB says in several lines as one, without its excerpt of the question."""
+    said = message.partition("\n\nLINE ")[0]
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    text = re.sub(r"^\w+ Error: ", "", " ".join(lines)).strip()
+    return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -15,6 +15,7 @@ from models.protocols.embeddings import (
     TextEmbedder,
     VoiceEmbedder,
 )
+from models.protocols.generation import LearntConcepts, MusicGenerator
 from models.protocols.listening import (
     BeatFrames,
     BeatTracker,
@@ -40,6 +41,8 @@ __all__ = [
     "AUDIO_TEXT_EMBEDDING",
     "BEATS",
     "CODEC",
+    "CONCEPTS",
+    "GENERATION",
     "LANGUAGE_IDENTIFICATION",
     "MUSIC_EMBEDDING",
     "PHONEMES",
@@ -61,7 +64,9 @@ __all__ = [
     "EmbeddingProjector",
     "EventDetector",
     "LanguageIdentifier",
+    "LearntConcepts",
     "MusicEmbedder",
+    "MusicGenerator",
     "Phonemizer",
     "PitchTracker",
     "Separator",
@@ -110,6 +115,8 @@ AUDIO_TEXT_EMBEDDING: Task[AudioTextEmbedder] = Task("audio-text-embedding", Aud
 MUSIC_EMBEDDING: Task[MusicEmbedder] = Task("music-embedding", MusicEmbedder)
 PROJECTION: Task[EmbeddingProjector] = Task("projection", EmbeddingProjector)
 CODEC: Task[Codec] = Task("codec", Codec)
+GENERATION: Task[MusicGenerator] = Task("music-generation", MusicGenerator)
+CONCEPTS: Task[LearntConcepts] = Task("musical-concepts", LearntConcepts)
 PHONEMES: Task[Phonemizer] = Task("phonemes", Phonemizer)
 LANGUAGE_IDENTIFICATION: Task[LanguageIdentifier] = Task(
     "language-identification", LanguageIdentifier
@@ -133,6 +140,8 @@ TASKS: dict[str, Task[Any]] = {
         MUSIC_EMBEDDING,
         PROJECTION,
         CODEC,
+        GENERATION,
+        CONCEPTS,
         PHONEMES,
         LANGUAGE_IDENTIFICATION,
     )

@@ -63,7 +63,7 @@ def write(card: ModelCard, folder: Path, dimensions: Mapping[str, Any] = TINY) -
         sampling_rate=card.sample_rate_hz, **LAYOUTS[card.sample_rate_hz], **dimensions
     )
     model = EncodecModel(config).eval()
-    _randomise(model, SEED + card.sample_rate_hz)
+    randomise(model, SEED + card.sample_rate_hz)
     model.save_pretrained(folder)
     EncodecFeatureExtractor(
         feature_size=config.audio_channels,
@@ -73,8 +73,8 @@ def write(card: ModelCard, folder: Path, dimensions: Mapping[str, Any] = TINY) -
     ).save_pretrained(folder)
 
 
-def _randomise(model: Any, seed: int) -> None:
-    """Parameters and codebooks such that sounds take many different codes."""
+def randomise(model: Any, seed: int) -> None:
+    """Fill in parameters and codebooks such that sounds take many different codes."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):

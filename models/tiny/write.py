@@ -28,6 +28,7 @@ _WRITERS = {
     "models.muq:load": "models.tiny.music_encoders",
     "models.mert:load": "models.tiny.music_encoders",
     "models.minilm:load": "models.tiny.minilm",
+    "models.musicgen:load": "models.tiny.musicgen",
 }
 """Module that writes the models of an adapter: its ``write(card, folder)`` makes the files."""
 

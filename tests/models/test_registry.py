@@ -96,8 +96,9 @@ def test_an_adapter_loads_and_keeps_the_protocol_of_its_task(
 def test_every_task_is_that_of_a_model():
     declared = [value for value in vars(protocols).values() if isinstance(value, Task)]
     assert {task.name for task in declared} == TASKS.keys()
-    # Nobody publishes a projection: every one is of one's own.
-    assert {card.task for card in CARDS.values()} | {protocols.PROJECTION.name} == TASKS.keys()
+    # Nobody publishes a projection or learnt concepts: every one is of one's own.
+    own = {protocols.PROJECTION.name, protocols.CONCEPTS.name}
+    assert {card.task for card in CARDS.values()} | own == TASKS.keys()
 
 
 def test_a_model_whose_adapter_has_no_writer_is_named(monkeypatch, tmp_path: Path):

@@ -286,14 +286,11 @@ def _parser(params_class: type[FlowParams], flags: Sequence[_Flag]) -> argparse.
             groups[flag.group] = parser.add_argument_group(flag.group)
         group, dest = groups[flag.group], ".".join(flag.path)
         if flag.is_positional:
-            if flag.field.is_required():
-                count = "+" if flag.is_list else None
-            else:
-                count = "*" if flag.is_list else "?"
+            several, one = ("+", None) if flag.field.is_required() else ("*", "?")
             group.add_argument(
                 dest,
                 metavar=flag.name,
-                nargs=count,
+                nargs=several if flag.is_list else one,
                 default=argparse.SUPPRESS,
                 help=flag.help,
             )

@@ -176,7 +176,7 @@ def describe(params: PrepareConceptsParams, content: Mapping[str, Any]) -> str:
     ]
     for name, said in content["concepts"].items():
         sizes = said["segments"]
-        files = counted(sum(said["recordings"].values()), "recording")
+        files = counted(said["recordings"]["all"], "recording")
         left_out = report.left_out(said)
         lines.append(
             f"{name}: {files}, {counted(sizes['train'], 'segment')} to train, "

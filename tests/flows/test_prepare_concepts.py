@@ -167,11 +167,17 @@ def test_where_nothing_is_left_that_is_said_and_an_earlier_dataset_stays(odd: Pa
 
 def test_what_is_measured_enters_the_metadata(folder: Path):
     write(folder / "one/8bit/song.wav", make_8bit(0, 6.0))
-    carried_out(params("mine", "one", "--describe"))
-    [segment] = concepts.read("data/input/mine").segments("train")
-    [row] = json.loads(Path("data/input/mine/metadata_train.json").read_text())
+    done, _ = carried_out(params("mine", "one", "--describe", "--segment_seconds", "1"))
+    segment, *_ = concepts.read("data/input/mine").segments("train")
+    row, *_ = json.loads(Path("data/input/mine/metadata_train.json").read_text())
     assert segment.description is not None
     assert segment.description.startswith(f"{row['tempo_bpm']:.0f} BPM, {row['key']}, ")
+    assert done.summary.splitlines()[2:] == [
+        "8bit: 1 recording, 4 segments to train, 1 to validate; left out: 1 between training and "
+        "validation",
+        "8bit comes from one recording: its last 1 segment validates, one segment apart from those "
+        "that train. The validation says more with another recording.",
+    ]
 
 
 def write_songs(folder: Path, paths: Sequence[Path]) -> None:

@@ -1,6 +1,6 @@
 """What a run wants of fits: jobs that travel to workers, and which of them are missing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -135,13 +135,33 @@ class FitPlan:
         All of them, in order.
     outcomes
         What became of each, by key.
-    pending
-        Jobs that have to be run, each key once.
     """
 
-    jobs: Sequence[FitJob]
-    outcomes: dict[str, Outcome]
-    pending: Sequence[FitJob]
+    jobs: list[FitJob] = field(default_factory=list)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    _pending: dict[str, FitJob] = field(default_factory=dict)
+
+    @property
+    def pending(self) -> Sequence[FitJob]:
+        """Jobs that had to be run when they were added, each key once."""
+        return list(self._pending.values())
+
+    def add(self, job: FitJob) -> FitJob | None:
+        """Add a job, and return it as it is to be run: asked to go on, if it was stopped before.
+
+        None if it is finished, or of a key that is there already.
+        """
+        self.jobs.append(job)
+        if job.key in self.outcomes or job.key in self._pending:
+            return None
+        before = job.files.outcome()
+        if before is not None and before.status == "finished":
+            self.outcomes[job.key] = before
+            return None
+        pending = replace(job, before=before.attempt if before else None)
+        pending.files.forget_stop(pending.run_id)
+        self._pending[job.key] = pending
+        return pending
 
     def results(self) -> Iterator[tuple[FitJob, Outcome]]:
         """Yield each job with what became of it, in order."""
@@ -149,17 +169,9 @@ class FitPlan:
             yield each, self.outcomes[each.key]
 
 
-def plan(jobs: Sequence[FitJob]) -> FitPlan:
+def plan(jobs: Iterable[FitJob]) -> FitPlan:
     """Find out which fits are finished; the others are asked to go on, stopped ones too."""
-    outcomes: dict[str, Outcome] = {}
-    pending: dict[str, FitJob] = {}
+    made = FitPlan()
     for each in jobs:
-        if each.key in outcomes or each.key in pending:
-            continue
-        before = each.files.outcome()
-        if before is not None and before.status == "finished":
-            outcomes[each.key] = before
-        else:
-            pending[each.key] = replace(each, before=before.attempt if before else None)
-            each.files.forget_stop(each.run_id)
-    return FitPlan(jobs, outcomes, list(pending.values()))
+        made.add(each)
+    return made

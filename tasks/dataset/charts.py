@@ -96,7 +96,9 @@ def timelines(rows: Sequence[tuple[str, float, Sequence[Span]]]) -> str:
             )
         if duration > shown:
             parts.append(
-                svg.text(FULL_WIDTH - MARGIN_RIGHT - 6, y + 12, f"to {clock(duration)}", "end", "on")
+                svg.text(
+                    FULL_WIDTH - MARGIN_RIGHT - 6, y + 12, f"to {clock(duration)}", "end", "on"
+                )
             )
     return svg.element(FULL_WIDTH, bottom + 24, "Sections of the tracks over time", parts)
 
@@ -128,7 +130,9 @@ def contour(points: Sequence[Point], start_seconds: float, end_seconds: float, g
     parts = []
     every = next(step for step in (1, 2, 3, 4, 6, 12, 24, 48, 96) if (high - low) / step <= 9)
     for note in range(math.ceil(low / every) * every, high + 1, every):
-        parts.append(svg.line(MARGIN_LEFT, y_of(note), FULL_WIDTH - MARGIN_RIGHT, y_of(note), "grid"))
+        parts.append(
+            svg.line(MARGIN_LEFT, y_of(note), FULL_WIDTH - MARGIN_RIGHT, y_of(note), "grid")
+        )
         parts.append(svg.text(MARGIN_LEFT - 6, y_of(note) + 4, _note_name(note), "end"))
     tick = round_step((end_seconds - start_seconds) / 10, seconds=True)
     for i in range(math.ceil(start_seconds / tick), int(end_seconds / tick) + 1):
@@ -269,7 +273,9 @@ def _bars(
             if total:
                 x = MARGIN_LEFT + (i + 0.08) * slot + place * width
                 height = total * y_scale
-                parts.append(svg.rect(x, bottom - height, width, height, css, f"{names[i]}: {total}"))
+                parts.append(
+                    svg.rect(x, bottom - height, width, height, css, f"{names[i]}: {total}")
+                )
     for tick, text in ticks:
         parts.append(svg.text(MARGIN_LEFT + tick * slot, bottom + 16, text, "middle"))
     middle = (MARGIN_LEFT + HALF_WIDTH - MARGIN_RIGHT) / 2

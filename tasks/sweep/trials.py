@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tasks.step import digest
+from tasks.sweep.parameters import Parameter
 from tasks.sweep.search_space import SearchSpace
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ SEED_HEX_DIGITS = 8
 """Seeds of NumPy's RandomState, which Optuna uses, have 32 bits."""
 
 LEAST_FOR_IMPORTANCE = 10
-"""Fewest finished runs of which importances are told: they ask what the best tenth has in common."""
+"""Fewest finished runs of which importances are told, which ask what the best tenth is like."""
 
 State = Literal["open", "finished", "pruned"]
 
@@ -82,7 +83,7 @@ class Trials:
         return [
             Trial(
                 each.number,
-                self._values(each.params),
+                _values(self.space, each.params),
                 states.get(each.state, "open"),
                 each.value if each.state == TrialState.COMPLETE else None,
             )
@@ -98,32 +99,12 @@ class Trials:
         from optuna.trial import TrialState, create_trial
 
         before = self._frozen()
-        drawn = self.drawn(len(before), before)
+        drawn = _drawn(self.space, self._seed, len(before), before)
         new = create_trial(
             state=TrialState.RUNNING, params=drawn, distributions=_distributions(self.space)
         )
         self._study.add_trial(new)
-        return Trial(len(before), self._values(drawn), "open")
-
-    def drawn(self, number: int, before: Sequence["FrozenTrial"] = ()) -> dict[str, Any]:
-        """Return what Optuna keeps of the values of a trial."""
-        if self.space.method == "grid":
-            return {name: json.dumps(value) for name, value in self.space.grid(number).items()}
-        import optuna
-
-        # A sampler of its own for each, so that trials are the same after an interruption. A study
-        # in memory asks, since asking of the database would leave trials with half of their values.
-        seed = int(digest(f"{self._seed}:{number}".encode())[:SEED_HEX_DIGITS], 16)
-        samplers = {
-            "random": optuna.samplers.RandomSampler,
-            "bayes": optuna.samplers.TPESampler,
-        }
-        study = optuna.create_study(
-            direction=self.space.metric.goal, sampler=samplers[self.space.method](seed=seed)
-        )
-        study.add_trials(before)
-        params: dict[str, Any] = study.ask(_distributions(self.space)).params
-        return params
+        return Trial(len(before), _values(self.space, drawn), "open")
 
     def report(self, number: int, values: Sequence[float], count: int) -> bool:
         """Take up the validations of a trial, and return whether to end it.
@@ -179,23 +160,49 @@ class Trials:
         found = get_param_importances(self._study, evaluator=PedAnovaImportanceEvaluator())
         return {name: value for name, value in found.items() if math.isfinite(value)}
 
-    def _values(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the values of all parameters, in the order of the file."""
-        constants, is_grid = self.space.constants, self.space.method == "grid"
-        return {
-            name: (
-                constants[name]
-                if name in constants
-                else json.loads(drawn[name])
-                if is_grid
-                else each.value(drawn[name])
-            )
-            for name, each in self.space.parameters.items()
-        }
-
     def _frozen(self) -> list["FrozenTrial"]:
         found: list[FrozenTrial] = self._study.get_trials(deepcopy=False)
         return found
+
+
+def first_values(space: SearchSpace, seed: int, number: int) -> dict[str, Any]:
+    """Return the values of a trial as they are while nothing is known of others."""
+    return _values(space, _drawn(space, seed, number, ()))
+
+
+def _drawn(
+    space: SearchSpace, seed: int, number: int, before: Sequence["FrozenTrial"]
+) -> dict[str, Any]:
+    """Return what Optuna keeps of the values of a trial."""
+    if space.method == "grid":
+        return {name: json.dumps(value) for name, value in space.grid(number).items()}
+    import optuna
+
+    # A sampler of its own for each, so that trials are the same after an interruption. A study
+    # in memory asks, since asking of the database would leave trials with half of their values.
+    own_seed = int(digest(f"{seed}:{number}".encode())[:SEED_HEX_DIGITS], 16)
+    sampler = (
+        optuna.samplers.RandomSampler(seed=own_seed)
+        if space.method == "random"
+        else optuna.samplers.TPESampler(seed=own_seed)
+    )
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction=space.metric.goal, sampler=sampler)
+    study.add_trials(before)
+    params: dict[str, Any] = study.ask(_distributions(space)).params
+    return params
+
+
+def _values(space: SearchSpace, drawn: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of all parameters, in the order of the file."""
+    constants, is_grid = space.constants, space.method == "grid"
+
+    def value(name: str, parameter: Parameter) -> Any:
+        if name in constants:
+            return constants[name]
+        return json.loads(drawn[name]) if is_grid else parameter.value(drawn[name])
+
+    return {name: value(name, each) for name, each in space.parameters.items()}
 
 
 def _open(path: Path, name: str, space: SearchSpace) -> "Study":

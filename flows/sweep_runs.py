@@ -57,8 +57,9 @@ class SweepRuns(Watch):
         self._jobs: dict[int, FitJob] = {}
         self._numbers: dict[str, list[int]] = defaultdict(list)
         self._outcomes: dict[str, Outcome] = {}
+        self._open: set[int] = set()
         self._over: set[str] = set()
-        self._odd: dict[int, tuple[str, str]] = {}
+        self._seen: dict[str, int] = {}
         self.trials = Trials(params.output, space, params.sweep_seed, self._dataset())
 
     def jobs(self) -> Iterator[FitJob]:
@@ -87,14 +88,15 @@ class SweepRuns(Watch):
         self._outcomes[job.key] = outcome
         if progress := job.files.progress():
             self._is_worse(job, progress)
-        states = {trial.number: trial.state for trial in self.trials.all()}
-        for number in self._numbers[job.key]:
-            if states[number] != "open":
-                continue
+        metric = self._metric(outcome) if outcome.status == "finished" else None
+        for number in self._open.intersection(self._numbers[job.key]):
             if outcome.status == "stopped" and job.key in self._over:
                 self.trials.prune(number)
-            elif outcome.status == "finished" and (metric := self._metric(outcome)) is not None:
+            elif metric is not None:
                 self.trials.finish(number, metric)
+            else:
+                continue
+            self._open.remove(number)
 
     def results(self) -> list[Run]:
         """Return what became of all runs."""
@@ -121,6 +123,8 @@ class SweepRuns(Watch):
             self._refused[trial.number] = str(error)
             return None
         job = replace(job, label=f"run {trial.number}")
+        if trial.state == "open":
+            self._open.add(trial.number)
         self._jobs[trial.number] = job
         self._numbers[job.key].append(trial.number)
         return job
@@ -147,16 +151,14 @@ class SweepRuns(Watch):
         """Take up the validations of a fit, and return whether to end it."""
         curves, name = progress["curves"], self._space.metric.name
         found = next((each for each in (f"validation/{name}", name) if each in curves), None)
-        if found is None:
+        if found is None or self._seen.get(job.key) == progress["counts"][found]:
             return False
-        states = {trial.number: trial.state for trial in self.trials.all()}
-        return any(
-            [
-                self.trials.report(number, curves[found], progress["counts"][found])
-                for number in self._numbers[job.key]
-                if states[number] == "open"
-            ]
-        )
+        values, count = curves[found], progress["counts"][found]
+        self._seen[job.key] = count
+        # Each run of the fit hears of it, whatever the others say.
+        opened = self._open.intersection(self._numbers[job.key])
+        worse = [self.trials.report(number, values, count) for number in opened]
+        return any(worse)
 
     def _metric(self, outcome: Outcome) -> float | None:
         value = outcome.metrics.get(self._space.metric.name)

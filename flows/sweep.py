@@ -12,7 +12,7 @@ from blocks.storage import Storage
 from flows import cli, fit_runs
 from flows.cli import FailedTracksError, UsageError
 from flows.sweep_params import SweepParams
-from flows.sweep_runs import SweepRuns
+from flows.sweep_runs import FITS, SweepRuns
 from flows.sweepable import SWEEPABLE
 from tasks.dataset.failures import FAILURES, Failure, failure, write_failures
 from tasks.sweep import report, search_space, table
@@ -54,10 +54,13 @@ def _swept(params: SweepParams, space: SearchSpace, fixed: Mapping[str, Any]) ->
     at_once = None
     if space.method == "bayes":
         at_once = (0 if params.cluster else params.gpus) or params.workers_wanted()
-    fit_runs.carry_out(runs.jobs(), params, watch=runs, at_once=at_once)
-    results = table.ranked(runs.results(), space.metric.goal)
-    failures = [_failure(each) for each in results if each.error]
-    write(params, space, results, failures, runs.notes, runs.trials.importance())
+    try:
+        fit_runs.carry_out(runs.jobs(), params, watch=runs, at_once=at_once)
+    finally:
+        # One that is interrupted leaves what there is.
+        results = table.ranked(runs.results(), space.metric.goal)
+        failures = [_failure(each) for each in results if each.error]
+        write(params, space, results, failures, runs.notes, runs.trials.importance())
     print(describe(params, space, results, runs.notes))
     best = results[0]
     if best.metric is None:
@@ -95,7 +98,7 @@ def check(params: SweepParams) -> tuple[SearchSpace, dict[str, Any]]:
     for number in range(min(space.runs, MOST_CHECKED)):
         values = first_values(space, params.sweep_seed, number)
         try:
-            training.check(training.params_of({**fixed, **values}, params, params.output))
+            training.check(training.params_of({**fixed, **values}, params, params.output / FITS))
             return space, fixed
         except UsageError as error:
             refusals.append(error)

@@ -4,7 +4,6 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from blocks.storage import Storage
@@ -130,8 +129,9 @@ class SweepRuns(Watch):
         return job
 
     def _made(self, values: Mapping[str, Any]) -> FitJob:
-        params, place = self._params, Storage(str(self._params.output)).below(FITS)
-        asked = self._training.params_of({**self._fixed, **values}, params, Path(place.address))
+        params, folder = self._params, self._params.output / FITS
+        place = Storage(str(folder))
+        asked = self._training.params_of({**self._fixed, **values}, params, folder)
         job = self._job_of(asked)
         options = replace(job.options, trackers=params.trackers)
         if self._space.project is not None:
@@ -166,6 +166,9 @@ class SweepRuns(Watch):
 
     def _result(self, trial: Trial) -> Run:
         number, values = trial.number, trial.values
+        if number not in self._jobs and number not in self._refused:
+            # The flow was interrupted before it came to this run.
+            self._job(trial)
         if number in self._refused:
             return Run(number, "failed", values, reason=CANNOT_BE, error=self._refused[number])
         job = self._jobs[number]

@@ -1,6 +1,6 @@
 """What a run wants of fits: jobs that travel to workers, and which of them are missing."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -139,12 +139,7 @@ class FitPlan:
 
     jobs: list[FitJob] = field(default_factory=list)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
-    _pending: dict[str, FitJob] = field(default_factory=dict)
-
-    @property
-    def pending(self) -> Sequence[FitJob]:
-        """Jobs that had to be run when they were added, each key once."""
-        return list(self._pending.values())
+    _pending: set[str] = field(default_factory=set)
 
     def add(self, job: FitJob) -> FitJob | None:
         """Add a job, and return it as it is to be run: asked to go on, if it was stopped before.
@@ -160,18 +155,10 @@ class FitPlan:
             return None
         pending = replace(job, before=before.attempt if before else None)
         pending.files.forget_stop(pending.run_id)
-        self._pending[job.key] = pending
+        self._pending.add(job.key)
         return pending
 
     def results(self) -> Iterator[tuple[FitJob, Outcome]]:
         """Yield each job with what became of it, in order."""
         for each in self.jobs:
             yield each, self.outcomes[each.key]
-
-
-def plan(jobs: Iterable[FitJob]) -> FitPlan:
-    """Find out which fits are finished; the others are asked to go on, stopped ones too."""
-    made = FitPlan()
-    for each in jobs:
-        made.add(each)
-    return made

@@ -21,12 +21,14 @@ from prefect.settings import (
     temporary_settings,
 )
 
+from flows import fit_runs
 from flows import sweep as flow
 from flows.cli import UsageError
 from flows.sweep import check, sweep
 from flows.sweep_params import SweepParams
 from flows.sweep_runs import SweepRuns
 from flows.sweepable import SWEEPABLE
+from tasks.engine.fit_job import FitJob
 from tasks.sweep import search_space
 from tasks.sweep.table import Run
 from tasks.sweep.trials import first_values
@@ -201,6 +203,34 @@ def test_a_sweep_that_was_killed_goes_on(tmp_path: Path, address: str):
     assert [row["run"] for row in found] == [5, 1, 4, 0, 2, 3]
     assert {starts(tmp_path)[key] for key in finished} == {1}
     assert len(starts(tmp_path)) == 6, "no run was drawn twice"
+
+
+def test_a_sweep_that_is_interrupted_leaves_the_table_of_what_there_is(
+    tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch
+):
+    params = asked(written(tmp_path, GRID), tmp_path, address)
+
+    def interrupted(jobs: Iterator[FitJob], *arguments: Any, watch: SweepRuns, **options: Any):
+        job = next(jobs)
+        watch.ended(job, train(job, "first"))
+        next(jobs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fit_runs, "carry_out", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        flow._swept(params, *check(params))
+    assert [(row["run"], row["state"]) for row in rows(tmp_path)] == [
+        (0, "finished"),
+        (1, "stopped"),
+    ]
+    # It is at the first run again when it is interrupted once more.
+    monkeypatch.setattr(fit_runs, "carry_out", lambda jobs, *_, **__: next(jobs) and 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        flow._swept(params, *check(params))
+    assert [(row["run"], row["state"]) for row in rows(tmp_path)] == [
+        (0, "finished"),
+        (1, "stopped"),
+    ]
 
 
 def test_two_sweeps_do_not_share_a_folder(tmp_path: Path, address: str):

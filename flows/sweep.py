@@ -49,7 +49,11 @@ def sweep(params: SweepParams) -> dict[str, float]:
 
 
 def _swept(params: SweepParams, space: SearchSpace, fixed: Mapping[str, Any]) -> dict[str, float]:
-    runs = SweepRuns(params, space, SWEEPABLE[params.training], fixed, str(flow_run.id))
+    training, run_id = SWEEPABLE[params.training], str(flow_run.id)
+    try:
+        runs = SweepRuns(params, space, training, fixed, run_id)
+    except SweepError as error:
+        raise UsageError(str(error)) from error
     # Only bayes learns from the runs before; of the others all are known beforehand.
     at_once = None
     if space.method == "bayes":

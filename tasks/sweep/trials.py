@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tasks.step import digest
+from tasks.sweep.error import SweepError
 from tasks.sweep.parameters import Parameter
 from tasks.sweep.search_space import SearchSpace
 
@@ -66,6 +67,11 @@ class Trials:
         Of everything that is drawn.
     depends_on
         What else the results depend on: of another dataset, the sweep begins anew.
+
+    Raises
+    ------
+    SweepError
+        If the database cannot be used.
     """
 
     def __init__(self, folder: Path, space: SearchSpace, seed: int, depends_on: str = "") -> None:
@@ -207,6 +213,7 @@ def _values(space: SearchSpace, drawn: Mapping[str, Any]) -> dict[str, Any]:
 
 def _open(path: Path, name: str, space: SearchSpace) -> "Study":
     import optuna
+    from sqlalchemy.exc import SQLAlchemyError
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -219,13 +226,19 @@ def _open(path: Path, name: str, space: SearchSpace) -> "Study":
             min_resource=early.min_iter, reduction_factor=early.eta
         )
     )
-    return optuna.create_study(
-        storage=f"sqlite:///{path.absolute()}",
-        study_name=name,
-        direction=space.metric.goal,
-        pruner=pruner,
-        load_if_exists=True,
-    )
+    try:
+        return optuna.create_study(
+            storage=f"sqlite:///{path.absolute()}",
+            study_name=name,
+            direction=space.metric.goal,
+            pruner=pruner,
+            load_if_exists=True,
+        )
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        raise SweepError(
+            f"{path} is no database of sweeps that can be read and written: move it away, and what "
+            "has finished is found all the same."
+        ) from error
 
 
 def _distributions(space: SearchSpace) -> dict[str, Any]:

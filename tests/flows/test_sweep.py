@@ -1,6 +1,7 @@
 """Sweeps as a flow: their table, failures, interruptions, and what is never trained twice."""
 
 import csv
+import itertools
 import json
 import os
 import signal
@@ -99,12 +100,10 @@ def test_six_runs_on_two_workers_make_a_table_and_are_not_done_twice(
     assert set(starts(tmp_path).values()) == {1}
 
     # What has finished is not trained again; what had failed is tried.
-    sweep(params)
-    assert "4 of 6 fits are finished" in capsys.readouterr().out
+    runs = driven(params)
     failed = {row["key"] for row in found[4:]}
     assert {key for key, count in starts(tmp_path).items() if count > 1} == failed
-    again = rows(tmp_path)
-    assert again == found
+    assert [runs[row["run"]].metric for row in found] == [row["metric"] for row in found]
 
 
 def test_a_run_that_does_worse_than_others_is_ended_early(tmp_path: Path, address: str):
@@ -146,23 +145,21 @@ def test_runs_that_cannot_be_are_rows_and_nothing_is_left_to_compute(tmp_path: P
     assert set(starts(tmp_path).values()) == {1}, "the same command computes nothing"
 
 
-def test_bayes_draws_the_same_again_and_goes_on_to_more(tmp_path: Path, address: str):
+def test_bayes_asks_for_a_run_when_one_has_ended(tmp_path: Path, address: str):
+    import optuna
+
     content = {
         "method": "bayes",
         "metric": {"name": "loss"},
-        "parameters": {"rate": {"min": 0.0, "max": 1.0}, "width": {"value": 16}},
-        "run_cap": 11,
+        "parameters": {"rate": {"min": 0.0, "max": 1.0}},
+        "run_cap": 3,
     }
-    first = driven(asked(written(tmp_path, content), tmp_path, address))
-    more = driven(asked(written(tmp_path, content | {"run_cap": 12}), tmp_path, address))
-    assert more[:11] == first
-    assert len(more) == 12
-    assert set(starts(tmp_path).values()) == {1}
-    # At once, in another folder.
-    other = tmp_path / "other"
-    other.mkdir()
-    whole = driven(asked(written(other, content | {"run_cap": 12}), other, address))
-    assert [run.values for run in whole] == [run.values for run in more]
+    sweep(asked(written(tmp_path, content), tmp_path, address, workers=1))
+    assert [row["state"] for row in rows(tmp_path)] == ["finished"] * 3
+    storage = f"sqlite:///{tmp_path / 'out' / 'study.db'}"
+    trials = optuna.load_study(study_name=None, storage=storage).trials
+    for before, after in itertools.pairwise(trials):
+        assert before.datetime_complete <= after.datetime_start
 
 
 def test_the_same_fit_in_two_runs_is_trained_once(tmp_path: Path, address: str):
@@ -198,9 +195,11 @@ def test_a_sweep_that_was_killed_goes_on(tmp_path: Path, address: str):
     assert finished
 
     (tmp_path / "pause").write_text("0")
-    sweep(asked(config, tmp_path, address))
-    found = rows(tmp_path)
-    assert [row["run"] for row in found] == [5, 1, 4, 0, 2, 3]
+    runs = driven(asked(config, tmp_path, address))
+    assert [run.state for run in runs] == ["finished"] * 2 + ["failed"] * 2 + ["finished"] * 2
+    assert [run.values for run in runs] == [
+        {"rate": rate, "width": width} for rate in (0.1, -1.0, 0.3) for width in (8, 16)
+    ]
     assert {starts(tmp_path)[key] for key in finished} == {1}
     assert len(starts(tmp_path)) == 6, "no run was drawn twice"
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tasks.sweep import search_space
+from tasks.sweep.error import SweepError
 from tasks.sweep.search_space import SearchSpace
 from tasks.sweep.trials import Trials, first_values
 
@@ -30,6 +31,28 @@ def test_a_trial_is_drawn_alike_whatever_was_drawn_before(tmp_path: Path):
     assert Trials(tmp_path, space(run_cap=30), seed=3).all() == begun
     assert Trials(tmp_path, space(), seed=4).all() == []
     assert Trials(tmp_path, space(), seed=3, depends_on="other data").all() == []
+
+
+def test_a_file_that_is_no_database_is_said(tmp_path: Path):
+    (tmp_path / "study.db").write_bytes(b"no database " * 100)
+    with pytest.raises(SweepError, match="is no database of sweeps"):
+        Trials(tmp_path, space(), seed=0)
+
+
+def test_bayes_goes_on_as_if_it_had_not_been_interrupted(tmp_path: Path):
+    def tried(folder: Path, reopened_at: int) -> list[Any]:
+        trials = Trials(folder, space("bayes"), seed=0)
+        for number in range(13):
+            if number == reopened_at:
+                trials = Trials(folder, space("bayes"), seed=0)
+            values = trials.begin().values
+            trials.finish(number, values["lr"] + values["width"] / 1000)
+        return [each.values for each in trials.all()]
+
+    assert tried(tmp_path / "one", reopened_at=-1) == (found := tried(tmp_path / "two", 12))
+    by_lot = [first_values(space("bayes"), 0, at) for at in range(13)]
+    assert found[:10] == by_lot[:10]
+    assert found[10:] != by_lot[10:], "after ten it learns from what was tried"
 
 
 def test_of_those_that_reach_a_rung_a_part_goes_on(tmp_path: Path):

@@ -243,6 +243,7 @@ class Session:
                 "scalars": self._scalars,
                 "notes": self._notes,
                 "curves": {name: curve.values for name, curve in self._curves.items()},
+                "counts": {name: curve.added for name, curve in self._curves.items()},
             }
         )
 

@@ -273,9 +273,8 @@ def test_corrections_are_merged_by_the_next_build_and_nothing_is_computed(
     assert "0 results" in done.stdout
     assert "Corrected by people: tempo 1\n1 track is left out, as corrections say" in done.stdout
     corrected, *others = read_json(output)
-    assert [other["track_id"] for other in others] == [
-        each["track_id"] for each in read_json(whole)
-    ][2:]
+    assert second["track_id"] not in {other["track_id"] for other in others}
+    assert len(others) == len(read_json(whole)) - 2
     assert (corrected["tempo"], corrected["corrected"]) == (171.0, ["tempo"])
     assert all("171 BPM" in segment["prompt"] for segment in corrected["segments"])
     assert corrected["beats"] == first["beats"]

@@ -19,7 +19,6 @@ from flows import build_dataset
 from flows.build_dataset_params import BuildDatasetParams
 from flows.cli import UsageError
 from tasks.engine.plan import plan, run_here
-from tests.flows.test_imports import HEAVY, loaded_by
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -201,11 +200,6 @@ def test_audio_of_the_dataset_is_served_and_no_other_file(site: Site):
         for path in ("/etc/passwd", site.folder / "songs" / "notes.txt", Path(__file__)):
             assert client.get(f"/gradio_api/file={path}").status_code == 403, path
         assert client.get("/", headers={"Host": "rebound.example"}).status_code == 400
-
-
-def test_asking_for_help_stays_light():
-    loaded = loaded_by("import apps.browse")
-    assert loaded.isdisjoint(HEAVY | {"gradio", "duckdb"}), loaded & HEAVY
 
 
 def test_what_cannot_be_opened_is_said_in_one_sentence(site: Site, tmp_path: Path):

@@ -21,7 +21,7 @@ from tasks.dataset.failures import read_failures, say_failed
 from tasks.dataset.passed_over import say_passed_over
 from tasks.engine.results import Results
 from tasks.engine.stage import Stage
-from tasks.song import dataset, discover, enhance
+from tasks.song import corrected, dataset, discover, enhance
 from tasks.song.assemble import assemble
 from tasks.song.dataset import Paths
 from tasks.song.discover import Discovery
@@ -237,6 +237,7 @@ def summary(paths: Paths, content: dict[str, Any]) -> str:
         lines.append(f"{counted(videos, 'video')}, of which the sound is read")
     if passed_over := say_passed_over(content.get("passed_over", {})):
         lines.append(passed_over)
+    lines += corrected.say(content.get("corrections", {}))
     if counts["failed"]:
         lines.append(_said_of_failures(paths))
     return "\n".join(lines)

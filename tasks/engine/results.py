@@ -112,6 +112,16 @@ class Results:
         part = self._indexes[step][key].part
         return StepTable(self.tables, self._step(step)).read({key: part})[key]
 
+    def track(self, track_id: str) -> Track:
+        """Return a track of the run.
+
+        Raises
+        ------
+        KeyError
+            If it has none of that id.
+        """
+        return self.tracks[self._places[track_id]]
+
     def key(self, step: str, track: Track) -> str:
         """Return the key of a track's row."""
         return self.keys[step][self._places[track.track_id]]

@@ -3,10 +3,14 @@
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import orjson
 
+from tasks.dataset import corrections
+from tasks.dataset.corrections import Corrections
 from tasks.dataset.failures import (
     Failure,
     count_by_reason,
@@ -18,10 +22,10 @@ from tasks.dataset.failures import (
 from tasks.dataset.manifest import declare_unfinished, now, unchanged, write_manifest
 from tasks.engine import provenance
 from tasks.engine.results import Results
-from tasks.song import dataset, manifest, report, schema
+from tasks.song import corrected, dataset, manifest, prompts, report, schema
 from tasks.song.dataset import Paths, Record
 from tasks.song.discover import Discovery
-from tasks.step import Track, digest
+from tasks.step import Row, Track, digest
 from tasks.text import printable
 from tasks.weights import Weights
 
@@ -59,12 +63,15 @@ def assemble(
         for track, key, entry in results.final()
         if entry is not None and entry.status != "failed"
     ]
-    fingerprint = _fingerprint(finished, failures, found, audio_dir, settings)
+    made = corrections.read(paths.storage)
+    fingerprint = _fingerprint(finished, failures, found, audio_dir, settings, made)
     files = (paths.json, *paths.tables, paths.failures, paths.report)
     if before := unchanged(paths.storage, fingerprint, lambda _: files):
         return before
     declare_unfinished(paths.storage)
-    count = dataset.write(paths, _records(results, audio_dir))
+    merge = corrected.Merge(made, partial(_prompts, results))
+    count = dataset.write(paths, filter(None, map(merge, _records(results, audio_dir))))
+    failures = merge.seen_by(failures)
     write_failures(paths.storage, failures)
     content = {
         "format_version": manifest.FORMAT_VERSION,
@@ -78,6 +85,7 @@ def assemble(
         },
         "failures_by_reason": count_by_reason(failures),
         "passed_over": found.passed_over,
+        "corrections": merge.summary(),
         "duplicates": {
             _shown(audio_dir, path): _shown(audio_dir, original)
             for path, original in sorted(found.duplicates.items())
@@ -132,7 +140,28 @@ def _naming(path: str, original: str, message: str | None) -> str | None:
 
 def _records(results: Results, audio_dir: str) -> Iterator[Record]:
     for track, row in results.rows(results.stages[-1].step.name, columns=["record"]):
-        yield _head(track, audio_dir) | orjson.loads(row["record"])
+        record = _head(track, audio_dir) | orjson.loads(row["record"])
+        for segment in record["segments"]:
+            segment["corrected"] = []
+        yield record
+
+
+def _prompts(results: Results, track_id: str, record: Record) -> Row | None:
+    """Make the prompts of a corrected record; None if the rows that they rest on are gone."""
+    track = results.track(track_id)
+    asked = {stage.step.name for stage in results.stages}
+    step = prompts.STEP
+    if step.name not in asked:
+        return None
+    upstream: dict[str, Row | None] = {}
+    for name in (*step.upstream, *step.optional_upstream):
+        if name in asked:
+            entry = results.index(name).get(results.key(name, track))
+            if entry is None and name in step.upstream:
+                return None
+            usable = entry is not None and entry.status != "failed"
+            upstream[name] = results.row(name, track) if usable else None
+    return prompts.of_corrected(track, upstream, record)
 
 
 def _head(track: Track, audio_dir: str) -> Record:
@@ -142,6 +171,7 @@ def _head(track: Track, audio_dir: str) -> Record:
         "source_id": printable(os.path.splitext(os.path.basename(track.path))[0]),
         "file_path": _shown(audio_dir, track.path),
         **{name: track.metadata.get(name) for name in schema.METADATA_COLUMNS},
+        "corrected": [],
     }
 
 
@@ -159,9 +189,14 @@ def _fingerprint(
     found: Discovery,
     audio_dir: str,
     settings: Mapping[str, Any],
+    made: Corrections,
 ) -> str:
     """Digest of everything that the files depend on."""
     rows = [[key, _head(track, audio_dir)] for track, key in finished]
     beside = [sorted(map(printable, found.duplicates)), found.passed_over, found.videos]
-    parts = [manifest.FORMAT_VERSION, rows, failures, settings, beside]
+    by_people = [
+        made.left_out,
+        {name: list(map(asdict, each)) for name, each in made.by_track.items()},
+    ]
+    parts = [manifest.FORMAT_VERSION, rows, failures, settings, beside, by_people]
     return digest(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS))

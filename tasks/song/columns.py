@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from tasks.song import column_values as values
 
-OF_FILES = ("discover", "metadata")
-"""Sources of columns that come from the files and tables around the songs, before any step."""
+OF_FILES = ("discover", "metadata", "corrections")
+"""Sources of columns that come from the files and tables around the songs, from no step."""
 
 
 class Rounding(NamedTuple):
@@ -121,6 +121,7 @@ TRACKS = (
     Column("genre", TEXT, "metadata", "Genre, from the metadata tables"),
     Column("mood", TEXT, "metadata", "Moods, from the metadata tables"),
     Column("instruments", TEXT, "metadata", "Instruments, from the metadata tables"),
+    Column("corrected", TEXTS, "corrections", "Columns whose values people corrected"),
     Column("duration", NUMBER, "merge", "Duration as decoded", "s", TIME, values.duration),
     Column("sample_rate", WHOLE, "probe.sample_rate_hz", "Sample rate of the file", "Hz"),
     Column("channels", WHOLE, "probe.channels", "Channels of the file"),
@@ -201,6 +202,7 @@ SEGMENTS = (
     Column("prompt_sources", pa.list_(PHRASE), "prompts.phrases", "Phrases of the prompt, and the columns that each puts into words"),
     Column("prompt_embedding", _vector(512), "clap_text.prompt_embedding", "CLAP of the prompt, unit length", rounding=DIGITS),
     Column("prompt_enhanced", TEXT, "enhance.prompt_enhanced", "Description written by an LLM"),
+    Column("corrected", TEXTS, "corrections", "Columns of the segment whose values people corrected"),
 )
 """Columns of ``segments.parquet``, in order; those of a track's segments in the JSON."""
 # fmt: on

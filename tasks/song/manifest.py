@@ -6,6 +6,7 @@ from typing import Any
 from tasks.engine import provenance
 from tasks.engine.stage import Stage
 from tasks.song import schema
+from tasks.song.columns import OF_FILES
 from tasks.weights import Weights
 
 FORMAT_VERSION = 1
@@ -33,7 +34,7 @@ def columns(stages: Sequence[Stage], weights: Weights) -> dict[str, dict[str, An
             if step not in by_step and instead in by_step:
                 step = instead
             made = by_step.get(step, {"step": step})
-            if step not in by_step and step not in ("discover", "metadata"):
+            if step not in by_step and step not in OF_FILES:
                 made = made | {"absent": True}
             described[f"{table}.{field.name}"] = metadata | made
     return described

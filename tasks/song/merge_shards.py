@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from tasks.dataset import corrections
 from tasks.dataset.failures import (
     Failure,
     count_by_reason,
@@ -13,7 +14,7 @@ from tasks.dataset.failures import (
 )
 from tasks.dataset.manifest import declare_unfinished, now, read_manifest
 from tasks.dataset.passed_over import in_order
-from tasks.song import assemble, dataset
+from tasks.song import assemble, corrected, dataset
 from tasks.song.dataset import Paths, Record
 
 
@@ -54,9 +55,11 @@ def merge_shards(shards: Sequence[Paths], target: Paths) -> Record:
             failure for shard in shards for failure in read_failures(shard.storage)
         )
         records = dataset.merged([dataset.read(shard.json) for shard in shards], copies)
-        count = dataset.write(target, records)
+        merge = corrected.Merge(corrections.read(target.storage))
+        count = dataset.write(target, filter(None, map(merge, records)))
     except ValueError as error:
         raise ShardError(f"{error}: build that shard again.") from error
+    failures = merge.seen_by(failures)
     write_failures(target.storage, failures)
     for each in manifests:
         for path, original in each["duplicates"].items():
@@ -72,6 +75,9 @@ def merge_shards(shards: Sequence[Paths], target: Paths) -> Record:
         "failures_by_reason": count_by_reason(failures),
         "passed_over": in_order(
             sum((Counter(each.get("passed_over", {})) for each in manifests), Counter())
+        ),
+        "corrections": corrected.added(
+            [*(each.get("corrections", {}) for each in manifests), merge.summary()]
         ),
         "duplicates": dict(sorted(copies.items())),
         "seconds_by_step": _summed([each["seconds_by_step"] for each in manifests]),

@@ -19,6 +19,9 @@ from tasks.song.segments import segment_means, vocals_heard
 from tasks.song.traits import Chooser, describe
 from tasks.step import Row, Step, StepConfig, Tools, Track, column, per_track
 
+CORRECTABLE = ("features", "harmony", "sections")
+"""Steps of which a prompt puts values into words that people may correct."""
+
 
 class PromptsConfig(StepConfig):
     """The template has no options; a change of its words is a new version of the step."""
@@ -28,6 +31,35 @@ def run(
     track: Track, upstream: Mapping[str, Row | None], config: PromptsConfig, tools: Tools
 ) -> Row:
     """Prompts of a track, one per segment and in the segments' order."""
+    return _of(track, upstream)
+
+
+def of_corrected(
+    track: Track, upstream: Mapping[str, Row | None], record: Mapping[str, Any]
+) -> Row:
+    """Prompts of a track whose record people corrected, as :func:`run` makes them.
+
+    Parameters
+    ----------
+    track, upstream
+        As of :func:`run`.
+    record
+        Entry of the dataset; of what its `corrected` names, its values count.
+    """
+    features, harmony, sections = (dict(upstream[name] or {}) for name in CORRECTABLE)
+    if "tempo" in record["corrected"]:
+        features["tempo_bpm"] = record["tempo"]
+    if "dominant_key" in record["corrected"]:
+        harmony.update(tonic=record["dominant_key"], mode=record["mode"])
+    sections["label"] = [
+        (segment["section_type"] or "") if "section_type" in segment["corrected"] else label
+        for segment, label in zip(record["segments"], sections["label"], strict=True)
+    ]
+    rows = zip(CORRECTABLE, (features, harmony, sections), strict=True)
+    return _of(track, {**upstream, **dict(rows)})
+
+
+def _of(track: Track, upstream: Mapping[str, Row | None]) -> Row:
     features, harmony = upstream["features"], upstream["harmony"]
     sections = upstream["sections"]
     assert features is not None

@@ -20,7 +20,7 @@ from tasks.weights import Weights, default_address
 from tests.tasks.song.records import make_record
 
 WEIGHTS = Weights(default_address())
-HEAD = ("track_id", "source_id", "file_path", "artist", "title", "album", "genre")
+HEAD = ("track_id", "source_id", "file_path", "artist", "title", "album", "genre", "corrected")
 
 
 class Library:

@@ -18,6 +18,7 @@ def make_record(number: int = 0, *, segments: int = 2, **changes: Any) -> dict[s
         "title": None,
         "album": None,
         "genre": "Folk",
+        "corrected": [],
         "duration": 10.0 * segments,
         "sample_rate": 44_100,
         "channels": 2,
@@ -102,6 +103,7 @@ def make_segment(at: int = 0, **changes: Any) -> dict[str, Any]:
         "prompt_sources": [],
         "prompt_embedding": [at / 512 for at in range(512)],
         "prompt_enhanced": None,
+        "corrected": [],
         **changes,
     }
 

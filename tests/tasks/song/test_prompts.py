@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from models.musicnn_tags import VOCABULARIES
+from tasks.song import prompts
 from tasks.song.prompts import STEP, PromptsConfig
 from tasks.song.tags import MODELS
 from tasks.step import Recipe, Row, Track
@@ -293,3 +294,24 @@ def test_vocals_are_named_only_where_activity_is_sure() -> None:
     assert claims(heard, lyrics=lyrics)[:3] == ["some", "some", "none"]
     assert claims(None, lyrics=lyrics)[:3] == ["", "", ""]
     assert claims(make_activity("speech", speech=[(0.0, 70.0)])) == [""] * 7
+
+
+def test_corrected_values_are_in_the_prompts_and_nothing_else_changes() -> None:
+    track = Track("id", "a.mp3", metadata={"genre": "Folk"})
+    rows = {"features": features(), "harmony": HARMONY, "sections": SECTIONS}
+    rows |= {"separate": None, "lyrics": None, "probe": {"duration_seconds": 70.0}}
+    segments = [{"section_type": label, "corrected": []} for label in LABELS]
+    record = {"tempo": 95.7, "dominant_key": "A", "mode": "major", "corrected": []}
+    record["segments"] = segments
+    before = run(track)
+    assert prompts.of_corrected(track, rows, record)["prompt"] == before
+
+    segments[0] = {"section_type": None, "corrected": ["section_type"]}
+    segments[1] = {"section_type": "chorus", "corrected": ["section_type"]}
+    record |= {"tempo": 191.4, "dominant_key": None, "mode": None}
+    record["corrected"] = ["tempo", "dominant_key", "mode"]
+    after = prompts.of_corrected(track, rows, record)["prompt"]
+    assert all("191 BPM" in prompt and "A major" not in prompt for prompt in after)
+    assert "intro" not in after[0]
+    assert "chorus" in after[1]
+    assert "bridge" in after[3]

@@ -103,8 +103,9 @@ def test_a_build_runs_by_name_with_parameters_from_the_command_line(
         **{"separator": "repet", "beat_method": "onsets", "pitch": {"method": "pyin"}},
         "cluster": dask_cluster.shared_address(),
     }
+    params = f"params={json.dumps(given)}"
     done = prefect(
-        *("deployment", "run", "build-dataset/cpu", "--watch", "--param", f"params={json.dumps(given)}"),
+        *("deployment", "run", "build-dataset/cpu", "--watch", "--param", params),
         environment=environment,
     )
     assert done.returncode == 0, done.stdout + done.stderr

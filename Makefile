@@ -10,7 +10,7 @@ TEST_PROCESSES ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 3 ? n 
 WEIGHTS := models/weights.lock models/whisper.lock
 TINY := htdemucs whisper-large-v3 whisper-base clap-music-and-speech ecapa-voxceleb
 
-.PHONY: help demo demo-full demo-stems demo-unify demo-separator cluster gpu test test-cluster test-fuzz lint format lock bench clean
+.PHONY: help demo demo-full browse demo-stems demo-unify demo-separator cluster gpu test test-cluster test-fuzz lint format lock bench clean
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ demo-full: $(READY) ## The same with every model: tiny ones, and a stand-in for 
 		--audio_dir demo/full/songs --output demo/full/dataset.json --models_dir demo/models \
 		--metadata_mapping demo/full/songs/metadata.json
 	$(BIN)/python -m examples.columns demo/full/dataset
+
+browse: $(READY) ## Look at the dataset of `make demo` in a browser
+	$(BIN)/python apps/browse.py demo/dataset.json
 
 demo-stems: $(READY) ## Archives of stems to tokenised pairs of stem continuation, with a tiny EnCodec
 	$(BIN)/python -m examples.stem_archives demo/stems/archives --count 5

@@ -47,7 +47,7 @@ KINDS = {
         "id", "audio_path", ("title", "artist", "dataset", "caption", "duration", "tags", "split")
     ),
     "pairs": Kind(
-        "pair_id", None, ("title", "artist", "instrument", "split", "chunk", "kind", "variant")
+        "id", None, ("title", "artist", "instrument", "split", "chunk", "kind", "variant")
     ),
 }
 

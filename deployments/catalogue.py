@@ -20,6 +20,7 @@ from flows.prepare_embeddings import prepare_embeddings
 from flows.prepare_stems import prepare_stems
 from flows.separate import separate
 from flows.stems import stems
+from flows.sweep import sweep
 from flows.train_inversion import train_inversion
 from flows.train_projection import train_projection
 from flows.train_separator import train_separator
@@ -270,6 +271,21 @@ DEPLOYMENTS = (
             "audio_encoder": "muq",
             "data_dir": "{output_dir}/embeddings",
             "output": "{output_dir}/projection",
+            "device": "cuda",
+        },
+    ),
+    Deployment(
+        sweep,
+        "gpu",
+        GPU,
+        "A training with many values of its options, and the best of them, on the GPUs of a "
+        "machine. `config` is a file of wandb's format, `training` says what is trained, `fixed` "
+        "what all runs share. A sweep that was interrupted goes on.",
+        tags=("sweep", "gpu"),
+        params={
+            "training": "projection",
+            "config": "{output_dir}/sweep.yaml",
+            "output": "{output_dir}/sweep",
             "device": "cuda",
         },
     ),

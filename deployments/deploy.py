@@ -282,7 +282,7 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Request, bool]:
         "--dry_run", "--dry-run", action="store_true", help="only say what would be registered"
     )
     given = parser.parse_args(argv)
-    changes = _nested(given.changes)
+    changes = cli.nested(cli.assigned(given.changes))
     if given.models_dir:
         changes["models_dir"] = _absolute(given.models_dir)
     if not _place(given.output_dir).is_local:
@@ -293,24 +293,6 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Request, bool]:
     places = (given.audio_dir, given.output_dir, given.stems_dir)
     folders = Folders(*map(_absolute, places))
     return Request(given.names, folders, changes, Path.cwd()), given.dry_run
-
-
-def _nested(assignments: Sequence[str]) -> dict[str, Any]:
-    """Return ``["a.b=1"]`` as ``{"a": {"b": 1}}``."""
-    values: dict[str, Any] = {}
-    for assignment in assignments:
-        path, equals, text = assignment.partition("=")
-        if not equals or not path:
-            raise UsageError(f"--set {assignment}: write NAME=VALUE.")
-        *parents, leaf = path.split(".")
-        home = values
-        for parent in parents:
-            home = home.setdefault(parent, {})
-        try:
-            home[leaf] = json.loads(text)
-        except ValueError:
-            home[leaf] = text
-    return values
 
 
 def _place(address: str) -> Storage:

@@ -9,6 +9,7 @@ import argparse
 import difflib
 import functools
 import inspect
+import json
 import logging
 import os
 import shlex
@@ -16,19 +17,18 @@ import shutil
 import signal
 import sys
 import types
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NoReturn, TypeVar, Union, get_args, get_origin
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 from prefect.exceptions import TerminationSignal
 from prefect.logging.configuration import setup_logging
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic.fields import FieldInfo
 
 from blocks import proxies
 from blocks.cluster import ClusterError
 from blocks.server import ServerError
 from blocks.storage import StorageError
+from flows.flags import Flag, flags_of
 from flows.place_params import NO_PLACE
 from tasks.text import printable
 from tasks.weights import ModelError
@@ -93,13 +93,13 @@ def parse_command(
 
 def _parsed(models: Sequence[type[Any]], argv: Sequence[str] | None) -> list[Any]:
     arguments = list(sys.argv[1:] if argv is None else argv)
-    flags = [flag for model in models for flag in _flags(model)]
+    flags = [flag for model in models for flag in flags_of(model)]
     parser = _parser(models[0], flags)
     for token in arguments:
         if not token.isprintable() and printable(token) != token:
             parser.error(f"{printable(token)}: what is given here has to be UTF-8")
-    words = {".".join(flag.path) for flag in flags if NONE in flag.choices}
-    given = _nested(vars(parser.parse_args([_underscored(token) for token in arguments])), words)
+    parsed = parser.parse_args([_underscored(token) for token in arguments])
+    given = _given(vars(parsed), flags)
     try:
         return [
             model.model_validate(
@@ -109,6 +109,60 @@ def _parsed(models: Sequence[type[Any]], argv: Sequence[str] | None) -> list[Any
         ]
     except ValidationError as error:
         parser.error(_readable(error, flags))
+
+
+def of_options(params_class: type[Params], given: Mapping[str, Any]) -> Params:
+    """Return the parameters of a flow by the names of its options, as its command takes them.
+
+    Parameters
+    ----------
+    params_class
+        The flow's.
+    given
+        Values by the names of options, dotted ones too; one value may stand for a list of it.
+
+    Raises
+    ------
+    UsageError
+        If there is no such option, or a value is wrong.
+    """
+    flags = list(flags_of(params_class))
+    known = {name: flag for flag in flags for name in (flag.name, ".".join(flag.path))}
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = (
+                f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known))}."
+            )
+            raise UsageError(f"There is no option {name} of the training; {hint}")
+        flag = known[name]
+        is_one = flag.is_list and not isinstance(value, list | tuple)
+        values[".".join(flag.path)] = (value,) if is_one else value
+    try:
+        return params_class.model_validate(_given(values, flags))
+    except ValidationError as error:
+        raise UsageError(f"{_readable(error, flags)}.") from error
+
+
+def assigned(assignments: Sequence[str]) -> dict[str, Any]:
+    """Return the values of ``NAME=VALUE``, each as in JSON, or text.
+
+    Raises
+    ------
+    UsageError
+        If one is written otherwise.
+    """
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--set {assignment}: write NAME=VALUE.")
+        try:
+            values[name] = json.loads(text)
+        except ValueError:
+            values[name] = text
+    return values
 
 
 def option(name: str, value: object) -> str:
@@ -123,7 +177,7 @@ def arguments(params: FlowParams) -> list[str]:
     """Return a command line that :func:`parse` reads as these parameters; defaults are left out."""
     positional: list[str] = []
     options: list[str] = []
-    for flag in _flags(type(params)):
+    for flag in flags_of(type(params)):
         value = functools.reduce(getattr, flag.path, params)
         if flag.is_positional:
             positional += map(str, value) if flag.is_list else [str(value)]
@@ -140,12 +194,12 @@ def arguments(params: FlowParams) -> list[str]:
 
 def describe(error: ValidationError, params_class: type[FlowParams]) -> str:
     """Describe a validation error in one line, in terms of the command line's flags."""
-    return _readable(error, list(_flags(params_class)))
+    return _readable(error, list(flags_of(params_class)))
 
 
 def flag_names(params_class: type[FlowParams]) -> dict[str, str]:
     """Return the names of the flags of a flow, by the dotted names of its parameters."""
-    return {".".join(flag.path): flag.name for flag in _flags(params_class)}
+    return {".".join(flag.path): flag.name for flag in flags_of(params_class)}
 
 
 def run(command: Callable[[], None]) -> NoReturn:
@@ -199,95 +253,7 @@ def _quieten() -> None:
     logging.getLogger("distributed").setLevel(logging.ERROR)
 
 
-@dataclass(frozen=True)
-class _Flag:
-    """One leaf of a params model."""
-
-    path: tuple[str, ...]
-    name: str
-    field: FieldInfo
-    group: str
-
-    @property
-    def extra(self) -> dict[str, Any]:
-        return _extra(self.field)
-
-    @property
-    def types(self) -> tuple[Any, ...]:
-        """Alternatives of the annotation, without None."""
-        annotation = self.field.annotation
-        if get_origin(annotation) in (Union, types.UnionType):
-            return tuple(each for each in get_args(annotation) if each is not type(None))
-        return (annotation,)
-
-    @property
-    def is_list(self) -> bool:
-        return any(get_origin(each) in (list, tuple) for each in self.types)
-
-    @property
-    def is_positional(self) -> bool:
-        required = self.field.is_required() and len(self.path) == 1
-        return required or bool(self.extra.get("positional"))
-
-    @property
-    def help(self) -> str:
-        # Prefect's form shows a switch as what it does, the command line as what turns it off.
-        off = "Switch off: " if self.field.default is True else ""
-        parts = [off + (self.field.description or "")]
-        default = self.field.get_default(call_default_factory=True, validated_data={})
-        if isinstance(default, tuple):
-            default = " ".join(map(str, default)) or None
-        if not self.field.is_required() and not (default is None or isinstance(default, bool)):
-            unit = f" {self.extra['unit']}" if "unit" in self.extra else ""
-            parts.append(f"(default: {default}{unit})")
-        elif "unit" in self.extra:
-            parts.append(f"({self.extra['unit']})")
-        return " ".join(parts).replace("%", "%%")
-
-    @property
-    def choices(self) -> list[str]:
-        """Words to choose from; none where anything may be said."""
-        return [
-            str(choice)
-            for each in ((self._inner,) if self.is_list else self.types)
-            if get_origin(each) is Literal
-            for choice in get_args(each)
-        ]
-
-    @property
-    def metavar(self) -> str:
-        if self.choices:
-            return "{" + ",".join(self.choices) + "}"
-        return {int: "N", float: "X"}.get(self._inner, self.path[-1].rsplit("_", 1)[-1].upper())
-
-    @property
-    def _inner(self) -> Any:
-        return get_args(self.types[0])[0] if self.is_list else self.types[0]
-
-
-def _flags(
-    model: type[BaseModel], path: tuple[str, ...] = (), group: str = "Options"
-) -> Iterator[_Flag]:
-    # What a flow adds comes before what all flows have.
-    inherited = [name for name in model.model_fields if name not in model.__annotations__]
-    for name in (*[each for each in model.model_fields if each not in inherited], *inherited):
-        field = model.model_fields[name]
-        extra = _extra(field)
-        at = (*path, name)
-        nested = field.annotation
-        if isinstance(nested, type) and issubclass(nested, BaseModel):
-            title = (nested.__doc__ or name).partition("\n")[0].rstrip(".")
-            yield from _flags(nested, at, extra.get("group", title))
-        else:
-            flag_name = extra.get("flag", ".".join(at))
-            yield _Flag(at, flag_name, field, extra.get("group", group))
-
-
-def _extra(field: FieldInfo) -> dict[str, Any]:
-    return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-
-
-def _parser(params_class: type[FlowParams], flags: Sequence[_Flag]) -> argparse.ArgumentParser:
+def _parser(params_class: type[FlowParams], flags: Sequence[Flag]) -> argparse.ArgumentParser:
     width = min(shutil.get_terminal_size().columns, 110)
     parser = _Parser(
         prog=f"python {os.path.relpath(sys.argv[0])}",
@@ -334,7 +300,7 @@ def _parser(params_class: type[FlowParams], flags: Sequence[_Flag]) -> argparse.
     return parser
 
 
-def _usage(flags: Sequence[_Flag]) -> Iterator[str]:
+def _usage(flags: Sequence[Flag]) -> Iterator[str]:
     for flag in flags:
         if flag.is_positional:
             name = flag.name.upper()
@@ -363,22 +329,33 @@ def _underscored(token: str) -> str:
     return f"--{name.replace('-', '_')}{equals}{value}"
 
 
-def _nested(given: dict[str, Any], words: set[str]) -> dict[str, Any]:
-    """Return ``{"a.b": 1}`` as ``{"a": {"b": 1}}``, and ``none`` as null.
+def _given(values: Mapping[str, Any], flags: Sequence[Flag]) -> dict[str, Any]:
+    """Return values by dotted names as they are nested, ``none`` as null.
 
-    Of options in `words` it is one of the words to choose from.
+    Of some options it is one of the words to choose from.
     """
+    words = {".".join(flag.path) for flag in flags if NONE in flag.choices}
+    return nested(
+        {
+            path: None if value == NONE and path not in words else value
+            for path, value in values.items()
+        }
+    )
+
+
+def nested(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``{"a.b": 1}`` as ``{"a": {"b": 1}}``."""
     values: dict[str, Any] = {}
     for path, value in given.items():
         *parents, leaf = path.split(".")
         home = values
         for parent in parents:
             home = home.setdefault(parent, {})
-        home[leaf] = None if value == NONE and path not in words else value
+        home[leaf] = value
     return values
 
 
-def _readable(error: ValidationError, flags: Sequence[_Flag]) -> str:
+def _readable(error: ValidationError, flags: Sequence[Flag]) -> str:
     problems = []
     for detail in error.errors():
         location = tuple(str(part) for part in detail["loc"])
@@ -389,7 +366,7 @@ def _readable(error: ValidationError, flags: Sequence[_Flag]) -> str:
             problems.append(f"{named}: {message}" if named else message)
         else:
             named = flag.name if flag.is_positional else f"--{flag.name}"
-            # What is said of a place names it.
-            got = "" if detail["type"] == NO_PLACE else f" (got {detail['input']!r})"
+            # What is said of a place names it, and what is missing was not given.
+            got = "" if detail["type"] in (NO_PLACE, "missing") else f" (got {detail['input']!r})"
             problems.append(f"{named}: {message}{got}")
     return "; ".join(problems)

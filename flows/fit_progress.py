@@ -16,7 +16,7 @@ Show = Callable[[FitJob, Mapping[str, Any]], None]
 
 @contextmanager
 def shown(jobs: Sequence[FitJob]) -> Iterator[Show]:
-    """Show how far each fit has come while the block runs."""
+    """Show how far each fit has come while the block runs; others may follow."""
     if sys.stderr.isatty():
         yield from _bars(jobs)
     else:
@@ -25,7 +25,7 @@ def shown(jobs: Sequence[FitJob]) -> Iterator[Show]:
 
 def _bars(jobs: Sequence[FitJob]) -> Iterator[Show]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
     from rich.progress import Progress as Bars
 
     with Bars(
@@ -35,14 +35,22 @@ def _bars(jobs: Sequence[FitJob]) -> Iterator[Show]:
         TextColumn("{task.fields[said]}"),
         console=Console(stderr=True),
     ) as bars:
-        rows = {job.key: bars.add_task(job.label, total=None, said="waits") for job in jobs}
+        rows: dict[str, TaskID] = {}
+
+        def row(job: FitJob) -> TaskID:
+            if job.key not in rows:
+                rows[job.key] = bars.add_task(job.label, total=None, said="waits")
+            return rows[job.key]
+
+        for job in jobs:
+            row(job)
         notes = _Notes()
 
         def show(job: FitJob, progress: Mapping[str, Any]) -> None:
             for note in notes.new(job, progress):
                 bars.console.print(note, markup=False, highlight=False)
             bars.update(
-                rows[job.key],
+                row(job),
                 completed=progress["step"],
                 total=progress["total"],
                 said=f"{told(progress)} {sparkline(progress['curves'].get('loss', []))}",

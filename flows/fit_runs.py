@@ -1,7 +1,8 @@
 """One run of fits in a flow: planned, submitted, shown while they train, and stopped with it."""
 
+import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -15,13 +16,12 @@ from blocks.storage import Storage
 from flows import fit_artifacts, fit_progress
 from flows.cli import UsageError
 from flows.compute_params import ComputeParams
-from tasks.engine import fit_job
 from tasks.engine.fit_job import FitJob, FitPlan
 from tasks.engine.fits import run_fit
 from tasks.engine.preflight import Preflight, code_digest
 from tasks.fit import FitError
 from tasks.training import trackers
-from tasks.training.files import Outcome, stop_run
+from tasks.training.files import Outcome, stop_fit, stop_run
 
 POLL_SECONDS = 0.5
 """Time between two looks at how far the fits are."""
@@ -31,7 +31,24 @@ STOP_SECONDS = 20.0
 flow that was cancelled after 30 s; a fit that takes longer ends by itself when its worker does."""
 
 
-def carry_out(jobs: Sequence[FitJob], params: ComputeParams) -> FitPlan:
+class Watch:
+    """Who hears how the fits of a run go; this one does nothing about it."""
+
+    def is_over(self, job: FitJob, progress: Mapping[str, Any]) -> bool:
+        """Return whether to stop a fit that is so far; called again and again."""
+        return False
+
+    def ended(self, job: FitJob, outcome: Outcome) -> None:
+        """Hear what became of a fit, also of one that had finished before."""
+
+
+def carry_out(
+    jobs: Iterable[FitJob],
+    params: ComputeParams,
+    *,
+    watch: Watch | None = None,
+    at_once: int | None = None,
+) -> FitPlan:
     """Run the fits that are not finished on the flow's cluster, and show how far they are.
 
     An interruption of the flow stops its fits: they save their states and the next run goes
@@ -43,6 +60,11 @@ def carry_out(jobs: Sequence[FitJob], params: ComputeParams) -> FitPlan:
         The fits, all of one place and one run.
     params
         The flow's, which say where its cluster is.
+    watch
+        Who is told how they go.
+    at_once
+        How many are asked of `jobs` beforehand; each of the others when one has ended, so that
+        it may depend on what became of those. None if all are known.
 
     Returns
     -------
@@ -56,51 +78,91 @@ def carry_out(jobs: Sequence[FitJob], params: ComputeParams) -> FitPlan:
     ClusterError
         If the cluster lacks something, or workers keep dying.
     """
-    if params.cluster:
-        jobs = [job.absolute() for job in jobs]
-    try:
-        for each in jobs:
-            trackers.check(each.options.trackers)
-    except FitError as error:
-        raise UsageError(error.message) from error
-    made = fit_job.plan(jobs)
-    print(f"{len(made.outcomes)} of {len(made.outcomes) + len(made.pending)} fits are finished")
-    if made.pending:
-        _train(made, params)
+    made, watch = FitPlan(), watch or Watch()
+    waiting = _pending(jobs, made, params, watch)
+    first = list(itertools.islice(waiting, at_once))
+    if at_once is None:
+        count = len(made.outcomes) + len(first)
+        print(f"{len(made.outcomes)} of {count} fits are finished")
+    if first:
+        _train(made, first, waiting, params, watch)
     fit_artifacts.conclude(made)
     return made
 
 
-def _train(made: FitPlan, params: ComputeParams) -> None:
+def _pending(
+    jobs: Iterable[FitJob], made: FitPlan, params: ComputeParams, watch: Watch
+) -> Iterator[FitJob]:
+    """Add each job to the plan, and yield it if it has to be run."""
+    for each in jobs:
+        try:
+            trackers.check(each.options.trackers)
+        except FitError as error:
+            raise UsageError(error.message) from error
+        pending = made.add(each.absolute() if params.cluster else each)
+        if pending is not None:
+            yield pending
+        elif each.key in made.outcomes:
+            watch.ended(each, made.outcomes[each.key])
+
+
+def _train(
+    made: FitPlan,
+    first: Sequence[FitJob],
+    others: Iterator[FitJob],
+    params: ComputeParams,
+    watch: Watch,
+) -> None:
+    """Run the first fits together, and another whenever one has ended."""
     import dask
 
-    pending = [_with_threads(job, len(made.pending), params) for job in made.pending]
-    place, run_id = pending[0].place, pending[0].run_id
-    with needing(_needs(pending)), fit_progress.shown(pending) as show, _stopping() as on_stop:
-        futures: dict[str, PrefectFuture[Any]] = {}
-        on_stop(lambda: _stop(place, run_id, futures.values()))
-        for number, job in enumerate(pending):
-            with dask.annotate(resources={job.resource: 1}, priority=-number):
-                futures[job.key] = run_fit.with_options(name=job.fit.name).submit(job, job.label)
+    at_once = len(first)
+    running: dict[str, tuple[FitJob, PrefectFuture[Any]]] = {}
+    errors: list[Exception] = []
+    numbers = itertools.count()
+
+    def submit(job: FitJob) -> None:
+        job = _with_threads(job, at_once, params)
+        with dask.annotate(resources={job.resource: 1}, priority=-next(numbers)):
+            future = run_fit.with_options(name=job.fit.name).submit(job, job.label)
+        running[job.key] = (job, future)
+
+    place, run_id = first[0].place, first[0].run_id
+    with needing(_needs(first)), fit_progress.shown(first) as show, _stopping() as on_stop:
+        on_stop(lambda: _stop(place, run_id, [future for _, future in running.values()]))
+        for job in first:
+            submit(job)
         artifacts = fit_artifacts.Progress()
-        while not all(map(_is_done, futures.values())):
-            for job in pending:
-                if not _is_done(futures[job.key]) and (progress := job.files.progress()):
+        while running:
+            for job, future in list(running.values()):
+                is_last = _is_done(future)
+                if progress := job.files.progress():
                     show(job, progress)
-                    artifacts.update(job, progress)
-            time.sleep(POLL_SECONDS)
-        for job in pending:
-            made.outcomes[job.key] = _outcome(job, futures[job.key])
-            if progress := job.files.progress():
-                show(job, progress)
-                artifacts.update(job, progress, is_last=True)
+                    artifacts.update(job, progress, is_last=is_last)
+                    if not is_last and watch.is_over(job, progress):
+                        stop_fit(job.place, job.key)
+                if not is_last:
+                    continue
+                del running[job.key]
+                try:
+                    made.outcomes[job.key] = _outcome(job, future)
+                except Exception as error:
+                    # The others come to their ends first.
+                    errors.append(error)
+                    continue
+                watch.ended(job, made.outcomes[job.key])
+                if not errors and (following := next(others, None)) is not None:
+                    submit(following)
+            time.sleep(POLL_SECONDS if running else 0)
+    if errors:
+        raise errors[0]
 
 
-def _with_threads(job: FitJob, pending: int, params: ComputeParams) -> FitJob:
+def _with_threads(job: FitJob, most: int, params: ComputeParams) -> FitJob:
     """Give a fit its share of this machine's cores; on other machines it takes all of theirs."""
     if params.cluster or job.options.threads:
         return job
-    at_once = min(params.gpus or cluster.default_workers(params.workers), pending)
+    at_once = min(params.gpus or cluster.default_workers(params.workers), most)
     threads = max(1, cluster.cores() // at_once)
     return replace(job, options=replace(job.options, threads=threads))
 

@@ -17,7 +17,7 @@ import soundfile
 
 from blocks.storage import Storage
 from flows.build_dataset_params import BuildDatasetCommand, BuildDatasetParams
-from flows.cli import _flags
+from flows.flags import flags_of
 from tasks.engine.plan import plan, run_here
 from tasks.engine.stage import Stage
 from tasks.song import columns, schema
@@ -151,7 +151,7 @@ BUILD_WITH_LEVEL = """
 import json
 from blocks.storage import Storage
 from flows.build_dataset_params import BuildDatasetParams
-from flows.cli import _flags
+from flows.flags import flags_of
 from tasks.engine.plan import plan, run_here
 from tasks.song import schema
 from tasks.step import Tools, Track
@@ -163,7 +163,7 @@ track = Track("id", "tone.wav")
 made = plan(stages, [track], Storage("steps"), tools, run_id="run", workers=1)
 run_here(made)
 row = made.results.row("merge", track)
-(option,) = [each for each in _flags(BuildDatasetParams) if each.name.startswith("level.")]
+(option,) = [each for each in flags_of(BuildDatasetParams) if each.name.startswith("level.")]
 print(json.dumps({
     "stages": [each.step.name for each in stages],
     "in_schema": "rms_dbfs" in schema.TRACKS.names,
@@ -205,7 +205,7 @@ def printed(code: str, root: Path) -> Any:
 def options_table() -> list[str]:
     """The table of options, as the parameters have it."""
     groups: dict[str, list[str]] = {}
-    for flag in [*_flags(BuildDatasetParams), *_flags(BuildDatasetCommand)]:
+    for flag in [*flags_of(BuildDatasetParams), *flags_of(BuildDatasetCommand)]:
         description = flag.field.description or ""
         stated = STATED_DEFAULT.search(description)
         text = STATED_DEFAULT.sub("", description).rstrip(".")

@@ -14,7 +14,7 @@ from flows.generate_music_params import GenerateMusicParams
 from models import adapters
 from models.protocols import GENERATION
 from tasks.inversion import generated
-from tasks.inversion.generate import concepts_of, made_by, stored
+from tasks.inversion.generate import concepts_of, enough_memory, made_by, stored
 from tasks.inversion.piece import Piece, pieces
 from tasks.track import TrackError
 from tasks.weights import ModelError
@@ -53,23 +53,14 @@ def make(
         asked = pieces(generate_music.check(wanted), wanted.count, wanted.seed)
         say(0.0, "the model is loaded")
         try:
-            for made in _made(wanted, visitor, asked, check_wanted, say):
-                visitor.pieces[made.path.name] = made
-                yield made
+            with enough_memory(wanted.config):
+                for made in _made(wanted, visitor, asked, check_wanted, say):
+                    visitor.pieces[made.path.name] = made
+                    yield made
         except (ModelError, StorageError) as error:
             raise UsageError(str(error)) from error
         except TrackError as error:
             raise UsageError(error.message) from error
-        except RuntimeError as error:
-            from models.batching import is_out_of_memory
-
-            if not is_out_of_memory(error):
-                raise
-            free()
-            raise UsageError(
-                "The memory of the GPU is full: ask for shorter pieces, choose a smaller model, or "
-                "end what else uses it."
-            ) from error
 
 
 def free() -> None:

@@ -10,6 +10,8 @@ from html import escape
 from itertools import pairwise
 from statistics import median
 
+from tasks.dataset import svg
+
 HALF_WIDTH = 540
 FULL_WIDTH = 1100
 CHART_HEIGHT = 210
@@ -79,24 +81,26 @@ def timelines(rows: Sequence[tuple[str, float, Sequence[Span]]]) -> str:
     step = round_step(shown / 10, seconds=True)
     for i in range(int(shown / step) + 1):
         x = left + i * step * scale
-        parts.append(_line(x, 0, x, bottom, "grid"))
-        parts.append(_text(x, bottom + 16, clock(i * step), "middle"))
+        parts.append(svg.line(x, 0, x, bottom, "grid"))
+        parts.append(svg.text(x, bottom + 16, clock(i * step), "middle"))
     for row, (name, duration, spans) in enumerate(rows):
         y = row * row_height + (row_height - block_height) / 2
-        parts.append(_text(left - 10, y + 12, _cut(name, 30), "end", "name"))
+        parts.append(svg.text(left - 10, y + 12, svg.cut(name, 30), "end", "name"))
         for start, end, section in spans:
             if start >= shown:
                 break
             width = max(0.5, (min(end, shown) - start) * scale - 1)
             hint = f"{section}, {clock(start)} to {clock(end)}"
             parts.append(
-                _rect(left + start * scale, y, width, block_height, f"section {section}", hint)
+                svg.rect(left + start * scale, y, width, block_height, f"section {section}", hint)
             )
         if duration > shown:
             parts.append(
-                _text(FULL_WIDTH - MARGIN_RIGHT - 6, y + 12, f"to {clock(duration)}", "end", "on")
+                svg.text(
+                    FULL_WIDTH - MARGIN_RIGHT - 6, y + 12, f"to {clock(duration)}", "end", "on"
+                )
             )
-    return _svg(FULL_WIDTH, bottom + 24, "Sections of the tracks over time", parts)
+    return svg.element(FULL_WIDTH, bottom + 24, "Sections of the tracks over time", parts)
 
 
 def contour(points: Sequence[Point], start_seconds: float, end_seconds: float, gap: float) -> str:
@@ -126,17 +130,19 @@ def contour(points: Sequence[Point], start_seconds: float, end_seconds: float, g
     parts = []
     every = next(step for step in (1, 2, 3, 4, 6, 12, 24, 48, 96) if (high - low) / step <= 9)
     for note in range(math.ceil(low / every) * every, high + 1, every):
-        parts.append(_line(MARGIN_LEFT, y_of(note), FULL_WIDTH - MARGIN_RIGHT, y_of(note), "grid"))
-        parts.append(_text(MARGIN_LEFT - 6, y_of(note) + 4, _note_name(note), "end"))
+        parts.append(
+            svg.line(MARGIN_LEFT, y_of(note), FULL_WIDTH - MARGIN_RIGHT, y_of(note), "grid")
+        )
+        parts.append(svg.text(MARGIN_LEFT - 6, y_of(note) + 4, _note_name(note), "end"))
     tick = round_step((end_seconds - start_seconds) / 10, seconds=True)
     for i in range(math.ceil(start_seconds / tick), int(end_seconds / tick) + 1):
-        parts.append(_text(x_of(i * tick), height - 6, clock(i * tick), "middle"))
+        parts.append(svg.text(x_of(i * tick), height - 6, clock(i * tick), "middle"))
     at = [(x_of(seconds), y_of(note)) for (seconds, _), note in zip(points, notes, strict=True)]
     path = f"M{at[0][0]:.1f} {at[0][1]:.1f}"
     for (before, now), (x, y) in zip(pairwise(points), at[1:], strict=True):
         path += f"{'L' if now[0] - before[0] <= gap else 'M'}{x:.1f} {y:.1f}"
     parts.append(f'<path class="contour" d="{path}"/>')
-    return _svg(FULL_WIDTH, height, "Pitch over time", parts)
+    return svg.element(FULL_WIDTH, height, "Pitch over time", parts)
 
 
 def curves(series: Sequence[tuple[str, Sequence[Point]]], *, title: str, unit: str) -> str:
@@ -162,11 +168,11 @@ def curves(series: Sequence[tuple[str, Sequence[Point]]], *, title: str, unit: s
     parts = []
     for tick in range(floor, ceiling + 1):
         y = bottom - (tick - floor) * step * y_scale
-        parts.append(_line(MARGIN_LEFT, y, right, y, "grid"))
-        parts.append(_text(MARGIN_LEFT - 6, y + 4, f"{tick * step:.6g}", "end"))
+        parts.append(svg.line(MARGIN_LEFT, y, right, y, "grid"))
+        parts.append(svg.text(MARGIN_LEFT - 6, y + 4, f"{tick * step:.6g}", "end"))
     for x, anchor in ((first, "start"), (last, "end")):
         at = MARGIN_LEFT + (x - first) * x_scale
-        parts.append(_text(at, bottom + 16, f"{x:,.6g}", anchor))
+        parts.append(svg.text(at, bottom + 16, f"{x:,.6g}", anchor))
     for css, points in series:
         path, pen = "", "M"
         for x, y in points:
@@ -178,8 +184,8 @@ def curves(series: Sequence[tuple[str, Sequence[Point]]], *, title: str, unit: s
             pen = "L"
         parts.append(f'<path class="contour {escape(css)}" d="{path}"/>')
     middle = (MARGIN_LEFT + right) / 2
-    parts.append(_text(middle, CHART_HEIGHT - 6, f"{title}, by {unit}", "middle"))
-    return _svg(HALF_WIDTH, CHART_HEIGHT, title, parts)
+    parts.append(svg.text(middle, CHART_HEIGHT - 6, f"{title}, by {unit}", "middle"))
+    return svg.element(HALF_WIDTH, CHART_HEIGHT, title, parts)
 
 
 def intervals(
@@ -208,19 +214,19 @@ def intervals(
     parts = []
     for tick in range(floor, ceiling + 1):
         x = x_of(tick * step)
-        parts.append(_line(x, MARGIN_TOP, x, bottom, "grid"))
-        parts.append(_text(x, bottom + 16, f"{tick * step:.6g}", "middle"))
+        parts.append(svg.line(x, MARGIN_TOP, x, bottom, "grid"))
+        parts.append(svg.text(x, bottom + 16, f"{tick * step:.6g}", "middle"))
     for row, (name, value, low, high) in enumerate(rows):
         y = MARGIN_TOP + (row + 0.5) * row_height
-        parts.append(_text(left - 10, y + 4, _cut(name, 24), "end", "name"))
+        parts.append(svg.text(left - 10, y + 4, svg.cut(name, 24), "end", "name"))
         hint = f"{name}: {value:.2f}"
         if low is not None and high is not None:
             hint += f", {low:.2f} to {high:.2f}"
-            parts.append(_rect(x_of(low), y - 2, x_of(high) - x_of(low), 4, "minor", hint))
-        parts.append(_rect(x_of(value) - 3, y - 6, 6, 12, "bar", hint))
+            parts.append(svg.rect(x_of(low), y - 2, x_of(high) - x_of(low), 4, "minor", hint))
+        parts.append(svg.rect(x_of(value) - 3, y - 6, 6, 12, "bar", hint))
     said = f"{title}, {unit}" if unit else title
-    parts.append(_text((left + HALF_WIDTH - MARGIN_RIGHT) / 2, bottom + 34, said, "middle"))
-    return _svg(HALF_WIDTH, bottom + 40, title, parts)
+    parts.append(svg.text((left + HALF_WIDTH - MARGIN_RIGHT) / 2, bottom + 34, said, "middle"))
+    return svg.element(HALF_WIDTH, bottom + 40, title, parts)
 
 
 def clock(seconds: float) -> str:
@@ -259,20 +265,22 @@ def _bars(
     parts = []
     for total in range(0, ceiling + 1, step):
         y = bottom - total * y_scale
-        parts.append(_line(MARGIN_LEFT, y, HALF_WIDTH - MARGIN_RIGHT, y, "grid"))
-        parts.append(_text(MARGIN_LEFT - 6, y + 4, f"{total:,}", "end"))
+        parts.append(svg.line(MARGIN_LEFT, y, HALF_WIDTH - MARGIN_RIGHT, y, "grid"))
+        parts.append(svg.text(MARGIN_LEFT - 6, y + 4, f"{total:,}", "end"))
     width = slot * 0.84 / len(series)
     for place, (totals, css) in enumerate(series):
         for i, total in enumerate(totals):
             if total:
                 x = MARGIN_LEFT + (i + 0.08) * slot + place * width
                 height = total * y_scale
-                parts.append(_rect(x, bottom - height, width, height, css, f"{names[i]}: {total}"))
+                parts.append(
+                    svg.rect(x, bottom - height, width, height, css, f"{names[i]}: {total}")
+                )
     for tick, text in ticks:
-        parts.append(_text(MARGIN_LEFT + tick * slot, bottom + 16, text, "middle"))
+        parts.append(svg.text(MARGIN_LEFT + tick * slot, bottom + 16, text, "middle"))
     middle = (MARGIN_LEFT + HALF_WIDTH - MARGIN_RIGHT) / 2
-    parts.append(_text(middle, CHART_HEIGHT - 6, title, "middle"))
-    return _svg(HALF_WIDTH, CHART_HEIGHT, title or "Bars", parts)
+    parts.append(svg.text(middle, CHART_HEIGHT - 6, title, "middle"))
+    return svg.element(HALF_WIDTH, CHART_HEIGHT, title or "Bars", parts)
 
 
 def _number(value: float, unit: str) -> str:
@@ -282,31 +290,3 @@ def _number(value: float, unit: str) -> str:
 def _note_name(midi: int) -> str:
     """`A4` for 69: scientific pitch notation."""
     return f"{NOTE_NAMES[midi % 12]}{midi // 12 - 1}"
-
-
-def _cut(text: str, characters: int) -> str:
-    return text if len(text) <= characters else text[: characters - 1] + "…"
-
-
-def _svg(width: float, height: float, name: str, parts: Sequence[str]) -> str:
-    return (
-        f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(name)}">'
-        f"{''.join(parts)}</svg>"
-    )
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, css: str) -> str:
-    return f'<line class="{css}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
-
-
-def _rect(x: float, y: float, width: float, height: float, css: str, hint: str) -> str:
-    return (
-        f'<rect class="{escape(css)}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" '
-        f'height="{height:.1f}"><title>{escape(hint)}</title></rect>'
-    )
-
-
-def _text(x: float, y: float, text: str, anchor: str, css: str = "tick") -> str:
-    return (
-        f'<text class="{css}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
-    )

@@ -87,7 +87,7 @@ class Corrections:
     Attributes
     ----------
     by_track
-        Track -> those that hold, in the order in which they were made.
+        Track -> those that hold.
     left_out
         A sentence for each line that is none.
     """
@@ -119,8 +119,6 @@ def read(folder: Storage) -> Corrections:
             left_out.append(f"Line {number} of {folder.address}/{CORRECTIONS} is left out: {error}")
             continue
         key = correction.track_id, correction.column, correction.segment_idx
-        # To the end, where the latest stands.
-        latest.pop(key, None)
         latest[key] = correction
     return Corrections(
         _by_track(each for each in latest.values() if not each.revoked), tuple(left_out)

@@ -24,6 +24,9 @@ LIMIT_SECONDS = 20.0
 SHARD = re.compile(r"(train|validation|test)-\d{5,}\.parquet")
 """A table of a dataset of stems."""
 
+PAIR = "concat(pair_id, '-', chunk) AS id, {split} AS split, "
+"""What a row of it has besides: the name of its chunk, as in tar shards, and of its split."""
+
 OPERATORS = {
     "=": "{column} = {value}",
     "≠": "{column} <> {value}",
@@ -208,7 +211,7 @@ def open_tables(path: Path) -> Tables:
     -------
     Tables
         ``tracks`` and ``segments`` of songs, ``unified`` of unified corpora, or ``pairs`` of
-        stems, whose column `split` says from which files a row is.
+        stems, whose `id` is ``<pair_id>-<chunk>`` and whose `split` says from which files a row is.
 
     Raises
     ------
@@ -237,7 +240,7 @@ def open_tables(path: Path) -> Tables:
     connection.execute(f"SET allowed_paths = [{allowed}]")
     for name, tables in views.items():
         selects = [
-            f"SELECT {f'{_literal(split)} AS split, ' if split else ''}* "
+            f"SELECT {PAIR.format(split=_literal(split)) if split else ''}* "
             f"FROM read_parquet({_literal(str(file))})"
             for split, file in tables
         ]

@@ -1,6 +1,6 @@
 """What a run wants of fits: jobs that travel to workers, and which of them are missing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -135,31 +135,30 @@ class FitPlan:
         All of them, in order.
     outcomes
         What became of each, by key.
-    pending
-        Jobs that have to be run, each key once.
     """
 
-    jobs: Sequence[FitJob]
-    outcomes: dict[str, Outcome]
-    pending: Sequence[FitJob]
+    jobs: list[FitJob] = field(default_factory=list)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    _pending: set[str] = field(default_factory=set)
+
+    def add(self, job: FitJob) -> FitJob | None:
+        """Add a job, and return it as it is to be run: asked to go on, if it was stopped before.
+
+        None if it is finished, or of a key that is there already.
+        """
+        self.jobs.append(job)
+        if job.key in self.outcomes or job.key in self._pending:
+            return None
+        before = job.files.outcome()
+        if before is not None and before.status == "finished":
+            self.outcomes[job.key] = before
+            return None
+        pending = replace(job, before=before.attempt if before else None)
+        pending.files.forget_stop(pending.run_id)
+        self._pending.add(job.key)
+        return pending
 
     def results(self) -> Iterator[tuple[FitJob, Outcome]]:
         """Yield each job with what became of it, in order."""
         for each in self.jobs:
             yield each, self.outcomes[each.key]
-
-
-def plan(jobs: Sequence[FitJob]) -> FitPlan:
-    """Find out which fits are finished; the others are asked to go on, stopped ones too."""
-    outcomes: dict[str, Outcome] = {}
-    pending: dict[str, FitJob] = {}
-    for each in jobs:
-        if each.key in outcomes or each.key in pending:
-            continue
-        before = each.files.outcome()
-        if before is not None and before.status == "finished":
-            outcomes[each.key] = before
-        else:
-            pending[each.key] = replace(each, before=before.attempt if before else None)
-            each.files.forget_stop(each.run_id)
-    return FitPlan(jobs, outcomes, list(pending.values()))

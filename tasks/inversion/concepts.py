@@ -217,14 +217,15 @@ def write(
         Holds ``fingerprint`` and ``codec``, as :class:`Concepts` has them; ``files``, those of
         the segments, are added to it.
     """
+    before = _files_of(place)
     declare_unfinished(place)
     rows: dict[Split, list[dict[str, Any]]] = {split: [] for split in SPLITS}
     for segment in segments:
         rows[segment.split].append(_write_segment(place, segment))
     written = [row[name] for each in rows.values() for row in each for name in _FILES]
-    for path in set(place.files(DATA)).difference(written):
-        if path.endswith(_SUFFIXES):
-            place.delete(path)
+    # Only what the tables named: other files in the folder are somebody's.
+    for path in before.difference(written):
+        place.delete(path)
     for split in SPLITS:
         _write_json(place, metadata_name(split), rows[split])
     _write_json(place, CONCEPTS, concepts)
@@ -234,7 +235,18 @@ def write(
 
 
 _FILES = ("audio_path", "encoded_path")
-_SUFFIXES = (".wav", ".npy")
+
+
+def _files_of(place: Storage) -> set[str]:
+    """Return the files of the segments that tables which lie there name."""
+    files: set[str] = set()
+    for split in SPLITS:
+        try:
+            segments = _read_segments(place, split)
+        except ConceptsError:
+            continue
+        files.update(path for each in segments for path in (each.audio_path, each.codes_path))
+    return files
 
 
 def metadata_name(split: Split) -> str:

@@ -1,7 +1,8 @@
 """Music that prompts describe, with what a generator of music was taught."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import pyarrow as pa
@@ -54,8 +55,67 @@ def generate(
     Raises
     ------
     ModelError
-        If the generator cannot be used, or was not taught these concepts.
+        If the generator cannot be used, was not taught these concepts, or needs more memory than
+        its GPU has.
     """
+    with enough_memory(config):
+        return _generated(pieces, config, tools)
+
+
+@contextmanager
+def enough_memory(config: GenerateConfig) -> Iterator[None]:
+    """Say in a sentence, if a block that generates finds the memory full, what helps.
+
+    Raises
+    ------
+    ModelError
+        If it does.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        from models.batching import is_out_of_memory
+
+        if not is_out_of_memory(error):
+            raise
+        raise ModelError(
+            f"The GPU has not enough free memory for a piece of {config.length_seconds:g} s by "
+            f"{config.generator}: end what else uses it, or choose a smaller --model_name, a "
+            "shorter --length, or --device cpu."
+        ) from error
+
+
+def concepts_of(config: GenerateConfig, tools: Tools) -> LearntConcepts | None:
+    """Return what the generator of a configuration was taught; None for nothing.
+
+    Raises
+    ------
+    ModelError
+        If that cannot be used, or another model was taught it.
+    """
+    if config.concepts is None:
+        return None
+    concepts = tools.model(config.concepts, CONCEPTS)
+    place = tools.weights.trained.get(config.concepts, config.concepts)
+    if concepts.model != config.generator:
+        raise ModelError(
+            f"{place} holds concepts that were learnt with {concepts.model}, and to "
+            f"{config.generator} they mean nothing: generate with {concepts.model}, or train them "
+            f"with {config.generator}."
+        )
+    here = tools.weights.revision(config.generator)
+    if concepts.model_revision != here:
+        raise ModelError(
+            f"{place} holds concepts that were learnt with {concepts.model} at revision "
+            f"{concepts.model_revision}, and here it is at {here}: generate with those weights, or "
+            "train the concepts anew."
+        )
+    return concepts
+
+
+def _generated(
+    pieces: Sequence[Piece], config: GenerateConfig, tools: Tools
+) -> list[Row | TrackError]:
     concepts = concepts_of(config, tools)
     generator = tools.model(config.generator, GENERATION)
     known = list(concepts.vectors) if concepts else []
@@ -88,34 +148,6 @@ def generate(
     return [results[at] for at in range(len(pieces))]
 
 
-def concepts_of(config: GenerateConfig, tools: Tools) -> LearntConcepts | None:
-    """Return what the generator of a configuration was taught; None for nothing.
-
-    Raises
-    ------
-    ModelError
-        If that cannot be used, or another model was taught it.
-    """
-    if config.concepts is None:
-        return None
-    concepts = tools.model(config.concepts, CONCEPTS)
-    place = tools.weights.trained.get(config.concepts, config.concepts)
-    if concepts.model != config.generator:
-        raise ModelError(
-            f"{place} holds concepts that were learnt with {concepts.model}, and to "
-            f"{config.generator} they mean nothing: generate with {concepts.model}, or train them "
-            f"with {config.generator}."
-        )
-    here = tools.weights.revision(config.generator)
-    if concepts.model_revision != here:
-        raise ModelError(
-            f"{place} holds concepts that were learnt with {concepts.model} at revision "
-            f"{concepts.model_revision}, and here it is at {here}: generate with those weights, or "
-            "train the concepts anew."
-        )
-    return concepts
-
-
 def stored(samples: Samples, path: str, rate_hz: int, tools: Tools) -> Row:
     """Store a piece of shape ``(channels, samples)``, quieter if it would be clipped.
 
@@ -129,7 +161,7 @@ def stored(samples: Samples, path: str, rate_hz: int, tools: Tools) -> Row:
     if not np.isfinite(samples).all():
         raise TrackError(
             "not-finite",
-            "The model made samples that are no numbers, as damaged weights or a --cfg-coef far "
+            "The model made samples that are no numbers, as damaged weights or a --cfg_coef far "
             "too high do: fetch the model again, or ask for less.",
         )
     peak = float(np.abs(samples).max())

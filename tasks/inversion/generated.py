@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from blocks.storage import Storage, StorageError
-from tasks.dataset import placed
+from tasks.dataset import placing
 from tasks.inversion.piece import Piece
 from tasks.step import Row, column, digest
 
@@ -48,7 +48,7 @@ def file_name(piece: Piece, key: str) -> str:
 
 def place(row: Row, name: str, stored: Storage, output: Storage) -> None:
     """Put the file of a piece where people look for it."""
-    placed.place(stored, row["path"], output, name)
+    placing.place(stored, row["path"], output, name)
 
 
 def write(output: Storage, rows: Sequence[Row]) -> int:

@@ -244,6 +244,7 @@ class Session:
                 "notes": self._notes,
                 "curves": {name: curve.values for name, curve in self._curves.items()},
                 "curve_steps": {name: curve.steps for name, curve in self._curves.items()},
+                "counts": {name: curve.added for name, curve in self._curves.items()},
             }
         )
 

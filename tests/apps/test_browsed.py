@@ -47,11 +47,14 @@ def test_a_dataset_of_a_stranger_leads_to_no_file_but_audio(tmp_path: Path):
     secret = tmp_path / "secret.wav"
     secret.write_text("no audio, whatever it is called")
     write_tone(tmp_path / "outside.wav")
+    with pytest.raises(NoAudioError):
+        Browsed(dataset(tmp_path, file_path=str(secret))).audio_of("a", "mix")
     (tmp_path / "songs").mkdir()
-    for stated in (str(secret), "../outside.wav", "s3://bucket/a.wav"):
+    for stated in (str(tmp_path / "outside.wav"), "../outside.wav", "s3://bucket/a.wav"):
         found = Browsed(dataset(tmp_path, file_path=stated), tmp_path / "songs")
         with pytest.raises(NoAudioError):
             found.audio_of("a", "mix")
+    (tmp_path / "X" / "vocals").mkdir()
     vocals = Browsed(dataset(tmp_path, vocals_path="../../outside.wav"))
     with pytest.raises(NoAudioError, match="not kept"):
         vocals.audio_of("a", "vocals")
@@ -76,3 +79,14 @@ def test_a_row_of_a_unified_dataset_is_a_part_of_its_file(tmp_path: Path):
     told = labels(unified, found)
     assert (told["start"], told["end"], told["parts"]) == (3.0, 5.0, ["mix"])
     assert not unified.is_correctable
+
+
+def test_a_row_of_stems_is_a_chunk_that_has_labels_and_no_audio(tmp_path: Path):
+    rows = [{"pair_id": "p", "chunk": chunk, "title": f"take {chunk}"} for chunk in range(2)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "test-00000.parquet")
+    stems = Browsed(tmp_path)
+    found = stems.row("p-1")
+    assert found is not None
+    assert (found["title"], found["split"]) == ("take 1", "test")
+    assert labels(stems, found)["parts"] == []
+    assert "codes and no audio" in labels(stems, found)["silent"][0]

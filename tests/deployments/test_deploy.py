@@ -162,7 +162,9 @@ def test_what_an_operator_changed_stays(
     capsys: pytest.CaptureFixture[str],
 ):
     (tmp_path / "songs").mkdir()
-    deploy.register(request_for(tmp_path))
+    # One for each pool: all of them take seconds.
+    chosen = request_for(tmp_path, SCHEDULED, "build-dataset/cpu")
+    deploy.register(chosen)
     (schedule,) = found(client).schedules
     client.update_deployment_schedule(
         found(client).id,
@@ -175,7 +177,7 @@ def test_what_an_operator_changed_stays(
     queue = client.read_work_queue_by_name("build-dataset-gpu", work_pool_name="songmill-gpu")
     client.update_work_queue(queue.id, is_paused=True)
     capsys.readouterr()
-    deploy.register(request_for(tmp_path))
+    deploy.register(chosen)
     said = capsys.readouterr().out
     assert "work-pool resume songmill-gpu" in said
     assert "work-queue resume build-dataset-gpu --pool songmill-gpu" in said
@@ -189,12 +191,12 @@ def test_what_an_operator_changed_stays(
         *("deployment", "schedule", "resume", SCHEDULED, str(kept.id)), environment=environment
     )
     assert done.returncode == 0, done.stderr
-    deploy.register(request_for(tmp_path))
+    deploy.register(chosen)
     (resumed,) = found(client).schedules
     assert (resumed.active, resumed.schedule.cron) == (True, "30 4 * * 6")
 
     client.delete_deployment_schedule(found(client).id, resumed.id)
-    deploy.register(request_for(tmp_path))
+    deploy.register(chosen)
     assert found(client).schedules == []
 
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +63,16 @@ def standing_worker() -> tuple[str, str]:
     return "--cluster", dask_cluster.shared_address()
 
 
+def parts_of(output: Path) -> Iterator[Path]:
+    """Every part of every step table."""
+    return (Paths(output).folder / "checkpoints" / "steps").glob("*/[!.]*.parquet")
+
+
 def parts(output: Path) -> dict[str, tuple[int, int]]:
     """Every part of every step table, with what tells whether it was written again."""
-    folder = Paths(output).folder / "checkpoints" / "steps"
     return {
-        str(path.relative_to(folder)): (path.stat().st_ino, path.stat().st_mtime_ns)
-        for path in folder.glob("*/[!.]*.parquet")
+        f"{path.parent.name}/{path.name}": (path.stat().st_ino, path.stat().st_mtime_ns)
+        for path in parts_of(output)
     }
 
 
@@ -76,9 +80,8 @@ def rows_per_step(output: Path) -> Mapping[str, list[str]]:
     """Step -> key of each row that lies in its table, repeated if it lies there twice."""
     import pyarrow.parquet as pq
 
-    folder = Paths(output).folder / "checkpoints" / "steps"
     found: dict[str, list[str]] = {}
-    for path in folder.glob("*/[!.]*.parquet"):
+    for path in parts_of(output):
         keys = pq.ParquetFile(path).read(columns=["key"])["key"].to_pylist()
         found.setdefault(path.parent.name, []).extend(keys)
     return found

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from blocks.storage import Storage
 from flows.build_dataset_params import BuildDatasetParams
+from tasks.dataset.corrections import Correction, add
 from tasks.engine.run_records import Run, RunRecords
 from tasks.song.dataset import Paths
 from tests.flows.conftest import (
@@ -258,3 +259,22 @@ def test_an_estimate_says_seconds_per_step_and_leaves_nothing(songs: Path, tmp_p
     assert abs(seconds["all"] - sum(seconds[step] for step in STEPS)) < 0.01
     assert re.match(r"4 tracks, 0\.0\d h of audio, \d+ workers: about ", lines[-1])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_corrections_are_merged_by_the_next_build_and_nothing_is_computed(
+    whole: Path, songs: Path, tmp_path: Path
+):
+    output = copy_of(whole, tmp_path)
+    first, second, *_ = read_json(output)
+    add(Paths(output).storage, Correction(first["track_id"], "tempo", 171.0))
+    add(Paths(output).storage, Correction(second["track_id"], "drop", True))
+    done = build(songs, output, *NOWHERE)
+    assert done.status == 0, done.stderr
+    assert "0 results" in done.stdout
+    assert "Corrected by people: tempo 1\n1 track is left out, as corrections say" in done.stdout
+    corrected, *others = read_json(output)
+    assert second["track_id"] not in {other["track_id"] for other in others}
+    assert len(others) == len(read_json(whole)) - 2
+    assert (corrected["tempo"], corrected["corrected"]) == (171.0, ["tempo"])
+    assert all("171 BPM" in segment["prompt"] for segment in corrected["segments"])
+    assert corrected["beats"] == first["beats"]

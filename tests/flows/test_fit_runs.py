@@ -70,21 +70,21 @@ def spans(folder: Path) -> dict[int, tuple[float, float]]:
 def test_a_sweep_goes_on_when_a_fit_fails_and_is_not_done_twice(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    configs = [CONFIG.model_copy(update={"learning_rate": rate}) for rate in (0.01, 0.02, 0.03)]
+    configs = [CONFIG.model_copy(update={"learning_rate": rate}) for rate in (0.01, 0.02)]
     configs.insert(1, CONFIG.model_copy(update={"breaks": "bug"}))
     said = swept(tmp_path, *configs, workers=2, num_workers=2)
-    assert [each["status"] for each in said] == ["finished", "failed", "finished", "finished"]
+    assert [each["status"] for each in said] == ["finished", "failed", "finished"]
     assert said[1]["error"] == "ZeroDivisionError: one by nothing"
     shown = capsys.readouterr()
-    assert "0 of 4 fits are finished" in shown.out
-    assert "proof 3: step 40/40, loss" in shown.err
+    assert "0 of 3 fits are finished" in shown.out
+    assert "proof 2: step 40/40, loss" in shown.err
     place = Storage(str(tmp_path / "fits"))
     keys = {config: FIT.key(config, "sine") for config in configs}
     failed = FitFiles(place, keys[configs[1]]).outcome()
     assert failed is not None
     assert failed.traceback is not None
     assert 'raise ZeroDivisionError("one by nothing")' in failed.traceback
-    assert len(steps(tmp_path)) == 3 * STEPS
+    assert len(steps(tmp_path)) == 2 * STEPS
 
     tables = artifacts("fits")
     assert [row["status"] for row in tables[-1]] == [each["status"] for each in said]
@@ -98,10 +98,10 @@ def test_a_sweep_goes_on_when_a_fit_fails_and_is_not_done_twice(
     before = set(spans(tmp_path))
     configs += [CONFIG.model_copy(update={"learning_rate": rate}) for rate in (0.04, 0.05)]
     again = swept(tmp_path, *configs, workers=1)
-    assert "3 of 6 fits are finished" in capsys.readouterr().out
-    assert [each["status"] for each in again[:4]] == [each["status"] for each in said]
-    assert [each["status"] for each in again[4:]] == ["finished"] * 2
-    assert len(steps(tmp_path)) == 5 * STEPS, "what was finished was not run again"
+    assert "2 of 5 fits are finished" in capsys.readouterr().out
+    assert [each["status"] for each in again[:3]] == [each["status"] for each in said]
+    assert [each["status"] for each in again[3:]] == ["finished"] * 2
+    assert len(steps(tmp_path)) == 4 * STEPS, "what was finished was not run again"
     outcome = FitFiles(place, keys[configs[1]]).outcome()
     assert outcome is not None
     assert outcome.attempt != failed.attempt, "what had failed was"

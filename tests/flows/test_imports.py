@@ -13,6 +13,8 @@ from deployments.catalogue import DEPLOYMENTS
 ROOT = Path(__file__).parents[2]
 
 HEAVY = {
+    "duckdb",
+    "gradio",
     "librosa",
     "numba",
     "openai",
@@ -67,7 +69,7 @@ for path in sys.argv[1:]:
 @pytest.fixture(scope="module")
 def loaded() -> dict[str, set[str]]:
     """Top-level modules that the help of each flow has loaded."""
-    paths = [f"{module.replace('.', '/')}.py" for module in MODULES]
+    paths = [f"{module.replace('.', '/')}.py" for module in (*MODULES, *APPS)]
     done = subprocess.run(
         [sys.executable, "-c", ASK, *paths], capture_output=True, text=True, check=True, cwd=ROOT
     )
@@ -76,6 +78,11 @@ def loaded() -> dict[str, set[str]]:
 
 
 MODULES = sorted({deployment.flow.__module__ for deployment in DEPLOYMENTS})
+APPS = sorted(
+    f"apps.{path.stem}"
+    for path in (ROOT / "apps").glob("*.py")
+    if "__main__" in path.read_text("utf-8")
+)
 
 
 def test_every_flow_is_in_the_catalogue():
@@ -87,7 +94,7 @@ def test_every_flow_is_in_the_catalogue():
     assert flows == set(MODULES)
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", [*MODULES, *APPS])
 def test_heavy_libraries_wait_until_a_step_needs_them(
     module: str, loaded: dict[str, set[str]]
 ) -> None:

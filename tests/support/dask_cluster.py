@@ -18,6 +18,13 @@ ROOT = Path(__file__).parents[2]
 START_TIMEOUT_SECONDS = 300.0
 VARIABLE = "SONGMILL_TEST_DASK"
 """Where the processes of a run find the file that will name the scheduler's address."""
+SELDOM = {
+    "DASK_DISTRIBUTED__SCHEDULER__WORK_STEALING": "False",
+    "DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL": "5s",
+    "DASK_DISTRIBUTED__WORKER__MEMORY__MONITOR_INTERVAL": "1s",
+}
+"""What it does many times a second for nobody, through the minutes of a run: one worker has no
+other to take work from."""
 
 
 def share() -> None:
@@ -53,6 +60,7 @@ def _started() -> tuple["subprocess.Popen[str]", Path]:
         process = subprocess.Popen(
             [sys.executable, "-m", __name__],
             cwd=ROOT,
+            env=os.environ | SELDOM,
             stdin=subprocess.PIPE,
             stdout=said,
             stderr=subprocess.DEVNULL,

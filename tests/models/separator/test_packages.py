@@ -1,7 +1,5 @@
 """Networks of packages: their own call on the same weights, and shapes of any length."""
 
-import bs_roformer
-import moises_light
 import pytest
 import torch
 
@@ -18,6 +16,10 @@ def _one_thread(one_thread: None) -> None:
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("name", ["bs-roformer", "moises-light"])
 def test_a_network_equals_the_packages_own_call(name: str, channels: int):
+    # Here, since every process of the tests reads this file, and they take one and a half seconds.
+    import bs_roformer
+    import moises_light
+
     declared = network(name)
     torch.manual_seed(0)
     ours = declared.build(3, channels, RATE, **declared.sizes["small"]).eval()

@@ -109,10 +109,11 @@ def test_what_takes_too_long_is_given_up(tables: Tables, monkeypatch: pytest.Mon
 
 def test_shards_of_stems_are_one_table_that_knows_its_splits(tmp_path: Path):
     for name, values in {"train-00000": [1, 2], "train-00001": [3], "test-00000": [4]}.items():
-        pq.write_table(pa.table({"chunk": values}), tmp_path / f"{name}.parquet")
+        pairs = {"pair_id": ["p"] * len(values), "chunk": values}
+        pq.write_table(pa.table(pairs), tmp_path / f"{name}.parquet")
     tables = open_tables(tmp_path)
     assert tables.names == ("pairs",)
-    assert [row["chunk"] for row in tables.rows("split = 'train'")] == [1, 2, 3]
+    assert [row["id"] for row in tables.rows("split = 'train'")] == ["p-1", "p-2", "p-3"]
 
 
 def test_what_is_no_dataset_is_said(tmp_path: Path):

@@ -15,7 +15,7 @@ import pytest
 from blocks.storage import Storage
 from models import trained
 from tasks.engine import fits
-from tasks.engine.fit_job import FitJob, plan
+from tasks.engine.fit_job import FitJob, FitPlan
 from tasks.training.config import LoopConfig
 from tasks.training.files import Outcome, stop_fit, stop_run
 from tasks.training.session import FitOptions
@@ -126,7 +126,7 @@ def test_a_finished_fit_is_a_model_and_is_never_trained_again(
 ):
     job, _ = whole
     (tmp_path / "pause").write_text("0")
-    assert plan([job]).pending == []
+    assert FitPlan().add(job) is None
     before = len(steps(Path(job.dataset.address)))
     assert fits.run(job) == job.files.outcome(), "nor by a worker that is sent it"
     child = Child(job, tmp_path)
@@ -198,7 +198,8 @@ def test_a_fit_is_stopped_by_a_request_from_another_process(
     assert fits.run(job).status == "stopped", "what has not begun does not begin"
     assert steps(tmp_path) == []
     stop_run(job.place, "another run")
-    [again] = plan([job]).pending
+    again = FitPlan().add(job)
+    assert again is not None
     assert not again.files.stop_requested(again.run_id), "whoever runs it again asks it to go on"
 
 
@@ -224,7 +225,8 @@ def test_a_fit_that_fails_says_why_and_is_tried_again(
     assert (outcome.status, outcome.reason) == ("failed", reason)
     assert error in (outcome.error or "")
     assert traceback in (outcome.traceback or "")
-    [again] = plan([job]).pending
+    again = FitPlan().add(job)
+    assert again is not None
     assert again.cache_key != job.cache_key, "Prefect's cache does not stand in the way"
 
 

@@ -77,13 +77,8 @@ def test_streaming_gives_the_same(folder):
         assert streamed.metadata == item.metadata
 
 
-def test_workers_read_each_item_once(folder):
-    pairs = StemPairs(folder, "train")
-    options = {"num_workers": 2, "multiprocessing_context": "spawn", "collate_fn": collate}
-    loader = DataLoader(
-        pairs, 32, shuffle=True, generator=torch.Generator().manual_seed(0), **options
-    )
-    batches = list(loader)
+def test_workers_read_each_item_once(forked):
+    batches = torch.load(forked / "batches.pt", weights_only=False)
     assert sorted(of(batches)) == list(range(ROWS))
     for batch in batches:
         whole = batch.mask[:, None].expand_as(batch.target)
@@ -120,28 +115,42 @@ def test_a_stream_is_shuffled_by_its_seed_and_epoch(folder):
     assert sorted(more_than_all) == list(range(ROWS)) != more_than_all
 
 
-RANKS = """
+LOADERS = """
 import json, sys, torch
+from pathlib import Path
 from torch.utils.data import DataLoader
 from tasks.stems.pairs import StemPairs, collate
+out = Path(sys.argv[2])
 pairs = StemPairs(sys.argv[1], "train")
 pairs[3]  # files are open when the workers fork
+options = {"num_workers": 2, "multiprocessing_context": "fork", "collate_fn": collate}
+seeded = torch.Generator().manual_seed(0)
+loader = DataLoader(pairs, 32, shuffle=True, generator=seeded, **options)
+torch.save(list(loader), out / "batches.pt")
 torch.distributed.is_initialized = lambda: True
 torch.distributed.get_world_size = lambda: 3
+ranks = []
 for rank in range(3):
     torch.distributed.get_rank = lambda: rank
-    loader = DataLoader(pairs.stream(50, seed=2), 16, num_workers=2, collate_fn=collate)
-    print(json.dumps([each["pair_id"] for batch in loader for each in batch.metadata]))
+    loader = DataLoader(pairs.stream(50, seed=2), 16, **options)
+    ranks.append([each["pair_id"] for batch in loader for each in batch.metadata])
+(out / "ranks.json").write_text(json.dumps(ranks))
 """
 
 
-def test_ranks_and_their_workers_share_the_items(folder):
+@pytest.fixture(scope="module")
+def forked(folder, tmp_path_factory):
+    """What loaders whose workers are forked have read."""
+    out = tmp_path_factory.mktemp("forked")
     # Not in this process: what other tests have left in it does not survive a fork.
-    done = subprocess.run(
-        [sys.executable, "-c", RANKS, str(folder)], capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-c", LOADERS, str(folder), str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    found = [json.loads(line) for line in done.stdout.splitlines()]
+    return out
+
+
+def test_ranks_and_their_workers_share_the_items(forked):
+    found = json.loads((forked / "ranks.json").read_text())
     assert sorted(int(each[1:]) for part in found for each in part) == list(range(ROWS))
     assert all(100 < len(part) < 400 for part in found)
 

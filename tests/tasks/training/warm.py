@@ -9,15 +9,20 @@ import os
 import pickle
 import time
 from collections.abc import Callable
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from tasks.engine import fit_process
 from tasks.engine.fit_job import JOB, FitJob
 from tasks.training.files import Outcome
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.tasks.training.loaded"])
+SERVER = forkserver.ForkServer()
+"""Not the one of all contexts: whichever test comes first would say what that has loaded, and the
+workers of Dask are forked from it."""
+SERVER.set_forkserver_preload(["tests.tasks.training.loaded"])
 TIMEOUT_SECONDS = 60.0
 
 
@@ -37,7 +42,8 @@ class Child:
         attempt = f"attempt{Child.made}"
         arguments = (self.scratch, attempt, leash, self.reports, os.environ | variables)
         self.process = CONTEXT.Process(target=_train, args=arguments)
-        self.process.start()
+        with patch.object(forkserver, "connect_to_new_process", SERVER.connect_to_new_process):
+            self.process.start()
         self.leash = os.open(leash, os.O_WRONLY)
 
     @property

@@ -98,6 +98,9 @@ class LowRank(Learner):
         # In a tuple, where torch does not look for modules.
         self._tuner = (peft.LoraModel(network, self.config, ADAPTER),)
         self._layers = _layers(network)
+        # In 32 bits, whatever those of the network are: steps of an optimizer are small.
+        for parameter in filter(lambda each: each.requires_grad, network.parameters()):
+            parameter.data = parameter.data.float()
         # The layers' own parameters under names that torch takes.
         self.weights = nn.ParameterDict(
             {

@@ -217,7 +217,7 @@ class Evaluation:
         found = self._evaluated(learner, f"epoch-{epoch:04d}", step)
         now = averages(found)
         if "fad_avg" in now:
-            past = self._session.curves.get(f"validation/{BEST}")
+            past = self._session.curves.get(BEST)
             now[BEST] = min(now["fad_avg"], *(past.values[-1:] if past else [now["fad_avg"]]))
         before = {f"{name}_before": value for name, value in averages(self._before).items()}
         return metrics(found) | now | before

@@ -14,6 +14,7 @@ from flows.cli import FlowParams
 from flows.download_datasets import download_datasets
 from flows.evaluate_separator import evaluate_separator
 from flows.fetch_models import fetch_models
+from flows.prepare_concepts import prepare_concepts
 from flows.prepare_embeddings import prepare_embeddings
 from flows.prepare_stems import prepare_stems
 from flows.separate import separate
@@ -309,6 +310,20 @@ DEPLOYMENTS = (
             "checkpoints": ["htdemucs"],
             "data_root": "{stems_dir}",
             "output": "{output_dir}/separator/evaluation",
+            "device": "cuda",
+        },
+    ),
+    Deployment(
+        prepare_concepts,
+        "gpu",
+        GPU,
+        "Recordings of musical concepts, a folder for each, to segments of EnCodec's codes for "
+        "textual inversion. `path` names the folder; what was encoded before stays.",
+        tags=("inversion", "gpu"),
+        params={
+            "name": "concepts",
+            "path": "{audio_dir}",
+            "output": "{output_dir}/inversion/input",
             "device": "cuda",
         },
     ),

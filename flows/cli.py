@@ -362,14 +362,14 @@ def _readable(error: ValidationError, flags: Sequence[_Flag]) -> str:
     problems = []
     for detail in error.errors():
         location = tuple(str(part) for part in detail["loc"])
+        message = detail["msg"].removeprefix("Value error, ")
         flag = next((each for each in flags if each.path == location[: len(each.path)]), None)
         if flag is None:
             named = ".".join(location)
-            message = detail["msg"].removeprefix("Value error, ")
             problems.append(f"{named}: {message}" if named else message)
         else:
             named = flag.name if flag.is_positional else f"--{flag.name}"
             # What is said of a place names it.
             got = "" if detail["type"] == NO_PLACE else f" (got {detail['input']!r})"
-            problems.append(f"{named}: {detail['msg']}{got}")
+            problems.append(f"{named}: {message}{got}")
     return "; ".join(problems)

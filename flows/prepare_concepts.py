@@ -167,8 +167,8 @@ def describe(params: PrepareConceptsParams, content: Mapping[str, Any]) -> str:
         files = counted(sum(said["recordings"].values()), "recording")
         left_out = report.left_out(said)
         lines.append(
-            f"{name}: {files}, {sizes['train']:,} segments to train, {sizes['validation']:,} to "
-            f"validate"
+            f"{name}: {files}, {counted(sizes['train'], 'segment')} to train, "
+            f"{sizes['validation']:,} to validate"
             f"{f'; left out: {left_out}' if left_out else ''}"
         )
         lines += said["notices"]

@@ -11,8 +11,8 @@ from flows.compute_params import FILES, RESULTS, Group, ModelParams
 from flows.place_params import LocalPath, OptionalLocalPath, OptionalPlace
 from tasks.embed.items import ItemTools
 from tasks.engine.stage import Stage
-from tasks.inversion import encode
-from tasks.inversion.encode import EncodeConceptConfig
+from tasks.inversion import encode_concept
+from tasks.inversion.encode_concept import EncodeConceptConfig
 from tasks.inversion.known import MEASURED
 from tasks.inversion.recordings import Asked, Parts, source_of
 from tasks.song import merge, probe
@@ -20,8 +20,6 @@ from tasks.song.probe import ProbeConfig
 
 SEGMENTS: Group = {"group": "Segments"}
 OF_DATASET: Group = {"group": "Concepts of a dataset"}
-
-NAME = r"[^/\\.][^/\\]*"
 
 
 class PrepareConceptsParams(ModelParams):
@@ -43,7 +41,6 @@ class PrepareConceptsParams(ModelParams):
 """
 
     name: str = Field(
-        pattern=f"^{NAME}$",
         description="Name of the dataset: its folder in --output.",
         json_schema_extra=FILES,
     )
@@ -100,6 +97,13 @@ class PrepareConceptsParams(ModelParams):
         description="Folder of finished results (default: checkpoints/ in the dataset's folder).",
         json_schema_extra=RESULTS,
     )
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_folder(cls, value: str) -> str:
+        if not value or value.startswith(".") or "/" in value or "\\" in value:
+            raise ValueError("it is the name of a folder, without / and not hidden")
+        return value
 
     @field_validator("concept", "where", mode="before")
     @classmethod
@@ -169,4 +173,4 @@ class PrepareConceptsParams(ModelParams):
                 audio_dir=self.path, profile="offline", steps=list(MEASURED)
             )
             first = measured.stages()
-        return [*first, Stage(encode.STEP, self.encode)]
+        return [*first, Stage(encode_concept.STEP, self.encode)]

@@ -111,6 +111,8 @@ class MusicGenAdapter:
         Of the music.
     frame_rate_hz, codebooks, codebook_size
         Of its codes.
+    words
+        Words that the text encoder knows; vectors of concepts have the numbers after these.
     text_dimensions
         Of a vector that stands for a word.
     max_seconds
@@ -128,6 +130,7 @@ class MusicGenAdapter:
         self.channels: int = network.config.decoder.audio_channels
         self.codebooks: int = network.config.decoder.num_codebooks
         self.codebook_size: int = network.config.decoder.vocab_size
+        self.words = self._prompts.words
         self.text_dimensions: int = network.config.text_encoder.hidden_size
         self.max_seconds = MAX_SECONDS
 
@@ -165,7 +168,7 @@ class MusicGenAdapter:
         table = self.network.get_input_embeddings().weight
         if vectors is None:
             return torch.nn.functional.embedding(ids, table)
-        first = self._prompts.words
+        first = self.words
         known = torch.nn.functional.embedding(ids.clamp(max=first - 1), table)
         learnt = vectors.to(table.dtype)[(ids - first).clamp(min=0)]
         return torch.where((ids >= first)[..., None], learnt, known)

@@ -67,3 +67,20 @@ def read(path: Path) -> dict[str, Float32]:
     if len({rows.shape[1] for rows in vectors.values()}) != 1:
         raise ValueError(f"{path.name} holds no concepts of one size")
     return vectors
+
+
+def read_about(path: Path) -> dict[str, str]:
+    """Return what stands in the header of a file, without its tensors.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return dict(file.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{path.name} cannot be read: {error}") from error

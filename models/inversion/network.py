@@ -1,11 +1,12 @@
 """What is learnt of concepts, with the frozen generator that it is learnt with."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
+from models.inversion.tokens import entropy
 from models.musicgen import MusicGenAdapter
 from models.musicgen_codes import IGNORED, delayed
 
@@ -24,6 +25,9 @@ class Learner(nn.Module):
         Of music; its networks carry the gradients.
     counts
         Vectors of each concept, by its name.
+    checkpointing
+        Whether layers are computed a second time for their gradients instead of being kept: a
+        third slower, in a fraction of the memory.
 
     Attributes
     ----------
@@ -33,16 +37,37 @@ class Learner(nn.Module):
 
     vectors: Tensor
 
-    def __init__(self, generator: MusicGenAdapter, counts: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        generator: MusicGenAdapter,
+        counts: Mapping[str, int],
+        *,
+        checkpointing: bool = False,
+    ) -> None:
         super().__init__()
         # In a tuple, where torch does not look for modules.
         self._generator = (generator,)
+        self._checkpointing = checkpointing
         self.counts = dict(counts)
+        if checkpointing:
+            generator.network.activation_checkpointing_enable()
+            self.train()
 
     @property
     def generator(self) -> MusicGenAdapter:
         """The frozen generator."""
         return self._generator[0]
+
+    def train(self, mode: bool = True) -> Self:
+        """Say whether it is in training: only then are layers computed twice.
+
+        Without dropout it is the same; but music cannot be generated meanwhile.
+        """
+        super().train(mode)
+        if self._checkpointing:
+            self.generator.network.text_encoder.train(mode)
+            self.generator.network.decoder.train(mode)
+        return self
 
     def forward(self, ids: Tensor, mask: Tensor, codes: Tensor) -> Tensor:
         """Return the mean cross-entropy of each item's codes, in nats, shape ``(items,)``.
@@ -94,9 +119,11 @@ class Inversion(Learner):
         Vectors of each concept, by its name.
     amplify
         What the gradients of the vectors are multiplied by.
+    seed
+        Of what the vectors begin with: those of a concept are a function of it, of its name and
+        of their number, whatever else is learnt with it.
     checkpointing
-        Whether layers are computed a second time for their gradients instead of being kept: a
-        third slower, in a fraction of the memory.
+        As :class:`Learner` has it.
 
     Attributes
     ----------
@@ -111,20 +138,18 @@ class Inversion(Learner):
         counts: Mapping[str, int],
         *,
         amplify: float = 1.0,
+        seed: int = 0,
         checkpointing: bool = False,
     ) -> None:
-        super().__init__(generator, counts)
+        super().__init__(generator, counts, checkpointing=checkpointing)
         table = generator.network.get_input_embeddings().weight.detach().float()
-        noise = NOISE * torch.randn(sum(counts.values()), table.shape[1])
-        self.vectors = nn.Parameter(table.mean(0).cpu() + noise)
+        noise = [_noise(seed, name, count, table.shape[1]) for name, count in counts.items()]
+        self.vectors = nn.Parameter(table.mean(0).cpu() + torch.cat(noise))
         self.vectors.register_hook(lambda gradient: amplify * gradient)
-        if checkpointing:
-            checkpoint(generator.network)
 
 
-def checkpoint(network: Any) -> None:
-    """Let layers be computed a second time for their gradients instead of being kept."""
-    network.activation_checkpointing_enable()
-    # Only what is in training is computed twice; without dropout it is the same.
-    network.text_encoder.train()
-    network.decoder.train()
+def _noise(seed: int, concept: str, count: int, dimensions: int) -> Tensor:
+    """Return what is added to the mean word for each vector of a concept."""
+    # Of two numbers of 32 bits, since a generator takes one of 64.
+    generator = torch.Generator().manual_seed((seed % 2**31 << 32) + entropy(concept))
+    return NOISE * torch.randn(count, dimensions, generator=generator)

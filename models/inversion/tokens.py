@@ -1,6 +1,7 @@
 """Concepts in prompts: ``<8bit>`` stands for the vectors that were learnt for it."""
 
 import difflib
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 
@@ -36,6 +37,11 @@ def check_concept(name: str) -> str:
 def token(concept: str) -> str:
     """Return how a concept is written in a prompt."""
     return f"<{concept}>"
+
+
+def entropy(concept: str) -> int:
+    """Return a number of 32 bits for what is drawn for a concept, whatever concepts are beside."""
+    return int.from_bytes(hashlib.sha256(concept.encode()).digest()[:4], "big")
 
 
 def vector_tokens(concept: str, count: int) -> list[str]:

@@ -24,7 +24,7 @@ from tasks.engine.results import Results
 from tasks.inversion import concepts, report
 from tasks.inversion.choice import Choice, Heard, choose
 from tasks.inversion.concepts import CONCEPTS, FORMAT_VERSION, SPLITS, NewSegment, metadata_name
-from tasks.inversion.encode import CODEC_NAME, STEP
+from tasks.inversion.encode_concept import CODEC_NAME, STEP
 from tasks.inversion.known import known_of
 from tasks.inversion.recordings import Recording, Recordings
 from tasks.step import Row, digest

@@ -111,13 +111,10 @@ def choose(
 
 def _groups(recordings: Sequence[Heard]) -> list[str]:
     """Return the group of each recording: those of one are in one split."""
-    whole = {
-        each.track_id: each.fingerprint for each in recordings if each.track_id == each.song_id
-    }
     named = split.groups_of(
         [each.track_id for each in recordings],
         {},
-        duplicates(whole),
+        duplicates({each.track_id: each.fingerprint for each in recordings}),
         {each.track_id: each.song_id for each in recordings},
     )
     return [named[each.track_id] for each in recordings]
@@ -130,8 +127,8 @@ def _divided(concept: str, kept: Sequence[Place], repeated: int, fraction: float
             dict.fromkeys(kept, "train"),
             repeated,
             notices=[
-                f"Nothing validates {concept}: all of its {counted(len(kept), 'segment')} come "
-                "from one recording. Add another one."
+                f"Nothing validates {concept}, which has {counted(len(kept), 'segment')} of one "
+                "recording: add another one."
             ],
         )
     last = max(1, round(fraction * len(kept)))

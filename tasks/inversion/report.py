@@ -6,7 +6,6 @@ from typing import Any
 
 from tasks.dataset import page
 from tasks.inversion.concepts import SPLITS
-from tasks.text import counted
 
 
 def render(
@@ -69,5 +68,5 @@ def left_out(said: Mapping[str, Any]) -> str:
     counts = said["left_out"]
     parts = [f"{counts[name]:,} {why}" for name, why in _LEFT_OUT.items() if counts[name]]
     if copies := counts["copies"]:
-        parts.append(f"{counted(copies, 'file')} that hold what another does")
+        parts.append(f"{copies:,} {'copy' if copies == 1 else 'copies'} of other files")
     return ", ".join(parts)

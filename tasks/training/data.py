@@ -57,6 +57,19 @@ class BatchedExamples(Examples, Protocol):
         ...
 
 
+@runtime_checkable
+class OrderedExamples(Examples, Protocol):
+    """Examples that have an order of their own."""
+
+    def order(self, seed: int, epoch: int) -> npt.NDArray[np.int64]:
+        """Return the numbers of the examples of an epoch, in their order.
+
+        As many as there are examples, and a function of seed and epoch alone. What is random in
+        an example follows from its number, which may be any from 0 on.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Batches:
     """Numbers of the examples of every step.
@@ -73,6 +86,9 @@ class Batches:
         Parts that a step is taken in, and processes that share each part.
     seed
         Of the order.
+    order
+        Of an epoch, from its seed and number, as :meth:`OrderedExamples.order` has it; drawn by
+        default.
     """
 
     examples: int
@@ -80,6 +96,7 @@ class Batches:
     accumulation: int
     processes: int
     seed: int
+    order: Callable[[int, int], npt.NDArray[np.int64]] | None = None
 
     def __post_init__(self) -> None:
         if not self.examples:
@@ -107,7 +124,8 @@ class Batches:
         part, rank
             Which part of the step, for which process.
         """
-        order = _order(self.seed, epoch, self.examples)
+        own = self.order
+        order = own(self.seed, epoch) if own else _order(self.seed, epoch, self.examples)
         size = self.batch_size // (self.accumulation * self.processes)
         start = step * self.batch_size + (part * self.processes + rank) * size
         return [int(order[at % self.examples]) for at in range(start, start + size)]

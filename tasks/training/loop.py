@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tasks.fit import FitError, StoppedError
 from tasks.training import randomness
 from tasks.training.config import LoopConfig
-from tasks.training.data import Batches, loader
+from tasks.training.data import Batches, OrderedExamples, loader
 from tasks.training.optimizers import running_mean
 from tasks.training.session import Session
 from tasks.training.stopping import EarlyStopping
@@ -62,6 +62,7 @@ class _Loop:
             config.accumulation,
             self.accelerator.num_processes,
             session.seed,
+            training.data.order if isinstance(training.data, OrderedExamples) else None,
         )
         self.steps = config.steps or (config.epochs or 0) * self.batches.steps_per_epoch
         self.step = 0
@@ -305,6 +306,9 @@ class _Loop:
             share = self.validating / (monotonic() - self.began)
             validated = {f"validation/{name}": metrics[name] for name in metrics}
             self.session.log(validated | {"validation_share": share}, self.step)
+            if self.training.validated is not None:
+                with self._evaluating(module):
+                    self.training.validated(module, self.step, metrics)
         metrics = self._from_first(metrics)
         if self.config.monitor not in metrics:
             raise FitError(

@@ -41,6 +41,9 @@ class Training:
     checkpoint
         Takes the state at every step that ``FitOptions.checkpoint_steps`` tells, after the last,
         and where the training is stopped; called in one process only.
+    validated
+        Takes the network, the step and the metrics of each validation, in evaluation mode and in
+        one process only.
     improved
         Takes the network and the step of each validation that is the best so far, in evaluation
         mode and in one process only.
@@ -56,6 +59,7 @@ class Training:
     compile: bool = False
     start: Mapping[str, Any] | None = None
     checkpoint: Callable[[Mapping[str, Any]], None] | None = None
+    validated: "Callable[[nn.Module, int, Mapping[str, float]], None] | None" = None
     improved: "Callable[[nn.Module, int], None] | None" = None
 
 

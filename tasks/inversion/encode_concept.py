@@ -13,6 +13,7 @@ from tasks.audio import Repair
 from tasks.audio.measures import SILENT_DBFS
 from tasks.audio.windows import cut
 from tasks.dataset.near_duplicates import MixFingerprint
+from tasks.embed.items import Item
 from tasks.step import Row, Step, StepConfig, Tools, column, digest, on_gpu, per_track
 from tasks.text import printable
 from tasks.track import Samples, Track, TrackError
@@ -128,11 +129,14 @@ def is_silent(segment: Samples, rate_hz: int) -> bool:
 
 def _nothing(track: Track, seconds: float, config: EncodeConceptConfig) -> TrackError:
     name = printable(track.path)
+    if isinstance(track, Item) and track.start_seconds is not None:
+        name = f"The part of {name} from {track.start_seconds:.1f} s on"
     if seconds < config.segment_seconds:
         return TrackError(
             "too-short",
             f"{name} is {seconds:.1f} s long, and a segment {config.segment_seconds:g} s: take a "
-            "longer recording, or join short ones into one file.",
+            "longer recording, join short ones into one file, or ask for shorter segments by "
+            "--segment_seconds.",
         )
     return TrackError("silent", f"{name} is silent in all of its segments.")
 

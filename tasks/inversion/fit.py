@@ -1,0 +1,412 @@
+"""The fit of textual inversion: words that a generator of music did not know, learnt."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from models import trained as models
+from models.inversion import embeds
+from models.protocols import CONCEPTS, GENERATION
+from tasks.fit import DatasetReference, Fit, FitConfig, FitError
+from tasks.inversion import concepts, losses, training_report
+from tasks.inversion.concepts import Concepts, ConceptsError
+from tasks.inversion.epochs import FOLDER, Epoch, Epochs
+from tasks.inversion.evaluation import Asked, Evaluation, EvaluationConfig
+from tasks.inversion.examples import Examples, Segments, chosen, placed, read
+from tasks.inversion.templates import VALIDATION
+from tasks.inversion.validation import OWN, Validation
+from tasks.step import Tools
+from tasks.training.config import LoopConfig
+from tasks.training.loop import train
+from tasks.training.session import Session
+from tasks.training.training import Trained, Training
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
+
+    from models.inversion.network import Learner
+    from models.musicgen import MusicGenAdapter
+
+METRICS = "metrics.json"
+LICENCE = "as the recordings of the concepts"
+
+DECAY_STEPS, DECAY = 400, 0.1
+"""Every so many steps the learning rate falls to this share."""
+
+UNTRAINED = "untrained"
+"""What metrics of before the first step begin with."""
+
+
+class InversionConfig(FitConfig):
+    """Words that are to be learnt, and how."""
+
+    generator: str
+    concepts: tuple[str, ...] = Field(min_length=1)
+    tokens_num: int = Field(20, ge=1)
+    examples_len: float = Field(5.0, gt=0)
+    examples_num: int = Field(100, ge=1)
+    randomize_tokens: bool = False
+    grad_amplify: float = Field(10.0, gt=0)
+    entropy_alpha: float = Field(1.0, ge=0)
+    ortho_alpha: float = Field(0.1, ge=0)
+    cr_margin: float = Field(1.5, ge=0)
+    cfg_coef: float = Field(3.0, ge=1)
+    learning_rate: float = Field(0.1, gt=0)
+    evaluation: EvaluationConfig = EvaluationConfig()
+    loop: LoopConfig = LoopConfig(epochs=100, batch_size=10, monitor=OWN, patience=20)
+
+    @property
+    def examples_per_step(self) -> int:
+        """Examples of each concept that a step takes."""
+        return self.loop.batch_size // len(self.concepts)
+
+
+def run(
+    dataset: DatasetReference, config: InversionConfig, tools: Tools, session: Session
+) -> Mapping[str, float]:
+    """Learn the vectors of concepts, and write the model of each one's best epoch.
+
+    Raises
+    ------
+    FitError
+        If the dataset is not one of these concepts or of this generator, or memory is too small.
+    """
+    from models.batching import is_out_of_memory
+
+    try:
+        return _run(dataset, config, tools, session)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise FitError(
+            "out-of-memory",
+            f"The GPU has not enough free memory to train with {config.generator}: end what else "
+            "uses it, or give a smaller --model-name, --batch-size or --examples-len.",
+        ) from error
+
+
+def _run(
+    dataset: DatasetReference, config: InversionConfig, tools: Tools, session: Session
+) -> Mapping[str, float]:
+    data = opened(dataset.address, config.concepts)
+    # Of several trainings of one place, each has its own.
+    tools = replace(tools, outputs=tools.outputs.below(session.provenance["key"]))
+    generator: Any = tools.model(config.generator, GENERATION)
+    check_codec(data, config.generator, generator)
+    counts = dict.fromkeys(config.concepts, config.tokens_num)
+    examples = Examples(
+        _segments(data, config, session.seed), counts, generator.words, config.randomize_tokens
+    )
+    learner = _learner(config, generator, counts, session)
+    validation = _validation(data, config, session.seed)
+    untrained = _untrained(validation, learner)
+    about = {
+        "model": config.generator,
+        "model_revision": tools.weights.revision(config.generator),
+        "fit": session.provenance["key"],
+    }
+    epochs = Epochs(tools.outputs.below(FOLDER), about, config.concepts)
+    course = _Course(config, epochs, _evaluation(data, config, tools, session, learner), session)
+    result = train(
+        Training(
+            module=learner,
+            data=examples,
+            loss=partial(loss, config, learner),
+            optimizer=partial(_adam, learning_rate=config.learning_rate),
+            scheduler=_step_decay,
+            validate=validation,
+            collate=examples.collate,
+            validated=partial(course.validated, steps_per_epoch=_steps_per_epoch(config, examples)),
+            checkpoint=partial(_write_last, epochs),
+        ),
+        config.loop,
+        session,
+    )
+    if session.rank:
+        return result.metrics
+    last = result.steps // _steps_per_epoch(config, examples)
+    metrics = _metrics(epochs, last, untrained)
+    _write(_Made(data, config, examples, validation, epochs, last, result, metrics), about, session)
+    return metrics
+
+
+def opened(address: str, names: Sequence[str]) -> Concepts:
+    """Read a dataset, and make sure that it has concepts.
+
+    Raises
+    ------
+    FitError
+        If it is none, or lacks one, or one has nothing to be learnt from or validated on.
+    """
+    try:
+        data = concepts.read(address)
+    except ConceptsError as error:
+        raise FitError("dataset", str(error)) from error
+    for name in names:
+        if name not in data.names:
+            raise FitError(
+                "unknown-concept",
+                f"{address} has no concept {name}: there are {', '.join(data.names)}.",
+            )
+        for split in concepts.SPLITS:
+            if not any(each.concept == name for each in data.segments(split)):
+                raise FitError(
+                    "no-segments",
+                    f"{name} has no segment to "
+                    f"{'be learnt from' if split == 'train' else 'validate on'}: give it more "
+                    "recordings and run prepare_concepts.py again.",
+                )
+    return data
+
+
+def check_codec(data: Concepts, name: str, generator: "MusicGenAdapter") -> None:
+    """Make sure that a generator tells the codes that a dataset is made of.
+
+    Raises
+    ------
+    FitError
+        If these are others.
+    """
+    fields = ("codebooks", "codebook_size", "frame_rate_hz", "sample_rate_hz")
+    there = tuple(data.codec[each] for each in fields)
+    wanted = tuple(getattr(generator, each) for each in fields)
+    if there != wanted:
+        raise FitError(
+            "codec-differs",
+            f"The codes of {data.place.address} are of {data.codec['name']} ({_said(*there)}), and "
+            f"{name} makes music of {_said(*wanted)}: they do not belong together.",
+        )
+
+
+def loss(
+    config: InversionConfig,
+    learner: "Learner",
+    module: "nn.Module",
+    batch: Mapping[str, Any],
+) -> "tuple[Tensor, dict[str, Tensor]]":
+    """Return the loss of a batch: of codes, of vectors that are alike, of concepts too near.
+
+    The cross-entropy counts once for every concept, as the other terms do: the gradients of a
+    concept are those that it has alone, but for the margin between concepts.
+    """
+    generator = learner.generator
+    ids, mask = generator.tokens(batch["prompts"], learner.counts)
+    ids = placed(ids, batch["places"], generator.words)
+    entropy = module(ids, mask, batch["codes"]).mean()
+    each = list(learner.by_concept().values())
+    alike = sum(losses.similarity(vectors) for vectors in each)
+    near = losses.closeness(each, config.cr_margin)
+    total = config.entropy_alpha * len(each) * entropy + config.ortho_alpha * alike + near
+    terms = {"train/cross_entropy": entropy, "train/similarity": alike, "train/closeness": near}
+    return total, {name: value.detach() for name, value in terms.items()}
+
+
+def _segments(data: Concepts, config: InversionConfig, seed: int) -> list[Segments]:
+    most, seconds = config.examples_num, config.examples_len
+    return [
+        read(data, name, chosen(data, "train", name, most, seed), seconds)
+        for name in config.concepts
+    ]
+
+
+def _learner(
+    config: InversionConfig,
+    generator: "MusicGenAdapter",
+    counts: Mapping[str, int],
+    session: Session,
+) -> "Learner":
+    from models.inversion.network import Inversion
+
+    learner = Inversion(
+        generator,
+        counts,
+        amplify=config.grad_amplify,
+        seed=session.seed,
+        # A GPU's memory is what is short; the processor's time is on a CPU.
+        checkpointing=session.device == "cuda",
+    )
+    return learner.to(generator.device)
+
+
+def _validation(data: Concepts, config: InversionConfig, seed: int) -> Validation:
+    most, seconds = config.examples_num, config.examples_len
+    own, others = [], []
+    for name in config.concepts:
+        own.append(read(data, name, chosen(data, "validation", name, most, seed), seconds))
+        beside = chosen(data, "validation", name, len(own[-1]), seed, beside=True)
+        if beside:
+            others.append(read(data, name, beside, seconds))
+    return Validation(own, others, config.loop.batch_size // config.loop.accumulation)
+
+
+def _untrained(validation: Validation, learner: "Learner") -> dict[str, float]:
+    """Return what is validated before the first step; the training goes on as if it were not."""
+    import torch
+
+    learner.eval()
+    with torch.no_grad():
+        found = validation(learner)
+    learner.train()
+    return found
+
+
+def _evaluation(
+    data: Concepts, config: InversionConfig, tools: Tools, session: Session, learner: "Learner"
+) -> Evaluation | None:
+    if not config.evaluation.epochs or session.rank:
+        return None
+    recordings = {
+        name: chosen(data, "train", name, config.examples_num, session.seed)
+        for name in config.concepts
+    }
+    asked = Asked(VALIDATION, config.examples_len, config.cfg_coef)
+    learner.eval()
+    evaluation = Evaluation(config.evaluation, asked, recordings, data, tools, session, learner)
+    learner.train()
+    return evaluation
+
+
+@dataclass(frozen=True)
+class _Course:
+    """What is stored of each epoch."""
+
+    config: InversionConfig
+    epochs: Epochs
+    evaluation: Evaluation | None
+    session: Session
+
+    def validated(
+        self, learner: Any, step: int, metrics: Mapping[str, float], *, steps_per_epoch: int
+    ) -> None:
+        epoch = step // steps_per_epoch
+        found = dict(metrics)
+        if self.evaluation is not None:
+            is_last = epoch == self.config.loop.epochs
+            heard = self.evaluation(learner, epoch, step, is_last=is_last)
+            if heard:
+                self.session.log(heard, step)
+            found |= heard
+        vectors = {
+            name: each.detach().float().cpu().numpy() for name, each in learner.by_concept().items()
+        }
+        self.epochs.write(Epoch(epoch, found), vectors)
+
+
+def _write_last(epochs: Epochs, state: Mapping[str, Any]) -> None:
+    rows = state["module"]["vectors"].detach().float().cpu().numpy()
+    parts = rows.reshape(len(epochs.concepts), -1, rows.shape[1])
+    epochs.write_last(dict(zip(epochs.concepts, parts, strict=True)))
+
+
+def _adam(module: "nn.Module", *, learning_rate: float) -> "Optimizer":
+    import torch
+
+    return torch.optim.Adam(module.parameters(), lr=learning_rate)
+
+
+def _step_decay(optimizer: "Optimizer", steps: int) -> "LRScheduler":
+    import torch
+
+    return torch.optim.lr_scheduler.StepLR(optimizer, DECAY_STEPS, DECAY)
+
+
+def _steps_per_epoch(config: InversionConfig, examples: Examples) -> int:
+    return -(-len(examples) // config.loop.batch_size)
+
+
+def _metrics(epochs: Epochs, last: int, untrained: Mapping[str, float]) -> dict[str, float]:
+    """Return figures of the best epoch of each concept, and of before the first step."""
+    best = epochs.best(last)
+    validated = {
+        name: epoch.metrics[name]
+        for concept, epoch in best.items()
+        for name in untrained
+        if name.endswith(f"/{concept}")
+    }
+    own = [validated[f"{OWN}/{name}"] for name in best]
+    evaluated = [epoch.metrics for epoch in epochs.upto(last) if "fad_avg" in epoch.metrics]
+    return {
+        f"validation/{OWN}": sum(own) / len(own),
+        **{f"validation/{name}": value for name, value in validated.items()},
+        **{f"{UNTRAINED}/{name}": value for name, value in untrained.items()},
+        **{f"best_epoch/{name}": float(epoch.number) for name, epoch in best.items()},
+        "epochs": float(last),
+        **{
+            name: value
+            for name, value in (evaluated[-1] if evaluated else {}).items()
+            if name not in untrained
+        },
+    }
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a training made, to be written."""
+
+    data: Concepts
+    config: InversionConfig
+    examples: Examples
+    validation: Validation
+    epochs: Epochs
+    last: int
+    result: Trained
+    metrics: Mapping[str, float]
+
+
+def _write(made: _Made, about: Mapping[str, str], session: Session) -> None:
+    """Write the model of each concept's best epoch, its figures and the report."""
+    folder, config = session.model_folder, made.config
+    vectors = made.epochs.vectors(made.epochs.best(made.last))
+    embeds.write(folder / embeds.FILE, vectors, about)
+    (folder / METRICS).write_text(json.dumps(dict(made.metrics), indent=2))
+    page = training_report.render(
+        training_report.Content(
+            generator=config.generator,
+            segments={
+                each.concept: (len(each), len(own))
+                for each, own in zip(made.examples.segments, made.validation.own, strict=True)
+            },
+            vectors=vectors,
+            metrics=made.metrics,
+            curves=session.curves,
+            steps=made.result.steps,
+            stopped_early=made.result.stopped_early,
+            seconds=session.seconds,
+            notes=session.notes,
+        )
+    )
+    (folder / training_report.REPORT).write_text(page, encoding="utf-8")
+    models.write(
+        folder,
+        name="inversion",
+        task=CONCEPTS.name,
+        adapter="models.inversion.adapter:load",
+        arguments={
+            "model": about["model"],
+            "model_revision": about["model_revision"],
+            "method": "inversion",
+            "tokens": {name: len(rows) for name, rows in vectors.items()},
+        },
+        licence=LICENCE,
+        fit=session.provenance,
+        metrics=made.metrics,
+    )
+
+
+def _said(codebooks: int, size: int, frame_rate_hz: float, rate_hz: int) -> str:
+    return f"{codebooks} codebooks of {size:,} at {frame_rate_hz:g} frames/s, {rate_hz:,} Hz"
+
+
+FIT = Fit(
+    name="inversion",
+    version=1,
+    config=InversionConfig,
+    run=run,
+    models=lambda config: (config.generator, *config.evaluation.models),
+)

@@ -16,6 +16,7 @@ from benchmarks.measure import Figure, report
 from models import registry
 from models.inversion.memory import Memory, Step, needed
 from models.inversion.network import Inversion
+from models.musicgen import MusicGenAdapter
 from models.tiny import clap, musicgen
 
 SIZES = ("small", "medium", "large", "melody")
@@ -69,6 +70,16 @@ def clap_gb() -> float:
     return sum(each.nbytes for each in network.parameters()) / 1e9
 
 
+class Generator:
+    """What learners ask of a generator."""
+
+    embedded = MusicGenAdapter.embedded
+
+    def __init__(self, network: Any) -> None:
+        self.network = network
+        self.words = network.config.text_encoder.vocab_size
+
+
 def measured_gb() -> float:
     """Most memory that CUDA had reserved in steps of `small` with random weights."""
     import transformers
@@ -76,11 +87,11 @@ def measured_gb() -> float:
     config = musicgen.published(registry.card("musicgen-small"))
     network: Any = transformers.MusicgenForConditionalGeneration(config).eval()
     network = network.requires_grad_(False).to("cuda", torch.bfloat16)
-    learner = Inversion(Generator(network), {"a": 20, "b": 20}, checkpointing=True).to("cuda")
+    generator: Any = Generator(network)
+    learner = Inversion(generator, {"a": 20, "b": 20}, checkpointing=True).to("cuda")
     optimizer = torch.optim.Adam(learner.parameters(), lr=0.1)
     step = Step()
-    words = config.text_encoder.vocab_size
-    ids = words + torch.arange(40, device="cuda").repeat(step.batch, 1)
+    ids = generator.words + torch.arange(40, device="cuda").repeat(step.batch, 1)
     codes = torch.randint(2048, (step.batch, 4, 250), device="cuda")
     torch.cuda.reset_peak_memory_stats()
     for _ in range(STEPS):

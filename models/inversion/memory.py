@@ -7,7 +7,6 @@ gaps between tensors, and kernels that take less than their definitions say, as 
 """
 
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 from weakref import finalize
 
@@ -18,7 +17,7 @@ from torch.utils._pytree import tree_map_only
 
 from models.inversion.learners import Method
 from models.inversion.lora import LowRank, Rank
-from models.inversion.network import Learner, checkpoint
+from models.inversion.network import Learner
 from models.musicgen import PIECES_PER_CALL, MusicGenAdapter
 
 NAME_WORDS = 5
@@ -193,8 +192,8 @@ class _Generator:
 
     def __init__(self, network: Any) -> None:
         self.network = network
-        # Every word is one of a concept: as much memory as one of each kind.
-        self._prompts = SimpleNamespace(words=0)
+        # Every word is one of a concept: they take as much memory as the others.
+        self.words = 0
 
     def tokens(self, prompts: list[str]) -> tuple[Tensor, Tensor]:
         shape = (len(prompts), NAME_WORDS + 1)
@@ -206,7 +205,8 @@ class _Vectors(Learner):
     """Vectors without content."""
 
     def __init__(self, generator: Any, step: Step) -> None:
-        super().__init__(generator, {str(at): step.vectors for at in range(step.concepts)})
+        counts = {str(at): step.vectors for at in range(step.concepts)}
+        super().__init__(generator, counts, checkpointing=step.checkpointing)
         size = generator.network.config.text_encoder.hidden_size
         rows = torch.empty((step.concepts * step.vectors, size), device="meta")
         self.vectors = nn.Parameter(rows)
@@ -217,8 +217,6 @@ def _learner(network: Any, step: Step) -> Learner:
     if step.method == "lora":
         names = [str(at) for at in range(step.concepts)]
         return LowRank(generator, names, rank=Rank(), checkpointing=step.checkpointing)
-    if step.checkpointing:
-        checkpoint(network)
     return _Vectors(generator, step)
 
 

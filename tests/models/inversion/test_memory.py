@@ -44,12 +44,11 @@ def peak_bytes(call: Callable[[], None]) -> int:
     return peak
 
 
-@pytest.mark.parametrize("method", ["inversion", "lora"])
-@pytest.mark.parametrize("checkpointing", [True, False])
+@pytest.mark.parametrize(("method", "checkpointing"), [("inversion", False), ("lora", True)])
 def test_a_step_takes_what_was_counted(generator, method, checkpointing: bool):
     step = replace(STEP, method=method, checkpointing=checkpointing)
     learner = learners.learner(
-        method, generator, ["a"], vectors=step.vectors, amplify=1.0, rank=Rank(),
+        method, generator, ["a"], vectors=step.vectors, amplify=1.0, rank=Rank(), seed=0,
         checkpointing=checkpointing,
     ).train()  # fmt: skip
     ids = torch.randint(100, (step.batch, step.words))

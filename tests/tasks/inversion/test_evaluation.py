@@ -109,8 +109,7 @@ def evaluating(
 
 
 def inversion(generator: Any, seed: int = 0, **options: Any) -> Inversion:
-    torch.manual_seed(seed)
-    return Inversion(generator, dict.fromkeys(NAMES, 2), **options)
+    return Inversion(generator, dict.fromkeys(NAMES, 2), seed=seed, **options)
 
 
 def moved(learner: Any) -> None:
@@ -240,7 +239,6 @@ def test_the_best_so_far_is_that_of_the_curve(generator, evaluating):
 
 
 def test_low_rank_weights_are_evaluated_likewise(generator, evaluating, tmp_path: Path):
-    torch.manual_seed(0)
     learner = LowRank(generator, NAMES)
     try:
         evaluation = evaluating(learner)

@@ -19,6 +19,7 @@ from flows.prepare_embeddings import prepare_embeddings
 from flows.prepare_stems import prepare_stems
 from flows.separate import separate
 from flows.stems import stems
+from flows.train_inversion import train_inversion
 from flows.train_projection import train_projection
 from flows.train_separator import train_separator
 from flows.unify_datasets import unify_datasets
@@ -324,6 +325,20 @@ DEPLOYMENTS = (
             "name": "concepts",
             "path": "{audio_dir}",
             "output": "{output_dir}/inversion/input",
+            "device": "cuda",
+        },
+    ),
+    Deployment(
+        train_inversion,
+        "gpu",
+        GPU,
+        "Concepts that prepare-concepts prepared, taught to MusicGen as new words of its prompts; "
+        "what has finished is not trained again.",
+        tags=("inversion", "gpu"),
+        params={
+            "name": "concepts",
+            "data_dir": "{output_dir}/inversion/input",
+            "output": "{output_dir}/inversion/concepts",
             "device": "cuda",
         },
     ),

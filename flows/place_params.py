@@ -43,3 +43,16 @@ LocalPath = Annotated[Path, _checked(places.path)]
 """A file or folder of the machine where the flow runs."""
 
 OptionalLocalPath = Annotated[Path | None, _checked(places.path)]
+
+
+def folder_name(value: str) -> str:
+    """Return the name of a folder.
+
+    Raises
+    ------
+    ValueError
+        If it leads somewhere else, or is hidden.
+    """
+    if not value or value.startswith(".") or "/" in value or "\\" in value:
+        raise ValueError("it is the name of a folder, without / and not hidden")
+    return value

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from blocks.storage import Storage
 from flows.build_dataset_params import BuildDatasetParams
 from flows.compute_params import FILES, RESULTS, Group, ModelParams
-from flows.place_params import LocalPath, OptionalLocalPath, OptionalPlace
+from flows.place_params import LocalPath, OptionalLocalPath, OptionalPlace, folder_name
 from tasks.embed.items import ItemTools
 from tasks.engine.stage import Stage
 from tasks.inversion import encode_concept
@@ -101,9 +101,7 @@ class PrepareConceptsParams(ModelParams):
     @field_validator("name")
     @classmethod
     def _is_a_folder(cls, value: str) -> str:
-        if not value or value.startswith(".") or "/" in value or "\\" in value:
-            raise ValueError("it is the name of a folder, without / and not hidden")
-        return value
+        return folder_name(value)
 
     @field_validator("concept", "where", mode="before")
     @classmethod

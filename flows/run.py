@@ -1,7 +1,7 @@
 """The skeleton of every flow of steps: survey, check once, plan, run, conclude, publish."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ from tasks.engine.stage import Stage, fetched_models
 from tasks.engine.submission import Progress
 from tasks.step import Row, Track
 from tasks.text import counted
-from tasks.weights import WeightsError
+from tasks.weights import Weights, WeightsError
 
 P = TypeVar("P", bound=StepFlowParams)
 C = TypeVar("C")
@@ -266,13 +266,33 @@ def check_weights(
     UsageError
         If some are missing or damaged; names them, and the command that helps.
     """
+    check_models(params.weights, fetched_models(stages), params.models_dir, otherwise)
+
+
+def check_models(
+    weights: Weights,
+    names: Iterable[str],
+    models_dir: str | None,
+    otherwise: Callable[[Sequence[str]], str] = lambda models: "",
+) -> None:
+    """Do the same for models by their names.
+
+    Parameters
+    ----------
+    weights, names
+        Where they lie, and which they are.
+    models_dir
+        The address as it was given; None for the default.
+    otherwise
+        As :func:`check_weights` takes it.
+    """
     try:
-        params.weights.check(fetched_models(stages))
+        weights.check(names)
     except WeightsError as error:
-        remedies = "; ".join(_remedies(error.models, params.models_dir))
+        remedies = "; ".join(_remedies(error.models, models_dir))
         remedy = remedies[0].upper() + remedies[1:] + otherwise(error.models)
         raise UsageError(
-            f"Models are missing or damaged in {params.weights.address}: {error}. {remedy}."
+            f"Models are missing or damaged in {weights.address}: {error}. {remedy}."
         ) from error
 
 

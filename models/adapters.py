@@ -44,8 +44,8 @@ def load(card: ModelCard, device: str = "cpu", place: Path | None = None) -> Any
         raise ValueError(f"{card.name} has files of its own: their folder is needed to load it")
     manifest = read_manifest(place) if place else None
     is_packaged = place is not None and place == packages.folder(card)
-    if place and place.is_dir() and manifest is None and not is_packaged:
-        # Nothing says which revision lies there.
+    if place and place.is_dir() and manifest is None and card.sources and not is_packaged:
+        # Nothing says which revision lies there; a model of one's own is known by its content.
         return _load(card, device, place)
     revision = manifest.revision if manifest else card.revision
     # The name of a model of one's own holds the first digits of its revision.

@@ -41,3 +41,17 @@ def load(card: ModelCard, device: str, folder: Path) -> Learnt:
     if decoder is not None and not decoder.is_dir():
         raise ValueError(f"{LORA} is missing")
     return Learnt(vectors, str(arguments["model"]), str(arguments["model_revision"]), decoder)
+
+
+def load_file(card: ModelCard, device: str, file: Path) -> Learnt:
+    """Load learnt concepts from a file of an epoch, whose header says what they belong to.
+
+    Raises
+    ------
+    ValueError
+        If it holds something else.
+    """
+    about = embeds.read_about(file)
+    if not about.keys() >= embeds.ABOUT:
+        raise ValueError(f"{file.name} does not say which model its concepts were learnt with")
+    return Learnt(embeds.read(file), about["model"], about["model_revision"])

@@ -17,6 +17,9 @@ Float32 = npt.NDArray[np.float32]
 FILE = "learned_embeds.safetensors"
 """Name of the file in the folder of a model."""
 
+ABOUT = frozenset({"model", "model_revision"})
+"""What the header of a file says at least: the generator that the vectors belong to."""
+
 
 def write(path: Path, vectors: Mapping[str, Float32], about: Mapping[str, str]) -> None:
     """Write learnt concepts.

@@ -7,6 +7,7 @@ as it was after the last step. ``embeds.json`` tells the epochs and their figure
 
 import json
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,8 @@ from tasks.inversion.validation import OWN
 Float32 = npt.NDArray[np.float32]
 
 FOLDER = "embeds"
+"""Of a training, and of where people find it."""
+
 MANIFEST = "embeds.json"
 BEST = "best.safetensors"
 LAST = "last.safetensors"
@@ -125,3 +128,25 @@ class Epochs:
     def _write(self, name: str, vectors: Mapping[str, Float32], more: Mapping[str, str]) -> None:
         with self.place.writing(name) as target:
             embeds.write(Path(target), vectors, {**self.about, **more})
+
+
+def publish(training: Storage, target: Storage) -> int:
+    """Copy the vectors of a training to where people look for them, in the place of others.
+
+    Returns
+    -------
+    int
+        How many epochs there are; what is there stays where there are none.
+    """
+    source, shown = training.below(FOLDER), target.below(FOLDER)
+    names = source.files()
+    epochs = sum(bool(_NAME.fullmatch(name)) for name in names)
+    if not epochs:
+        return 0
+    for name in names:
+        with source.reading(name) as original, shown.writing(name) as copy:
+            shutil.copyfile(original, copy)
+    for name in set(shown.files()) - set(names):
+        if name in (BEST, LAST) or _NAME.fullmatch(name):
+            shown.delete(name)
+    return epochs

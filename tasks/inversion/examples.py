@@ -77,7 +77,7 @@ def read(dataset: Concepts, concept: str, segments: Sequence[Segment], seconds: 
     Raises
     ------
     FitError
-        If the segments are shorter, or codes are gone or damaged.
+        If codes are gone or damaged.
     """
     frames = round(seconds * dataset.codec["frame_rate_hz"])
     codes = np.empty((len(segments), dataset.codec["codebooks"], frames), np.uint16)
@@ -88,10 +88,9 @@ def read(dataset: Concepts, concept: str, segments: Sequence[Segment], seconds: 
             raise FitError("codes", str(error)) from error
         if found.shape[1] < frames:
             raise FitError(
-                "examples-len",
-                f"Segments of {segment.duration_seconds:g} s were prepared, and examples of "
-                f"{seconds:g} s are asked for: give a smaller --examples-len, or prepare longer "
-                "segments.",
+                "codes",
+                f"{dataset.place.address}/{segment.codes_path} is shorter than its table says: "
+                "run prepare_concepts.py again.",
             )
         codes[at] = found[:, :frames]
     return Segments(concept, codes, [each.description for each in segments])

@@ -95,6 +95,7 @@ def _run(
     dataset: DatasetReference, config: InversionConfig, tools: Tools, session: Session
 ) -> Mapping[str, float]:
     data = opened(dataset.address, config.concepts)
+    check_lengths(data, config.examples_len)
     # Of several trainings of one place, each has its own.
     tools = replace(tools, outputs=tools.outputs.below(session.provenance["key"]))
     generator: Any = tools.model(config.generator, GENERATION)
@@ -163,6 +164,25 @@ def opened(address: str, names: Sequence[str]) -> Concepts:
                     "recordings and run prepare_concepts.py again.",
                 )
     return data
+
+
+def check_lengths(data: Concepts, seconds: float) -> None:
+    """Make sure that segments are as long as examples are to be.
+
+    Raises
+    ------
+    FitError
+        If one is shorter.
+    """
+    shortest = min(
+        each.duration_seconds for split in concepts.SPLITS for each in data.segments(split)
+    )
+    if seconds > shortest:
+        raise FitError(
+            "examples-len",
+            f"Segments of {shortest:g} s were prepared, and examples of {seconds:g} s are asked "
+            "for: give a smaller --examples-len, or prepare longer segments.",
+        )
 
 
 def check_codec(data: Concepts, name: str, generator: "MusicGenAdapter") -> None:

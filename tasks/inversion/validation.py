@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,7 +38,7 @@ class Validation:
     others: Sequence[Segments]
     at_once: int
 
-    def __call__(self, learner: "Learner") -> dict[str, float]:
+    def __call__(self, learner: Any) -> dict[str, float]:
         """Return the mean cross-entropy of a code in nats: of each concept, and of all."""
         found = {f"{OWN}/{each.concept}": self._mean(learner, each) for each in self.own}
         mean = float(np.mean(list(found.values())))

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from blocks.storage import Storage
 from tasks.separator import checkpoints
-from tasks.training.files import MANIFEST, FitFiles
+from tasks.training.files import FitFiles
 
 RECORD = "training.json"
 FITS = "fits"
@@ -148,11 +147,7 @@ def check_goes_on(path: Path, steps: int) -> None:
 
 def publish(workdir: Path, key: str) -> None:
     """Copy a trained model and what belongs to it into its working folder, the manifest last."""
-    model, here = Path(FitFiles(place(workdir), key).model.address), Storage(str(workdir))
-    paths = [path.relative_to(model).as_posix() for path in model.rglob("*") if path.is_file()]
-    for path in sorted(paths, key=lambda path: (path == MANIFEST, path)):
-        with here.writing(path) as target:
-            shutil.copyfile(model / path, target)
+    FitFiles(place(workdir), key).publish(Storage(str(workdir)))
 
 
 def _flat(options: Mapping[str, Any], above: str = "") -> dict[str, str]:

@@ -176,6 +176,13 @@ class FitFiles:
         self._remove("model")
         self._store(folder, "model", last=MANIFEST)
 
+    def publish(self, target: Storage) -> None:
+        """Copy the trained model to where people look for it, its manifest last."""
+        source = self.model
+        for path in sorted(source.files(), key=lambda path: (path == MANIFEST, path)):
+            with source.reading(path) as original, target.writing(path) as copy:
+                shutil.copyfile(original, copy)
+
     def store_logs(self, folder: Path) -> None:
         """Store the logs of a folder, unless they are there already."""
         if self.local_logs != folder:

@@ -84,7 +84,7 @@ class Weights:
         Parameters
         ----------
         address
-            Folder of a trained model, on a disk or in a bucket; or the file of a checkpoint.
+            As :func:`tasks.weights.own.manifest` takes it.
         task
             What it is wanted for.
 
@@ -171,7 +171,7 @@ class Weights:
         except WeightsError as error:
             return list(error.reasons[name])
         home = self._home(name)
-        if not card.files or _is_file(home):
+        if not card.files or (name in self.trained and _brings_no_manifest(home)):
             return []
         if package := self.package(name):
             return packages.problems(card, package)
@@ -287,9 +287,9 @@ class Weights:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _is_file(home: Storage) -> bool:
-    """Return whether a model is a single file, which is its own manifest."""
-    return home.is_local and Path(home.address).is_file()
+def _brings_no_manifest(home: Storage) -> bool:
+    """Return whether a model is what it is found to be: a file, or what another library saved."""
+    return home.is_local and not Path(home.address, MANIFEST).is_file()
 
 
 def _is_copy(folder: Path, manifest: Manifest, card: ModelCard) -> bool:

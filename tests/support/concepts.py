@@ -21,9 +21,7 @@ GAINS = {"8bit": 1.0, "pads": 0.01}
 than by their level."""
 
 
-def dataset(
-    folder: Path, *, train: int = 8, validation: int = 4, fingerprint: str = "f"
-) -> Path:
+def dataset(folder: Path, *, train: int = 8, validation: int = 4, fingerprint: str = "f") -> Path:
     """Write a dataset of ``8bit`` and ``pads``; a recording gives one segment."""
     place, stored = folder / "dataset", folder / "stored"
     stored.mkdir(parents=True, exist_ok=True)
@@ -39,9 +37,7 @@ def dataset(
                 audio, codes = _encoded(concept, number)
                 soundfile.write(stored / f"{name}.wav", audio, 32_000)
                 wav = (Storage(str(stored)), f"{name}.wav")
-                segments.append(
-                    NewSegment(concept, split, name, 0.0, SECONDS, name, codes, wav)
-                )
+                segments.append(NewSegment(concept, split, name, 0.0, SECONDS, name, codes, wav))
     codec = _codec()
     manifest = {
         "fingerprint": fingerprint,
@@ -54,7 +50,7 @@ def dataset(
             "codebook_size": codec.codebook_size,
         },
     }
-    concepts.write(Storage(str(place)), segments, dict.fromkeys(CONCEPTS, {}), manifest)
+    concepts.write(Storage(str(place)), segments, {name: {} for name in CONCEPTS}, manifest)
     return place
 
 
@@ -69,12 +65,15 @@ def _codec() -> encodec.EncodecAdapter:
 
 @cache
 def _encoded(concept: str, number: int) -> tuple[np.ndarray, np.ndarray]:
-    from examples.voice import RATE_HZ
-
     import soxr
 
+    from examples.voice import RATE_HZ
+
     # A pad begins in silence.
-    sound = GAINS[concept] * CONCEPTS[concept](number, START_SECONDS + SECONDS)[round(START_SECONDS * RATE_HZ) :]
+    sound = (
+        GAINS[concept]
+        * CONCEPTS[concept](number, START_SECONDS + SECONDS)[round(START_SECONDS * RATE_HZ) :]
+    )
     sound = soxr.resample(sound, RATE_HZ, 32_000).astype(np.float32)
     [encoded] = _codec().encode([sound[None]])
     return sound, encoded.codes

@@ -21,6 +21,7 @@ def learner(
     vectors: int,
     amplify: float,
     rank: Rank,
+    seed: int,
     checkpointing: bool,
 ) -> Learner:
     """Return what learns concepts by a method, before it has learnt anything.
@@ -37,13 +38,15 @@ def learner(
         Of the inversion: vectors of each concept, and what their gradients are multiplied by.
     rank
         Of the low-rank weights.
+    seed
+        Of what they begin with.
     checkpointing
         Whether layers are computed a second time for their gradients instead of being kept.
     """
     if method == "lora":
-        return LowRank(generator, concepts, rank=rank, checkpointing=checkpointing)
+        return LowRank(generator, concepts, rank=rank, seed=seed, checkpointing=checkpointing)
     counts = dict.fromkeys(concepts, vectors)
-    return Inversion(generator, counts, amplify=amplify, checkpointing=checkpointing)
+    return Inversion(generator, counts, amplify=amplify, seed=seed, checkpointing=checkpointing)
 
 
 def write(learner: Learner, folder: Path, about: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""The tab Train of the page of textual inversion: a training is started, seen, stopped, and used."""
+"""The tab Train of the page of textual inversion: started, seen, stopped, and used."""
 
 from collections.abc import Iterator
 from pathlib import Path

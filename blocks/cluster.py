@@ -129,9 +129,9 @@ def needing(needs: Needs) -> Iterator[None]:
 
 def task_runner() -> Any:
     """Return the task runner of every flow: Dask, on whatever cluster the parameters ask for."""
-    from prefect_dask import DaskTaskRunner
+    from blocks.dask_runner import TaskRunner
 
-    return DaskTaskRunner(cluster_class=compute)  # type: ignore[arg-type]
+    return TaskRunner(cluster_class=compute)  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 from distributed import Client, LocalCluster
+from prefect import task
 from prefect.context import FlowRunContext
 
 from blocks import cluster
 from blocks.cluster import ClusterError, Needs, Reply
+from blocks.dask_runner import TaskRunner
 from tests.support import prefect_server
 
 
@@ -189,3 +191,19 @@ def test_the_workers_of_a_cluster_are_counted():
         assert cluster.size(running.scheduler_address, None) == 1
         assert cluster.size(running.scheduler_address, 5) == 5
     assert cluster.size(None, 3) == 3
+
+
+@pytest.mark.usefixtures("_shared_server")
+def test_keys_of_tasks_are_not_made_of_what_they_are_given(monkeypatch: pytest.MonkeyPatch):
+    def refuse(*given: Any, **named: Any) -> str:
+        raise AssertionError("a digest is taken of a task's arguments")
+
+    @task
+    def double(number: int) -> int:
+        return 2 * number
+
+    with scheduler_with("CPU") as running, TaskRunner(address=running.scheduler_address) as runner:
+        monkeypatch.setattr("distributed.client.tokenize", refuse)
+        futures = [runner.submit(double, {"number": 3}) for _ in range(2)]
+        assert [future.wrapped_future.result().result() for future in futures] == [6, 6]
+    assert len({future.wrapped_future.key for future in futures}) == 2

@@ -27,7 +27,7 @@ class SweepParams(DeviceParams):
   python flows/sweep.py separator examples/sweeps/separator.yaml --set data_root=./musdb18
 """
 
-    training: Literal["projection", "separator"] = Field(
+    training: Literal["inversion", "projection", "separator"] = Field(
         description="What is trained.", json_schema_extra=FILES
     )
     config: LocalPath = Field(description="YAML file of the sweep.", json_schema_extra=FILES)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows import cli, run, train_projection, train_separator
+from flows import cli, run, train_inversion, train_projection, train_separator
 from flows.compute_params import ComputeParams, DeviceParams
+from flows.train_inversion_params import TrainInversionParams
 from flows.train_projection_params import TrainProjectionParams
 from flows.train_separator_params import TrainSeparatorParams
 from tasks.engine.fit_job import FitJob
@@ -88,6 +89,14 @@ def _separators() -> JobOf:
 
 
 SWEEPABLE: Mapping[str, Sweepable] = {
+    "inversion": Sweepable(
+        TrainInversionParams,
+        folder="output",
+        check=train_inversion.plan,
+        jobs=lambda: train_inversion.plan,
+        use=lambda model: "python flows/generate_music.py PROMPT " + cli.option("embeds", model),
+        own=(),
+    ),
     "projection": Sweepable(
         TrainProjectionParams,
         folder="output",

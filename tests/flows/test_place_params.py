@@ -13,7 +13,10 @@ from flows.build_dataset_params import BuildDatasetCommand, BuildDatasetParams
 from flows.cli import FlowParams
 from flows.prepare_stems_params import PrepareStemsParams
 
-NO_PLACES = {"run_name", "cluster", "text_encoder", "mirror", "sources", "two_stems"}
+NO_PLACES = {
+    *("run_name", "cluster", "text_encoder", "mirror", "sources", "two_stems"),
+    *("name", "concept", "concepts", "where", "prompt", "fixed"),
+}
 """Parameters that are free text and say something else."""
 
 
@@ -37,7 +40,12 @@ def validated(model: type[FlowParams], **values: Any) -> FlowParams:
         "action": "pull",
         "files": "songs",
         "checkpoints": ["x"],
+        "training": "projection",
+        "config": "sweep.yaml",
+        "name": "mine",
     }
+    if "from_dataset" in values:
+        needed["concept"] = ["8bit"]
     fields = {name: value for name, value in needed.items() if name in model.model_fields}
     return model.model_validate(fields | values)
 

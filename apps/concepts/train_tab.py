@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import gradio as gr
-from flows.train_inversion_params import TrainInversionParams
 from pydantic import ValidationError
 
 from apps.concepts import course
@@ -13,6 +12,7 @@ from apps.concepts.said import alert, status
 from apps.concepts.trainings import State, Trainings
 from flows import cli
 from flows.cli import UsageError
+from flows.train_inversion_params import TrainInversionParams
 from models.inversion.tokens import token
 from tasks.inversion.concepts import Concepts
 from tasks.inversion.evaluation import EvaluationConfig

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from flows.train_inversion_params import TrainInversionParams
-
 from apps.concepts import music
 from apps.concepts.room import Room
 from flows import cli, train_inversion
+from flows.train_inversion_params import TrainInversionParams
 from tasks.training.files import FitFiles
 
 ROOT = Path(__file__).parents[2]

@@ -1,16 +1,23 @@
-"""The tab Train of the page of textual inversion: started, seen, stopped, and used."""
+"""The tab Train of the page of textual inversion: a training from its start to its use."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import soundfile
 
-from apps.concepts import course, learnt
+from apps.concepts import course, learnt, trainings
+from apps.concepts.room import Room
 from apps.concepts.trainings import State
+from blocks.storage import Storage
+from flows.cli import UsageError
+from flows.train_inversion_params import TrainInversionParams
 from models.inversion import embeds
+from tasks.training.files import FitFiles
 from tests.apps import concepts_page
 from tests.support import dask_cluster, prefect_server
 
@@ -81,6 +88,50 @@ def test_what_a_training_works_with_is_listed_until_it_is_published(folder: Path
     published.parent.mkdir()
     published.write_bytes(epoch.read_bytes())
     assert [each.path for each in learnt.found(tmp_path)] == [published]
+
+
+SCRIPTS = {
+    "finished": "",
+    "failed": "import sys; sys.exit('There is <no> room.')",
+    "stopped": "import time; print(flush=True); time.sleep(60)",
+}
+
+
+@pytest.mark.parametrize("became", SCRIPTS)
+def test_what_became_of_a_command_is_told_and_the_room_is_free_again(
+    became: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # In the place of the training, a command that ends as it may.
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows" / "train_inversion.py").write_text(SCRIPTS[became])
+    files = FitFiles(Storage(str(tmp_path)), "0")
+    monkeypatch.setattr(trainings, "ROOT", tmp_path)
+    monkeypatch.setattr(
+        trainings.train_inversion, "plan", lambda params: SimpleNamespace(files=files)
+    )
+    room = Room()
+    run = trainings.Trainings(room)
+    run.start(TrainInversionParams(name="mine", concepts=("8bit",), epochs=3), "a")
+    if became == "stopped":
+        with pytest.raises(UsageError, match="A training is running"):
+            run.start(TrainInversionParams(name="mine"), "b")
+        assert run.state().stage == "running"
+    deadline = time.monotonic() + 60
+    while (state := run.state()).is_running and time.monotonic() < deadline:
+        if became == "stopped":
+            run.stop()
+        time.sleep(0.01)
+    assert (state.stage, state.by) == (became, "a")
+    assert state.command == "python flows/train_inversion.py mine --concepts 8bit --epochs=3"
+    assert state.said == ("There is <no> room." if became == "failed" else "")
+    while True:
+        try:
+            room.take("music")
+        except UsageError:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        else:
+            break
 
 
 def open_page(browser: "Browser", url: str) -> "Page":
@@ -162,13 +213,3 @@ def test_a_training_from_its_start_to_music(browser: "Browser", url: str, folder
         one.get_by_role("link", name="Download").click()
     samples, _ = soundfile.read(download.value.path())
     assert np.abs(samples).max() > 0.01
-
-    # Another one, of two epochs, ends by itself, and its model is there.
-    one.get_by_role("tab", name="Train").click()
-    fill(one, epochs="2")
-    one.get_by_role("button", name="Start training").click()
-    said.filter(has_text="Finished.").wait_for(timeout=120_000)
-    assert "6 of 6" in one.locator("#training-view").inner_text()
-    names = [each.name for each in learnt.found(folder / "embeds")]
-    [model] = [name for name in names if name.startswith("8bit-pads-") and "/" not in name]
-    assert model != run[0].name

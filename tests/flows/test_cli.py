@@ -260,6 +260,14 @@ def test_command_line_prefects_schema_and_defaults_agree(params: type[FlowParams
             assert f"(default: {' '.join(map(str, default))}" in text, flag
 
 
+def test_parameters_become_the_command_line_that_they_come_from():
+    given = ["a b", "c", "--ids", "3", "-4", "--dry", "--model.hop_seconds=0.5"]
+    params = parse(*given)
+    assert sorted(cli.arguments(params)) == sorted(given)
+    assert parse(*cli.arguments(params)) == params
+    assert cli.arguments(parse("a", "--max_tracks", "none")) == ["a"]
+
+
 @pytest.mark.parametrize("params", PARAMS)
 def test_every_flag_sets_its_field_and_no_other(params: type[FlowParams]):
     before = json.loads(least(params).model_dump_json())
@@ -281,7 +289,9 @@ def test_every_flag_sets_its_field_and_no_other(params: type[FlowParams]):
             argv, expected = [f"--{name}", pair[0]], pair[1]
         companions = tied.get(path, [])
         arguments = [*REQUIRED.get(params, []), *argv, *companions]
-        values = json.loads(cli.parse(params, arguments).model_dump_json())
+        parsed = cli.parse(params, arguments)
+        assert cli.parse(params, cli.arguments(parsed)) == parsed, name
+        values = json.loads(parsed.model_dump_json())
         found = value_at(values, path)
         assert found == expected or found == [expected], name
         others = dict(leaves_of(values))

@@ -2,15 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 from models.inversion import embeds
-from models.inversion.adapter import LORA
+from models.inversion.adapter import LORA, Method
 from models.inversion.lora import LowRank, Rank
 from models.inversion.network import Inversion, Learner
 from models.musicgen import MusicGenAdapter
-
-Method = Literal["inversion", "lora"]
 
 
 def learner(
@@ -21,6 +18,7 @@ def learner(
     vectors: int,
     amplify: float,
     rank: Rank,
+    seed: int,
     checkpointing: bool,
 ) -> Learner:
     """Return what learns concepts by a method, before it has learnt anything.
@@ -37,13 +35,15 @@ def learner(
         Of the inversion: vectors of each concept, and what their gradients are multiplied by.
     rank
         Of the low-rank weights.
+    seed
+        Of what they begin with.
     checkpointing
         Whether layers are computed a second time for their gradients instead of being kept.
     """
     if method == "lora":
-        return LowRank(generator, concepts, rank=rank, checkpointing=checkpointing)
+        return LowRank(generator, concepts, rank=rank, seed=seed, checkpointing=checkpointing)
     counts = dict.fromkeys(concepts, vectors)
-    return Inversion(generator, counts, amplify=amplify, checkpointing=checkpointing)
+    return Inversion(generator, counts, amplify=amplify, seed=seed, checkpointing=checkpointing)
 
 
 def write(learner: Learner, folder: Path, about: Mapping[str, str]) -> None:

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from models.inversion.network import Learner, checkpoint
+from models.inversion.network import Learner
 from models.musicgen import MusicGenAdapter
 
 ADAPTER = "default"
@@ -69,9 +69,13 @@ class LowRank(Learner):
         Their names.
     rank
         How many weights there are.
+    seed
+        Of what the weights begin with; what they add to a layer is zero at first.
     checkpointing
-        As :class:`models.inversion.network.Inversion` has it.
+        As :class:`models.inversion.network.Learner` has it.
     """
+
+    _layers: tuple[nn.Module, ...] = ()
 
     def __init__(
         self,
@@ -79,13 +83,15 @@ class LowRank(Learner):
         concepts: Sequence[str],
         *,
         rank: Rank | None = None,
+        seed: int = 0,
         checkpointing: bool = False,
     ) -> None:
         import peft
 
         rank, network = rank or Rank(), generator.network
         words = {name: _words(generator, name) for name in concepts}
-        super().__init__(generator, {name: len(ids) for name, ids in words.items()})
+        counts = {name: len(ids) for name, ids in words.items()}
+        super().__init__(generator, counts, checkpointing=checkpointing)
         rows = [generator.embedded(ids).float() for ids in words.values()]
         self.register_buffer("vectors", torch.cat(rows), persistent=False)
         self.config = peft.LoraConfig(
@@ -95,9 +101,14 @@ class LowRank(Learner):
             target_modules=TARGETS,
             bias="none",
         )
-        # In a tuple, where torch does not look for modules.
-        self._tuner = (peft.LoraModel(network, self.config, ADAPTER),)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            # In a tuple, where torch does not look for modules.
+            self._tuner = (peft.LoraModel(network, self.config, ADAPTER),)
         self._layers = _layers(network)
+        # In 32 bits, whatever those of the network are: steps of an optimizer are small.
+        for parameter in filter(lambda each: each.requires_grad, network.parameters()):
+            parameter.data = parameter.data.float()
         # The layers' own parameters under names that torch takes.
         self.weights = nn.ParameterDict(
             {
@@ -106,10 +117,8 @@ class LowRank(Learner):
                 if parameter.requires_grad
             }
         )
-        if checkpointing:
-            checkpoint(network)
 
-    def train(self, mode: bool = True) -> "LowRank":
+    def train(self, mode: bool = True) -> Self:
         """Let inputs be dropped, or not."""
         super().train(mode)
         for layer in self._layers:
@@ -225,7 +234,8 @@ def _layers(network: Any) -> tuple[nn.Module, ...]:
     """Return the layers that have low-rank weights."""
     from peft.tuners.lora import LoraLayer
 
-    return tuple(module for module in network.modules() if isinstance(module, LoraLayer))
+    kind: Any = LoraLayer
+    return tuple(module for module in network.modules() if isinstance(module, kind))
 
 
 def _words(generator: MusicGenAdapter, name: str) -> Tensor:

@@ -31,6 +31,24 @@ DECODER: Mapping[str, Any] = {
 }
 """600,000 parameters, nearly all of which tell or take the 2,048 codes of four codebooks."""
 
+TEXT_PUBLISHED: Mapping[str, Any] = {
+    "vocab_size": 32_128,
+    "d_model": 768,
+    "d_kv": 64,
+    "d_ff": 3072,
+    "num_layers": 12,
+    "num_heads": 12,
+}
+"""T5 base (C. Raffel et al., JMLR 2020), the text encoder of all published models."""
+
+WIDTH_AND_BLOCKS = {
+    "musicgen-small": (1024, 24),
+    "musicgen-medium": (1536, 48),
+    "musicgen-large": (2048, 48),
+    "musicgen-melody": (1536, 48),
+}
+"""Of published decoders, as transformers' ``convert_musicgen_transformers.py`` has them."""
+
 MELODY = {"chroma_length": 235, "num_chroma": 12}
 
 WORDS = (
@@ -52,19 +70,8 @@ def write(card: ModelCard, folder: Path) -> None:
     """
     import transformers
 
-    is_melody = card.name.endswith("melody")
-    codec = transformers.EncodecConfig(
-        sampling_rate=RATE_HZ, **encodec.LAYOUTS[RATE_HZ], **encodec.TINY
-    )
-    text = transformers.T5Config(**TEXT, dropout_rate=0.1, use_cache=False)
-    kind = "MusicgenMelody" if is_melody else "Musicgen"
-    decoder = getattr(transformers, f"{kind}DecoderConfig")(**DECODER)
-    config = getattr(transformers, f"{kind}Config")(
-        text_encoder=text.to_dict(),
-        audio_encoder=codec.to_dict(),
-        decoder=decoder.to_dict(),
-        **(MELODY if is_melody else {}),
-    )
+    config = configuration(card, encodec.TINY, TEXT, DECODER)
+    kind = type(config).__name__.removesuffix("Config")
     model = getattr(transformers, f"{kind}ForConditionalGeneration")(config).eval()
     _randomise(model, SEED + sum(card.name.encode()))
     model.generation_config = transformers.GenerationConfig(
@@ -86,6 +93,39 @@ def write(card: ModelCard, folder: Path) -> None:
         model.save_pretrained(folder, max_shard_size=math.ceil(1.2 * size_bytes / shards))
     transformers.EncodecFeatureExtractor(sampling_rate=RATE_HZ).save_pretrained(folder)
     _write_tokenizer(folder)
+
+
+def published(card: ModelCard) -> Any:
+    """Return the configuration of a published model: 588 million parameters of the small one."""
+    width, blocks = WIDTH_AND_BLOCKS[card.name]
+    decoder = {
+        "num_hidden_layers": blocks,
+        "ffn_dim": 4 * width,
+        "num_attention_heads": width // 64,
+        "hidden_size": width,
+    }
+    return configuration(card, encodec.published(card), TEXT_PUBLISHED, decoder)
+
+
+def configuration(
+    card: ModelCard,
+    codec: Mapping[str, Any],
+    text: Mapping[str, Any],
+    decoder: Mapping[str, Any],
+) -> Any:
+    """Return transformers' configuration of a model of some size, for its card's class."""
+    import transformers
+
+    is_melody = card.name.endswith("melody")
+    kind = "MusicgenMelody" if is_melody else "Musicgen"
+    return getattr(transformers, f"{kind}Config")(
+        text_encoder=transformers.T5Config(**text, dropout_rate=0.1, use_cache=False).to_dict(),
+        audio_encoder=transformers.EncodecConfig(
+            sampling_rate=RATE_HZ, **encodec.LAYOUTS[RATE_HZ], **codec
+        ).to_dict(),
+        decoder=getattr(transformers, f"{kind}DecoderConfig")(**decoder).to_dict(),
+        **(MELODY if is_melody else {}),
+    )
 
 
 def _randomise(model: Any, seed: int) -> None:

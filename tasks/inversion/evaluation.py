@@ -217,7 +217,7 @@ class Evaluation:
         found = self._evaluated(learner, f"epoch-{epoch:04d}", step)
         now = averages(found)
         if "fad_avg" in now:
-            past = self._session.curves.get(f"validation/{BEST}")
+            past = self._session.curves.get(BEST)
             now[BEST] = min(now["fad_avg"], *(past.values[-1:] if past else [now["fad_avg"]]))
         before = {f"{name}_before": value for name, value in averages(self._before).items()}
         return metrics(found) | now | before
@@ -279,7 +279,7 @@ class Evaluation:
         }
         pieces: Pieces = {name: [] for name in learner.counts}
         with (
-            _at_rest(generator.network),
+            _at_rest(learner),
             # A validation may be in mixed precision, which is not enough for the codec.
             torch.autocast(generator.device.type, enabled=False),
             # The decoder draws which layers it leaves out, also where it leaves out none.
@@ -321,15 +321,14 @@ class Evaluation:
 
 
 @contextmanager
-def _at_rest(network: "torch.nn.Module") -> Iterator[None]:
-    """Let a network be in evaluation within the block, and in training after where it was."""
-    training = [module for module in network.modules() if module.training]
-    network.eval()
+def _at_rest(learner: "Learner") -> Iterator[None]:
+    """Let what learns be in evaluation within the block, and in training after if it was."""
+    was_training = learner.training
+    learner.eval()
     try:
         yield
     finally:
-        for module in training:
-            module.training = True
+        learner.train(was_training)
 
 
 def _state(learner: "Learner") -> "dict[str, torch.Tensor]":

@@ -10,11 +10,12 @@ from pydantic import Field
 
 from models import trained as models
 from models.inversion import embeds
+from models.inversion.adapter import Method
 from models.protocols import CONCEPTS, GENERATION
 from tasks.fit import DatasetReference, Fit, FitConfig, FitError
 from tasks.inversion import concepts, losses, training_report
 from tasks.inversion.concepts import Concepts, ConceptsError
-from tasks.inversion.epochs import FOLDER, Epoch, Epochs
+from tasks.inversion.epochs import FIGURES, FOLDER, Epoch, Epochs
 from tasks.inversion.evaluation import Asked, Evaluation, EvaluationConfig
 from tasks.inversion.examples import Examples, Segments, chosen, placed, read
 from tasks.inversion.templates import VALIDATION
@@ -22,6 +23,7 @@ from tasks.inversion.validation import OWN, Validation
 from tasks.step import Tools
 from tasks.training.config import LoopConfig
 from tasks.training.loop import train
+from tasks.training.optimizers import adamw, warm_up_and_cosine
 from tasks.training.session import Session
 from tasks.training.training import Trained, Training
 
@@ -38,6 +40,9 @@ LICENCE = "as the recordings of the concepts"
 
 DECAY_STEPS, DECAY = 400, 0.1
 """Every so many steps the learning rate falls to this share."""
+
+LORA_DECAY = 0.1
+"""Weight decay of low-rank weights, as the examples of musicgen-dreamboothing have it."""
 
 UNTRAINED = "untrained"
 """What metrics of before the first step begin with."""
@@ -58,6 +63,9 @@ class InversionConfig(FitConfig):
     cr_margin: float = Field(1.5, ge=0)
     cfg_coef: float = Field(3.0, ge=1)
     learning_rate: float = Field(0.1, gt=0)
+    method: Method = "inversion"
+    lora_rank: int = Field(16, ge=1)
+    lora_alpha: int = Field(16, ge=1)
     evaluation: EvaluationConfig = EvaluationConfig()
     loop: LoopConfig = LoopConfig(epochs=100, batch_size=10, monitor=OWN, patience=20)
 
@@ -100,11 +108,23 @@ def _run(
     tools = replace(tools, outputs=tools.outputs.below(session.provenance["key"]))
     generator: Any = tools.model(config.generator, GENERATION)
     check_codec(data, config.generator, generator)
-    counts = dict.fromkeys(config.concepts, config.tokens_num)
+    learner = _learner(config, generator, session)
+    try:
+        return _learnt(data, config, tools, session, learner)
+    finally:
+        learner.release()
+
+
+def _learnt(
+    data: Concepts, config: InversionConfig, tools: Tools, session: Session, learner: "Learner"
+) -> Mapping[str, float]:
+    is_lora = config.method == "lora"
     examples = Examples(
-        _segments(data, config, session.seed), counts, generator.words, config.randomize_tokens
+        _segments(data, config, session.seed),
+        learner.counts,
+        learner.generator.words,
+        config.randomize_tokens,
     )
-    learner = _learner(config, generator, counts, session)
     validation = _validation(data, config, session.seed)
     untrained = _untrained(validation, learner)
     about = {
@@ -112,28 +132,38 @@ def _run(
         "model_revision": tools.weights.revision(config.generator),
         "fit": session.provenance["key"],
     }
-    epochs = Epochs(tools.outputs.below(FOLDER), about, config.concepts)
+    # Vectors of words that are known are no concepts to generate with.
+    folder = FIGURES if is_lora else FOLDER
+    epochs = Epochs(tools.outputs.below(folder), about, config.concepts)
     course = _Course(config, epochs, _evaluation(data, config, tools, session, learner), session)
     result = train(
         Training(
             module=learner,
             data=examples,
             loss=partial(loss, config, learner),
-            optimizer=partial(_adam, learning_rate=config.learning_rate),
-            scheduler=_step_decay,
+            optimizer=partial(_optimizer, config),
+            scheduler=partial(warm_up_and_cosine, warm_up=0.0) if is_lora else _step_decay,
             validate=validation,
             collate=examples.collate,
             validated=partial(course.validated, steps_per_epoch=_steps_per_epoch(config, examples)),
-            checkpoint=partial(_write_last, epochs),
+            checkpoint=None if is_lora else partial(_write_last, epochs),
         ),
         config.loop,
         session,
     )
     if session.rank:
         return result.metrics
-    last = result.steps // _steps_per_epoch(config, examples)
-    metrics = _metrics(epochs, last, untrained)
-    _write(_Made(data, config, examples, validation, epochs, last, result, metrics), about, session)
+    per_epoch = _steps_per_epoch(config, examples)
+    last = result.steps // per_epoch
+    best = epochs.best(last)
+    if is_lora:
+        # The weights are of all concepts: there is one best epoch.
+        learner.load_state_dict(result.best)
+        number = int(result.metrics["step"]) // per_epoch
+        best = {name: epochs.of(number) for name in best}
+    metrics = _metrics(epochs, best, last, untrained)
+    made = _Made(config, learner, examples, validation, epochs, best, result, metrics)
+    _write(made, about, session)
     return metrics
 
 
@@ -219,6 +249,8 @@ def loss(
     ids, mask = generator.tokens(batch["prompts"], learner.counts)
     ids = placed(ids, batch["places"], generator.words)
     entropy = module(ids, mask, batch["codes"]).mean()
+    if config.method == "lora":
+        return entropy, {"train/cross_entropy": entropy.detach()}
     each = list(learner.by_concept().values())
     alike = sum(losses.similarity(vectors) for vectors in each)
     near = losses.closeness(each, config.cr_margin)
@@ -238,15 +270,18 @@ def _segments(data: Concepts, config: InversionConfig, seed: int) -> list[Segmen
 def _learner(
     config: InversionConfig,
     generator: "MusicGenAdapter",
-    counts: Mapping[str, int],
     session: Session,
 ) -> "Learner":
-    from models.inversion.network import Inversion
+    from models.inversion import learners
+    from models.inversion.lora import Rank
 
-    learner = Inversion(
+    learner = learners.learner(
+        config.method,
         generator,
-        counts,
+        config.concepts,
+        vectors=config.tokens_num,
         amplify=config.grad_amplify,
+        rank=Rank(config.lora_rank, config.lora_alpha),
         seed=session.seed,
         # A GPU's memory is what is short; the processor's time is on a CPU.
         checkpointing=session.device == "cuda",
@@ -324,10 +359,12 @@ def _write_last(epochs: Epochs, state: Mapping[str, Any]) -> None:
     epochs.write_last(dict(zip(epochs.concepts, parts, strict=True)))
 
 
-def _adam(module: "nn.Module", *, learning_rate: float) -> "Optimizer":
+def _optimizer(config: InversionConfig, module: "nn.Module") -> "Optimizer":
     import torch
 
-    return torch.optim.Adam(module.parameters(), lr=learning_rate)
+    if config.method == "lora":
+        return adamw(module, learning_rate=config.learning_rate, weight_decay=LORA_DECAY)
+    return torch.optim.Adam(module.parameters(), lr=config.learning_rate)
 
 
 def _step_decay(optimizer: "Optimizer", steps: int) -> "LRScheduler":
@@ -340,9 +377,10 @@ def _steps_per_epoch(config: InversionConfig, examples: Examples) -> int:
     return -(-len(examples) // config.loop.batch_size)
 
 
-def _metrics(epochs: Epochs, last: int, untrained: Mapping[str, float]) -> dict[str, float]:
+def _metrics(
+    epochs: Epochs, best: Mapping[str, Epoch], last: int, untrained: Mapping[str, float]
+) -> dict[str, float]:
     """Return figures of the best epoch of each concept, and of before the first step."""
-    best = epochs.best(last)
     validated = {
         name: epoch.metrics[name]
         for concept, epoch in best.items()
@@ -369,21 +407,26 @@ def _metrics(epochs: Epochs, last: int, untrained: Mapping[str, float]) -> dict[
 class _Made:
     """What a training made, to be written."""
 
-    data: Concepts
     config: InversionConfig
+    learner: "Learner"
     examples: Examples
     validation: Validation
     epochs: Epochs
-    last: int
+    best: Mapping[str, Epoch]
     result: Trained
     metrics: Mapping[str, float]
 
 
 def _write(made: _Made, about: Mapping[str, str], session: Session) -> None:
     """Write the model of each concept's best epoch, its figures and the report."""
+    from models.inversion import learners
+
     folder, config = session.model_folder, made.config
-    vectors = made.epochs.vectors(made.epochs.best(made.last))
-    embeds.write(folder / embeds.FILE, vectors, about)
+    vectors = made.epochs.vectors(made.best)
+    if config.method == "lora":
+        learners.write(made.learner, folder, about)
+    else:
+        embeds.write(folder / embeds.FILE, vectors, about)
     (folder / METRICS).write_text(json.dumps(dict(made.metrics), indent=2))
     page = training_report.render(
         training_report.Content(
@@ -410,7 +453,7 @@ def _write(made: _Made, about: Mapping[str, str], session: Session) -> None:
         arguments={
             "model": about["model"],
             "model_revision": about["model_revision"],
-            "method": "inversion",
+            "method": config.method,
             "tokens": {name: len(rows) for name, rows in vectors.items()},
         },
         licence=LICENCE,

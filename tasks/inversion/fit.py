@@ -1,20 +1,18 @@
 """The fit of textual inversion: words that a generator of music did not know, learnt."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from models import trained as models
-from models.inversion import embeds
 from models.inversion.adapter import Method
-from models.protocols import CONCEPTS, GENERATION
+from models.protocols import GENERATION
 from tasks.fit import DatasetReference, Fit, FitConfig, FitError
-from tasks.inversion import concepts, losses, training_report
-from tasks.inversion.concepts import Concepts, ConceptsError
+from tasks.inversion import losses, made
+from tasks.inversion.checks import check_codec, check_lengths, opened
+from tasks.inversion.concepts import Concepts
 from tasks.inversion.epochs import FIGURES, FOLDER, Epoch, Epochs
 from tasks.inversion.evaluation import Asked, Evaluation, EvaluationConfig
 from tasks.inversion.examples import Examples, Segments, chosen, placed, read
@@ -25,7 +23,7 @@ from tasks.training.config import LoopConfig
 from tasks.training.loop import train
 from tasks.training.optimizers import adamw, warm_up_and_cosine
 from tasks.training.session import Session
-from tasks.training.training import Trained, Training
+from tasks.training.training import Training
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -35,17 +33,11 @@ if TYPE_CHECKING:
     from models.inversion.network import Learner
     from models.musicgen import MusicGenAdapter
 
-METRICS = "metrics.json"
-LICENCE = "as the recordings of the concepts"
-
 DECAY_STEPS, DECAY = 400, 0.1
 """Every so many steps the learning rate falls to this share."""
 
 LORA_DECAY = 0.1
 """Weight decay of low-rank weights, as the examples of musicgen-dreamboothing have it."""
-
-UNTRAINED = "untrained"
-"""What metrics of before the first step begin with."""
 
 
 class InversionConfig(FitConfig):
@@ -161,77 +153,14 @@ def _learnt(
         learner.load_state_dict(result.best)
         number = int(result.metrics["step"]) // per_epoch
         best = {name: epochs.of(number) for name in best}
-    metrics = _metrics(epochs, best, last, untrained)
-    made = _Made(config, learner, examples, validation, epochs, best, result, metrics)
-    _write(made, about, session)
+    metrics = made.figures(epochs, best, last, untrained)
+    segments = {
+        each.concept: (len(each), len(own))
+        for each, own in zip(examples.segments, validation.own, strict=True)
+    }
+    done = made.Made(config.method, learner, about, segments, epochs, best, result, metrics)
+    made.write(done, session)
     return metrics
-
-
-def opened(address: str, names: Sequence[str]) -> Concepts:
-    """Read a dataset, and make sure that it has concepts.
-
-    Raises
-    ------
-    FitError
-        If it is none, or lacks one, or one has nothing to be learnt from or validated on.
-    """
-    try:
-        data = concepts.read(address)
-    except ConceptsError as error:
-        raise FitError("dataset", str(error)) from error
-    for name in names:
-        if name not in data.names:
-            raise FitError(
-                "unknown-concept",
-                f"{address} has no concept {name}: there are {', '.join(data.names)}.",
-            )
-        for split in concepts.SPLITS:
-            if not any(each.concept == name for each in data.segments(split)):
-                raise FitError(
-                    "no-segments",
-                    f"{name} has no segment to "
-                    f"{'be learnt from' if split == 'train' else 'validate on'}: give it more "
-                    "recordings and run prepare_concepts.py again.",
-                )
-    return data
-
-
-def check_lengths(data: Concepts, seconds: float) -> None:
-    """Make sure that segments are as long as examples are to be.
-
-    Raises
-    ------
-    FitError
-        If one is shorter.
-    """
-    shortest = min(
-        each.duration_seconds for split in concepts.SPLITS for each in data.segments(split)
-    )
-    if seconds > shortest:
-        raise FitError(
-            "examples-len",
-            f"Segments of {shortest:g} s were prepared, and examples of {seconds:g} s are asked "
-            "for: give a smaller --examples-len, or prepare longer segments.",
-        )
-
-
-def check_codec(data: Concepts, name: str, generator: "MusicGenAdapter") -> None:
-    """Make sure that a generator tells the codes that a dataset is made of.
-
-    Raises
-    ------
-    FitError
-        If these are others.
-    """
-    fields = ("codebooks", "codebook_size", "frame_rate_hz", "sample_rate_hz")
-    there = tuple(data.codec[each] for each in fields)
-    wanted = tuple(getattr(generator, each) for each in fields)
-    if there != wanted:
-        raise FitError(
-            "codec-differs",
-            f"The codes of {data.place.address} are of {data.codec['name']} ({_said(*there)}), and "
-            f"{name} makes music of {_said(*wanted)}: they do not belong together.",
-        )
 
 
 def loss(
@@ -375,95 +304,6 @@ def _step_decay(optimizer: "Optimizer", steps: int) -> "LRScheduler":
 
 def _steps_per_epoch(config: InversionConfig, examples: Examples) -> int:
     return -(-len(examples) // config.loop.batch_size)
-
-
-def _metrics(
-    epochs: Epochs, best: Mapping[str, Epoch], last: int, untrained: Mapping[str, float]
-) -> dict[str, float]:
-    """Return figures of the best epoch of each concept, and of before the first step."""
-    validated = {
-        name: epoch.metrics[name]
-        for concept, epoch in best.items()
-        for name in untrained
-        if name.endswith(f"/{concept}")
-    }
-    own = [validated[f"{OWN}/{name}"] for name in best]
-    evaluated = [epoch.metrics for epoch in epochs.upto(last) if "fad_avg" in epoch.metrics]
-    return {
-        f"validation/{OWN}": sum(own) / len(own),
-        **{f"validation/{name}": value for name, value in validated.items()},
-        **{f"{UNTRAINED}/{name}": value for name, value in untrained.items()},
-        **{f"best_epoch/{name}": float(epoch.number) for name, epoch in best.items()},
-        "epochs": float(last),
-        **{
-            name: value
-            for name, value in (evaluated[-1] if evaluated else {}).items()
-            if name not in untrained
-        },
-    }
-
-
-@dataclass(frozen=True)
-class _Made:
-    """What a training made, to be written."""
-
-    config: InversionConfig
-    learner: "Learner"
-    examples: Examples
-    validation: Validation
-    epochs: Epochs
-    best: Mapping[str, Epoch]
-    result: Trained
-    metrics: Mapping[str, float]
-
-
-def _write(made: _Made, about: Mapping[str, str], session: Session) -> None:
-    """Write the model of each concept's best epoch, its figures and the report."""
-    from models.inversion import learners
-
-    folder, config = session.model_folder, made.config
-    vectors = made.epochs.vectors(made.best)
-    if config.method == "lora":
-        learners.write(made.learner, folder, about)
-    else:
-        embeds.write(folder / embeds.FILE, vectors, about)
-    (folder / METRICS).write_text(json.dumps(dict(made.metrics), indent=2))
-    page = training_report.render(
-        training_report.Content(
-            generator=config.generator,
-            segments={
-                each.concept: (len(each), len(own))
-                for each, own in zip(made.examples.segments, made.validation.own, strict=True)
-            },
-            vectors=vectors,
-            metrics=made.metrics,
-            curves=session.curves,
-            steps=made.result.steps,
-            stopped_early=made.result.stopped_early,
-            seconds=session.seconds,
-            notes=session.notes,
-        )
-    )
-    (folder / training_report.REPORT).write_text(page, encoding="utf-8")
-    models.write(
-        folder,
-        name="inversion",
-        task=CONCEPTS.name,
-        adapter="models.inversion.adapter:load",
-        arguments={
-            "model": about["model"],
-            "model_revision": about["model_revision"],
-            "method": config.method,
-            "tokens": {name: len(rows) for name, rows in vectors.items()},
-        },
-        licence=LICENCE,
-        fit=session.provenance,
-        metrics=made.metrics,
-    )
-
-
-def _said(codebooks: int, size: int, frame_rate_hz: float, rate_hz: int) -> str:
-    return f"{codebooks} codebooks of {size:,} at {frame_rate_hz:g} frames/s, {rate_hz:,} Hz"
 
 
 FIT = Fit(

@@ -23,10 +23,8 @@ from tasks.training.config import LoopConfig
 from tasks.training.session import FitOptions
 from tasks.weights import Weights
 from tests.support.concepts import dataset
-from tests.tasks.training.conftest import MakeSession, _fresh_accelerate, session
+from tests.tasks.training.conftest import MakeSession
 from tests.tasks.training.warm import Child, until
-
-__all__ = ["_fresh_accelerate", "session"]
 
 SEGMENTS = 8
 BATCH = 4

@@ -23,8 +23,6 @@ from tasks.weights import Weights
 from tests.support import concepts
 from tests.tasks.training.conftest import MakeSession
 
-pytest_plugins = ["tests.tasks.training.conftest"]
-
 PROVENANCE: dict[str, Any] = {**dict.fromkeys(trained.FIT, ""), "key": "k", "config": {}}
 NAME = "musicgen-small"
 CONFIG = InversionConfig(

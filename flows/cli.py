@@ -280,14 +280,16 @@ def _parser(params_class: type[FlowParams], flags: Sequence[Flag]) -> argparse.A
                 help=flag.help,
             )
         elif flag.types == (bool,):
-            on_by_default = flag.field.default is True
-            group.add_argument(
-                f"--no_{flag.name}" if on_by_default else f"--{flag.name}",
-                dest=dest,
-                action="store_false" if on_by_default else "store_true",
-                default=argparse.SUPPRESS,
-                help=flag.help,
-            )
+            # Both ways are understood; the help shows the one that changes something.
+            for name, action in ((flag.name, "store_true"), (f"no_{flag.name}", "store_false")):
+                changes = (action == "store_false") == (flag.field.default is True)
+                group.add_argument(
+                    f"--{name}",
+                    dest=dest,
+                    action=action,
+                    default=argparse.SUPPRESS,
+                    help=flag.help if changes else argparse.SUPPRESS,
+                )
         else:
             group.add_argument(
                 f"--{flag.name}",

@@ -16,8 +16,9 @@ from models.inversion.tokens import token
 from tasks.engine.fit_job import FitJob, job
 from tasks.fit import DatasetReference, FitError
 from tasks.inversion import concepts, epochs, evaluation
+from tasks.inversion.checks import check_lengths, opened
 from tasks.inversion.concepts import ConceptsError
-from tasks.inversion.fit import FIT, check_lengths, opened
+from tasks.inversion.fit import FIT
 from tasks.inversion.training_report import REPORT, fallen
 from tasks.inversion.validation import OTHERS, OWN
 from tasks.text import counted

@@ -15,6 +15,7 @@ from flows.place_params import (
     Place,
     folder_name,
 )
+from models.inversion.adapter import Method
 from tasks.inversion.evaluation import EvaluationConfig
 from tasks.inversion.fit import InversionConfig
 from tasks.step import Tools
@@ -24,6 +25,9 @@ from tasks.weights import Weights, default_address
 
 CONCEPTS: Group = {"group": "Concepts"}
 TRAINING: Group = {"group": "Training"}
+
+LEARNING_RATES: dict[Method, float] = {"inversion": 0.1, "lora": 2e-4}
+"""Of lora as the examples of musicgen-dreamboothing have it."""
 
 RUNS = Path("runs/inversion")
 """Folder of trainings, one of its own for each dataset."""
@@ -113,10 +117,26 @@ class TrainInversionParams(DeviceParams):
         description="Parts that each batch is taken in, to save memory.",
         json_schema_extra=TRAINING,
     )
-    lr: float = Field(
-        0.1,
+    method: Method = Field(
+        "inversion",
+        description="inversion learns vectors of new words; lora, for comparison, low-rank weights "
+        "of the decoder, where a concept is the words of its name.",
+        json_schema_extra=TRAINING,
+    )
+    lora_rank: int = Field(
+        16, ge=1, description="Rank of what lora adds to a layer.", json_schema_extra=TRAINING
+    )
+    lora_alpha: int = Field(
+        16,
+        ge=1,
+        description="What lora adds to a layer is scaled by this over its rank.",
+        json_schema_extra=TRAINING,
+    )
+    lr: float | None = Field(
+        None,
         gt=0,
-        description="Learning rate of Adam; a tenth of it after 400 steps, and so on.",
+        description="Learning rate (default: 0.1, a tenth of it after 400 steps, and so on; of "
+        "lora 0.0002, falling to 0).",
         json_schema_extra=TRAINING,
     )
     grad_amplify: float = Field(
@@ -186,6 +206,8 @@ class TrainInversionParams(DeviceParams):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.method == "lora" and self.randomize_tokens:
+            raise ValueError("lora has no vectors to put in another order: --no-randomize_tokens")
         if self.batch_size % self.accumulation:
             raise ValueError(
                 f"a batch of {self.batch_size} is not taken in {self.accumulation} parts: choose "
@@ -261,7 +283,10 @@ class TrainInversionParams(DeviceParams):
             ortho_alpha=self.ortho_alpha,
             cr_margin=self.cr_margin,
             cfg_coef=self.cfg_coef,
-            learning_rate=self.lr,
+            learning_rate=self.lr or LEARNING_RATES[self.method],
+            method=self.method,
+            lora_rank=self.lora_rank,
+            lora_alpha=self.lora_alpha,
             evaluation=self.evaluation,
             loop=LoopConfig.model_validate(loop),
         )

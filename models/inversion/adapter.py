@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from models.inversion import embeds
 from models.registry import ModelCard
+
+Method = Literal["inversion", "lora"]
+"""What is learnt: vectors of new words, or low-rank weights of the decoder."""
 
 LORA = "decoder_lora"
 """Folder of low-rank weights of the decoder, in PEFT's layout, in the folder of a model."""

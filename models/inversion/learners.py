@@ -2,15 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 from models.inversion import embeds
-from models.inversion.adapter import LORA
+from models.inversion.adapter import LORA, Method
 from models.inversion.lora import LowRank, Rank
 from models.inversion.network import Inversion, Learner
 from models.musicgen import MusicGenAdapter
-
-Method = Literal["inversion", "lora"]
 
 
 def learner(

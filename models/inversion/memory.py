@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
-from models.inversion.learners import Method
+from models.inversion.adapter import Method
 from models.inversion.lora import LowRank, Rank
 from models.inversion.network import Learner
 from models.musicgen import PIECES_PER_CALL, MusicGenAdapter

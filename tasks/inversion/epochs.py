@@ -22,6 +22,9 @@ from tasks.inversion.validation import OWN
 Float32 = npt.NDArray[np.float32]
 
 FOLDER = "embeds"
+FIGURES = "epochs"
+"""Instead of it where no vectors are learnt: with the figures of the epochs alone."""
+
 """Of a training, and of where people find it."""
 
 MANIFEST = "embeds.json"
@@ -84,6 +87,10 @@ class Epochs:
     def upto(self, number: int) -> list[Epoch]:
         """Return the epochs up to one, in their order."""
         return [self._found[each] for each in sorted(self._found) if each <= number]
+
+    def of(self, number: int) -> Epoch:
+        """Return an epoch by its number."""
+        return self._found[number]
 
     def write(self, epoch: Epoch, vectors: Mapping[str, Float32]) -> None:
         """Store an epoch, and what is best by now."""

@@ -1,20 +1,19 @@
 """The fit of textual inversion: words that a generator of music did not know, learnt."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from models import trained as models
-from models.inversion import embeds
-from models.protocols import CONCEPTS, GENERATION
+from models.inversion.adapter import Method
+from models.protocols import GENERATION
 from tasks.fit import DatasetReference, Fit, FitConfig, FitError
-from tasks.inversion import concepts, losses, training_report
-from tasks.inversion.concepts import Concepts, ConceptsError
-from tasks.inversion.epochs import FOLDER, Epoch, Epochs
+from tasks.inversion import losses, made
+from tasks.inversion.checks import check_codec, check_lengths, opened
+from tasks.inversion.concepts import Concepts
+from tasks.inversion.epochs import FIGURES, FOLDER, Epoch, Epochs
 from tasks.inversion.evaluation import Asked, Evaluation, EvaluationConfig
 from tasks.inversion.examples import Examples, Segments, chosen, placed, read
 from tasks.inversion.templates import VALIDATION
@@ -22,8 +21,9 @@ from tasks.inversion.validation import OWN, Validation
 from tasks.step import Tools
 from tasks.training.config import LoopConfig
 from tasks.training.loop import train
+from tasks.training.optimizers import adamw, warm_up_and_cosine
 from tasks.training.session import Session
-from tasks.training.training import Trained, Training
+from tasks.training.training import Training
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -33,14 +33,11 @@ if TYPE_CHECKING:
     from models.inversion.network import Learner
     from models.musicgen import MusicGenAdapter
 
-METRICS = "metrics.json"
-LICENCE = "as the recordings of the concepts"
-
 DECAY_STEPS, DECAY = 400, 0.1
 """Every so many steps the learning rate falls to this share."""
 
-UNTRAINED = "untrained"
-"""What metrics of before the first step begin with."""
+LORA_DECAY = 0.1
+"""Weight decay of low-rank weights, as the examples of musicgen-dreamboothing have it."""
 
 
 class InversionConfig(FitConfig):
@@ -58,6 +55,9 @@ class InversionConfig(FitConfig):
     cr_margin: float = Field(1.5, ge=0)
     cfg_coef: float = Field(3.0, ge=1)
     learning_rate: float = Field(0.1, gt=0)
+    method: Method = "inversion"
+    lora_rank: int = Field(16, ge=1)
+    lora_alpha: int = Field(16, ge=1)
     evaluation: EvaluationConfig = EvaluationConfig()
     loop: LoopConfig = LoopConfig(epochs=100, batch_size=10, monitor=OWN, patience=20)
 
@@ -100,11 +100,23 @@ def _run(
     tools = replace(tools, outputs=tools.outputs.below(session.provenance["key"]))
     generator: Any = tools.model(config.generator, GENERATION)
     check_codec(data, config.generator, generator)
-    counts = dict.fromkeys(config.concepts, config.tokens_num)
+    learner = _learner(config, generator, session)
+    try:
+        return _learnt(data, config, tools, session, learner)
+    finally:
+        learner.release()
+
+
+def _learnt(
+    data: Concepts, config: InversionConfig, tools: Tools, session: Session, learner: "Learner"
+) -> Mapping[str, float]:
+    is_lora = config.method == "lora"
     examples = Examples(
-        _segments(data, config, session.seed), counts, generator.words, config.randomize_tokens
+        _segments(data, config, session.seed),
+        learner.counts,
+        learner.generator.words,
+        config.randomize_tokens,
     )
-    learner = _learner(config, generator, counts, session)
     validation = _validation(data, config, session.seed)
     untrained = _untrained(validation, learner)
     about = {
@@ -112,96 +124,43 @@ def _run(
         "model_revision": tools.weights.revision(config.generator),
         "fit": session.provenance["key"],
     }
-    epochs = Epochs(tools.outputs.below(FOLDER), about, config.concepts)
+    # Vectors of words that are known are no concepts to generate with.
+    folder = FIGURES if is_lora else FOLDER
+    epochs = Epochs(tools.outputs.below(folder), about, config.concepts)
     course = _Course(config, epochs, _evaluation(data, config, tools, session, learner), session)
     result = train(
         Training(
             module=learner,
             data=examples,
             loss=partial(loss, config, learner),
-            optimizer=partial(_adam, learning_rate=config.learning_rate),
-            scheduler=_step_decay,
+            optimizer=partial(_optimizer, config),
+            scheduler=partial(warm_up_and_cosine, warm_up=0.0) if is_lora else _step_decay,
             validate=validation,
             collate=examples.collate,
             validated=partial(course.validated, steps_per_epoch=_steps_per_epoch(config, examples)),
-            checkpoint=partial(_write_last, epochs),
+            checkpoint=None if is_lora else partial(_write_last, epochs),
         ),
         config.loop,
         session,
     )
     if session.rank:
         return result.metrics
-    last = result.steps // _steps_per_epoch(config, examples)
-    metrics = _metrics(epochs, last, untrained)
-    _write(_Made(data, config, examples, validation, epochs, last, result, metrics), about, session)
+    per_epoch = _steps_per_epoch(config, examples)
+    last = result.steps // per_epoch
+    best = epochs.best(last)
+    if is_lora:
+        # The weights are of all concepts: there is one best epoch.
+        learner.load_state_dict(result.best)
+        number = int(result.metrics["step"]) // per_epoch
+        best = {name: epochs.of(number) for name in best}
+    metrics = made.figures(epochs, best, last, untrained)
+    segments = {
+        each.concept: (len(each), len(own))
+        for each, own in zip(examples.segments, validation.own, strict=True)
+    }
+    done = made.Made(config.method, learner, about, segments, epochs, best, result, metrics)
+    made.write(done, session)
     return metrics
-
-
-def opened(address: str, names: Sequence[str]) -> Concepts:
-    """Read a dataset, and make sure that it has concepts.
-
-    Raises
-    ------
-    FitError
-        If it is none, or lacks one, or one has nothing to be learnt from or validated on.
-    """
-    try:
-        data = concepts.read(address)
-    except ConceptsError as error:
-        raise FitError("dataset", str(error)) from error
-    for name in names:
-        if name not in data.names:
-            raise FitError(
-                "unknown-concept",
-                f"{address} has no concept {name}: there are {', '.join(data.names)}.",
-            )
-        for split in concepts.SPLITS:
-            if not any(each.concept == name for each in data.segments(split)):
-                raise FitError(
-                    "no-segments",
-                    f"{name} has no segment to "
-                    f"{'be learnt from' if split == 'train' else 'validate on'}: give it more "
-                    "recordings and run prepare_concepts.py again.",
-                )
-    return data
-
-
-def check_lengths(data: Concepts, seconds: float) -> None:
-    """Make sure that segments are as long as examples are to be.
-
-    Raises
-    ------
-    FitError
-        If one is shorter.
-    """
-    shortest = min(
-        each.duration_seconds for split in concepts.SPLITS for each in data.segments(split)
-    )
-    if seconds > shortest:
-        raise FitError(
-            "examples-len",
-            f"Segments of {shortest:g} s were prepared, and examples of {seconds:g} s are asked "
-            "for: give a smaller --examples-len, or prepare longer segments.",
-        )
-
-
-def check_codec(data: Concepts, name: str, generator: "MusicGenAdapter") -> None:
-    """Make sure that a generator tells the codes that a dataset is made of.
-
-    Raises
-    ------
-    FitError
-        If these are others.
-    """
-    fields = ("codebooks", "codebook_size", "frame_rate_hz", "sample_rate_hz")
-    there = tuple(data.codec[each] for each in fields)
-    wanted = tuple(getattr(generator, each) for each in fields)
-    if there != wanted:
-        raise FitError(
-            "codec-differs",
-            f"The codes of {data.place.address} are of {data.codec['name']} ({_said(*there)}), and "
-            f"{name} makes music of {_said(*wanted)}: they do not belong together.",
-        )
 
 
 def loss(
@@ -219,6 +178,8 @@ def loss(
     ids, mask = generator.tokens(batch["prompts"], learner.counts)
     ids = placed(ids, batch["places"], generator.words)
     entropy = module(ids, mask, batch["codes"]).mean()
+    if config.method == "lora":
+        return entropy, {"train/cross_entropy": entropy.detach()}
     each = list(learner.by_concept().values())
     alike = sum(losses.similarity(vectors) for vectors in each)
     near = losses.closeness(each, config.cr_margin)
@@ -238,15 +199,18 @@ def _segments(data: Concepts, config: InversionConfig, seed: int) -> list[Segmen
 def _learner(
     config: InversionConfig,
     generator: "MusicGenAdapter",
-    counts: Mapping[str, int],
     session: Session,
 ) -> "Learner":
-    from models.inversion.network import Inversion
+    from models.inversion import learners
+    from models.inversion.lora import Rank
 
-    learner = Inversion(
+    learner = learners.learner(
+        config.method,
         generator,
-        counts,
+        config.concepts,
+        vectors=config.tokens_num,
         amplify=config.grad_amplify,
+        rank=Rank(config.lora_rank, config.lora_alpha),
         seed=session.seed,
         # A GPU's memory is what is short; the processor's time is on a CPU.
         checkpointing=session.device == "cuda",
@@ -324,10 +288,12 @@ def _write_last(epochs: Epochs, state: Mapping[str, Any]) -> None:
     epochs.write_last(dict(zip(epochs.concepts, parts, strict=True)))
 
 
-def _adam(module: "nn.Module", *, learning_rate: float) -> "Optimizer":
+def _optimizer(config: InversionConfig, module: "nn.Module") -> "Optimizer":
     import torch
 
-    return torch.optim.Adam(module.parameters(), lr=learning_rate)
+    if config.method == "lora":
+        return adamw(module, learning_rate=config.learning_rate, weight_decay=LORA_DECAY)
+    return torch.optim.Adam(module.parameters(), lr=config.learning_rate)
 
 
 def _step_decay(optimizer: "Optimizer", steps: int) -> "LRScheduler":
@@ -338,89 +304,6 @@ def _step_decay(optimizer: "Optimizer", steps: int) -> "LRScheduler":
 
 def _steps_per_epoch(config: InversionConfig, examples: Examples) -> int:
     return -(-len(examples) // config.loop.batch_size)
-
-
-def _metrics(epochs: Epochs, last: int, untrained: Mapping[str, float]) -> dict[str, float]:
-    """Return figures of the best epoch of each concept, and of before the first step."""
-    best = epochs.best(last)
-    validated = {
-        name: epoch.metrics[name]
-        for concept, epoch in best.items()
-        for name in untrained
-        if name.endswith(f"/{concept}")
-    }
-    own = [validated[f"{OWN}/{name}"] for name in best]
-    evaluated = [epoch.metrics for epoch in epochs.upto(last) if "fad_avg" in epoch.metrics]
-    return {
-        f"validation/{OWN}": sum(own) / len(own),
-        **{f"validation/{name}": value for name, value in validated.items()},
-        **{f"{UNTRAINED}/{name}": value for name, value in untrained.items()},
-        **{f"best_epoch/{name}": float(epoch.number) for name, epoch in best.items()},
-        "epochs": float(last),
-        **{
-            name: value
-            for name, value in (evaluated[-1] if evaluated else {}).items()
-            if name not in untrained
-        },
-    }
-
-
-@dataclass(frozen=True)
-class _Made:
-    """What a training made, to be written."""
-
-    data: Concepts
-    config: InversionConfig
-    examples: Examples
-    validation: Validation
-    epochs: Epochs
-    last: int
-    result: Trained
-    metrics: Mapping[str, float]
-
-
-def _write(made: _Made, about: Mapping[str, str], session: Session) -> None:
-    """Write the model of each concept's best epoch, its figures and the report."""
-    folder, config = session.model_folder, made.config
-    vectors = made.epochs.vectors(made.epochs.best(made.last))
-    embeds.write(folder / embeds.FILE, vectors, about)
-    (folder / METRICS).write_text(json.dumps(dict(made.metrics), indent=2))
-    page = training_report.render(
-        training_report.Content(
-            generator=config.generator,
-            segments={
-                each.concept: (len(each), len(own))
-                for each, own in zip(made.examples.segments, made.validation.own, strict=True)
-            },
-            vectors=vectors,
-            metrics=made.metrics,
-            curves=session.curves,
-            steps=made.result.steps,
-            stopped_early=made.result.stopped_early,
-            seconds=session.seconds,
-            notes=session.notes,
-        )
-    )
-    (folder / training_report.REPORT).write_text(page, encoding="utf-8")
-    models.write(
-        folder,
-        name="inversion",
-        task=CONCEPTS.name,
-        adapter="models.inversion.adapter:load",
-        arguments={
-            "model": about["model"],
-            "model_revision": about["model_revision"],
-            "method": "inversion",
-            "tokens": {name: len(rows) for name, rows in vectors.items()},
-        },
-        licence=LICENCE,
-        fit=session.provenance,
-        metrics=made.metrics,
-    )
-
-
-def _said(codebooks: int, size: int, frame_rate_hz: float, rate_hz: int) -> str:
-    return f"{codebooks} codebooks of {size:,} at {frame_rate_hz:g} frames/s, {rate_hz:,} Hz"
 
 
 FIT = Fit(

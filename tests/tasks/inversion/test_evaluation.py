@@ -25,8 +25,6 @@ from tasks.training.session import Session
 from tasks.weights import Weights
 from tests.tasks.training.conftest import MakeSession
 
-pytest_plugins = ["tests.tasks.training.conftest"]
-
 NAMES = ("high", "low")
 ASKED = Asked(("in the style of %s", "a slow song like %s"), seconds=0.1, guidance=3.0)
 CONFIG = EvaluationConfig(epochs=10, pieces=2)

@@ -23,10 +23,8 @@ from tasks.training.config import LoopConfig
 from tasks.training.session import FitOptions
 from tasks.weights import Weights
 from tests.support.concepts import dataset
-from tests.tasks.training.conftest import MakeSession, _fresh_accelerate, session
+from tests.tasks.training.conftest import MakeSession
 from tests.tasks.training.warm import Child, until
-
-__all__ = ["_fresh_accelerate", "session"]
 
 SEGMENTS = 8
 BATCH = 4
@@ -126,21 +124,28 @@ def test_it_learns_the_concepts_and_changes_nothing_else(
     assert "Distance of their mean vectors" in page
 
 
-TOLERANCE_NATS = 1e-3
-"""Of the cross-entropy of a concept that is trained alone and beside another one without a margin
-between them: what remains is how sums of other batches are rounded."""
+ROUNDING_NATS = 1e-4
+"""How far a cross-entropy, of 8 nats here, is off if sums of other batches are rounded."""
+
+MARGIN_NATS = 0.25
+"""How far it is off if the margin drives concepts apart in the first steps, for two epochs."""
 
 
+@pytest.mark.parametrize(("margin", "tolerance"), [(0.0, ROUNDING_NATS), (1.5, MARGIN_NATS)])
 def test_concepts_that_are_trained_together_are_those_that_are_trained_apart(
-    data: Path, tmp_path: Path, session: MakeSession
+    data: Path, tmp_path: Path, session: MakeSession, margin: float, tolerance: float
 ):
-    together, _ = fitted(config("8bit", "pads"), data, tmp_path, session, "both")
+    def trained(*names: str) -> Mapping[str, float]:
+        asked = config(*names, cr_margin=margin)
+        return fitted(asked, data, tmp_path, session, "-".join(names))[0]
+
+    together = trained("8bit", "pads")
     for name in ("8bit", "pads"):
-        apart, _ = fitted(config(name), data, tmp_path, session, name)
-        figures = [f"{when}/{kind}/{name}" for when in ("untrained", "validation")
-                   for kind in ("cross_entropy", "cross_entropy_of_others")]  # fmt: skip
-        for figure in figures:
-            assert together[figure] == pytest.approx(apart[figure], abs=TOLERANCE_NATS)
+        apart = trained(name)
+        for kind in ("cross_entropy", "cross_entropy_of_others"):
+            before, after = f"untrained/{kind}/{name}", f"validation/{kind}/{name}"
+            assert together[before] == pytest.approx(apart[before], abs=ROUNDING_NATS)
+            assert together[after] == pytest.approx(apart[after], abs=tolerance)
 
 
 def test_examples_taken_in_parts_are_the_same_training(
@@ -150,7 +155,7 @@ def test_examples_taken_in_parts_are_the_same_training(
     halves = config("8bit", "pads", epochs=1, loop={"accumulation": 2})
     parts, _ = fitted(halves, data, tmp_path, session, "parts")
     for name, value in whole.items():
-        assert parts[name] == pytest.approx(value, abs=TOLERANCE_NATS)
+        assert parts[name] == pytest.approx(value, abs=ROUNDING_NATS)
 
 
 def test_a_training_that_does_not_get_better_ends_early(

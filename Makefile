@@ -68,6 +68,46 @@ demo-separator: $(READY) ## Songs in stems to two trained separators, their scor
 	$(BIN)/python flows/separate.py demo/separator/musdb18/test/*.stem.mp4 \
 		--checkpoint demo/separator/tfunet --output demo/separator/separated
 
+demo-inversion: $(READY) ## Two synthesised concepts to words of a tiny MusicGen, and pieces by them
+	$(BIN)/python -m examples.concepts demo/inversion/recordings --files 4
+	$(BIN)/python -m models.tiny demo/models encodec-32khz musicgen-small clap-music-and-speech
+	$(BIN)/python flows/prepare_concepts.py concepts demo/inversion/recordings \
+		--output demo/inversion/input --models_dir demo/models
+	$(BIN)/python flows/train_inversion.py concepts --data_dir demo/inversion/input \
+		--output demo/inversion/learnt --models_dir demo/models --tokens-num 5 --examples-len 2 \
+		--epochs 20 --evaluate_pieces 4 --threads 1
+	$(BIN)/python flows/generate_music.py "a slow song in the style of <8bit>" "<pads> and <8bit>" \
+		--embeds demo/inversion/learnt --output demo/inversion/generated \
+		--models_dir demo/models --length 2 --count 2
+
+# The recipes that users of textual inversion know, by the names that they have there.
+NAME ?= example-dataset
+CONFIG ?= examples/sweeps/inversion.yaml
+
+download-example-dataset: $(READY) ## Synthesise recordings of two concepts, and prepare them
+	$(BIN)/python -m examples.concepts data/raw/example-dataset --files 4
+	$(BIN)/python flows/prepare_concepts.py example-dataset data/raw/example-dataset
+
+prepare-app-dataset: $(READY) ## Prepare recordings of concepts: make prepare-app-dataset NAME=mine AUDIO=DIR
+	$(BIN)/python flows/prepare_concepts.py $(NAME) $(AUDIO)
+
+prepare-app: $(READY) ## Fetch the models that the page of textual inversion needs
+	$(BIN)/python flows/fetch_models.py pull \
+		--models musicgen-small encodec-32khz clap-music-and-speech
+
+run-app: $(READY) ## The page of textual inversion: make run-app DATASET=data/input/mine EMBEDS=DIR
+	$(BIN)/python apps/inversion.py $(or $(DATASET),data/input/$(NAME)) \
+		$(or $(EMBEDS),runs/inversion/$(NAME))
+
+run-training: $(READY) ## Learn concepts: make run-training NAME=mine ARGS="--model-name large"
+	$(BIN)/python flows/train_inversion.py $(NAME) $(ARGS)
+
+training-args: $(READY) ## The options of a training
+	$(BIN)/python flows/train_inversion.py --help
+
+run-sweep-training: $(READY) ## Learn with many values: make run-sweep-training NAME=mine CONFIG=FILE
+	$(BIN)/python flows/sweep.py inversion $(CONFIG) --set name=$(NAME) $(ARGS)
+
 cluster: $(READY) ## Run a whole cluster on this machine until Ctrl-C: server, workers, store
 	$(BIN)/python -m deployments.local
 

@@ -25,6 +25,7 @@ class SweepParams(DeviceParams):
   python flows/sweep.py projection examples/sweeps/projection.yaml \\
       --set data_dir=data/processed_embeddings epochs=10
   python flows/sweep.py separator examples/sweeps/separator.yaml --set data_root=./musdb18
+  python flows/sweep.py inversion examples/sweeps/inversion.yaml --set name=mine
 """
 
     training: Literal["inversion", "projection", "separator"] = Field(

@@ -30,21 +30,26 @@ def write_models(folder: Path) -> None:
         write(folder / "models", name)
     for epoch, model in ((1, "musicgen-small"), (2, "musicgen-small"), (1, "musicgen-medium")):
         of = folder / "embeds" / f"earlier-{model}" / "embeds" / f"epoch-{epoch:04d}.safetensors"
-        write_learnt(of, {"8bit": 2, "pads": 3}, model, folder / "models", seed=epoch)
+        write_learnt(of, {"8bit": 2, "pads": 3}, model, revision(folder, model), seed=epoch)
+
+
+def revision(folder: Path, model: str = "musicgen-small") -> str:
+    """Return the revision of a generator that was written."""
+    manifest = read_manifest(folder / "models" / model)
+    assert manifest is not None
+    return manifest.revision
 
 
 def write_learnt(
-    path: Path, counts: Mapping[str, int], model: str, models: Path, *, seed: int = 0
+    path: Path, counts: Mapping[str, int], model: str, model_revision: str, *, seed: int = 0
 ) -> None:
     """Write a file of concepts as a generator might have learnt them."""
-    manifest = read_manifest(models / model)
-    assert manifest is not None
     draw = np.random.default_rng(seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     embeds.write(
         path,
         {name: draw.normal(size=(count, DIMENSIONS)) for name, count in counts.items()},
-        {"model": model, "model_revision": manifest.revision},
+        {"model": model, "model_revision": model_revision},
     )
 
 

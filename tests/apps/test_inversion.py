@@ -1,7 +1,6 @@
-"""The tab Generate of the page of textual inversion: what is heard, by whom, and what is said."""
+"""The page of textual inversion in a browser: what is trained, heard, by whom, and what is said."""
 
 import io
-import shutil
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
@@ -13,12 +12,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from apps.concepts import learnt, music
+from apps.concepts import music
 from apps.concepts.room import Room
 from apps.concepts.visitors import Visitors
 from flows.cli import UsageError
 from flows.generate_music_params import GenerateMusicParams
+from models.inversion import embeds
 from tests.apps import concepts_page
+from tests.support import dask_cluster, prefect_server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -34,8 +35,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(folder: Path) -> Iterator[str]:
-    with concepts_page.served(folder) as address:
-        yield address
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in prefect_server.variables().items():
+            patch.setenv(name, value)
+        # A worker that runs already halves what a training costs.
+        with concepts_page.served(folder, cluster=dask_cluster.shared_address(), threads=1) as url:
+            yield url
 
 
 def epoch(folder: Path, number: int, model: str = "small") -> Path:
@@ -45,20 +50,6 @@ def epoch(folder: Path, number: int, model: str = "small") -> Path:
 def wanted(folder: Path, **values: Any) -> GenerateMusicParams:
     given = {"prompt": "<8bit>", "embeds": str(epoch(folder, 1)), "length": 0.2, **values}
     return GenerateMusicParams(models_dir=str(folder / "models"), device="cpu", **given)
-
-
-def test_what_was_learnt_is_found_and_what_is_none_is_not(folder: Path, tmp_path: Path):
-    shutil.copytree(folder / "embeds", tmp_path / "embeds")
-    (tmp_path / "embeds" / "notes.safetensors").write_text("no tensors")
-    (tmp_path / "embeds" / ".writing.safetensors").write_bytes(epoch(folder, 1).read_bytes())
-    found = {each.name: each for each in learnt.found(tmp_path / "embeds")}
-    assert found.keys() == {
-        "earlier-musicgen-small/embeds/epoch-0001",
-        "earlier-musicgen-small/embeds/epoch-0002",
-        "earlier-musicgen-medium/embeds/epoch-0001",
-    }
-    newest = found["earlier-musicgen-small/embeds/epoch-0002"]
-    assert (newest.concepts, newest.model) == (("8bit", "pads"), "musicgen-small")
 
 
 def test_there_is_room_for_one_and_it_is_given_back(folder: Path, tmp_path: Path):
@@ -114,11 +105,24 @@ def test_a_file_of_an_epoch_that_another_model_learnt_is_refused(folder: Path, t
     assert not visitor.pieces
 
 
-def open_tab(browser: "Browser", url: str) -> "Page":
+def open_tab(browser: "Browser", url: str, tab: str = "Generate") -> "Page":
     page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
     page.goto(url)
-    page.get_by_role("tab", name="Generate").click()
+    page.get_by_role("tab", name=tab).click()
     return page
+
+
+def fill(page: "Page", **values: str) -> None:
+    labels = {
+        "tokens": "number input for Tokens per concept",
+        "seconds": "number input for Length of examples (s)",
+        "epochs": "Epochs",
+        "batch": "Batch, per concept",
+    }
+    for name, value in values.items():
+        box = page.get_by_label(labels[name], exact=True)
+        box.fill(value)
+        box.press("Tab")
 
 
 def choose(page: "Page", option: str) -> None:
@@ -141,7 +145,7 @@ def test_two_people_make_music_and_neither_sees_the_others(
     one, other = open_tab(browser, url), open_tab(browser, url)
     # What was learnt since the page was opened is there after a refresh.
     late = folder / "embeds" / "late.safetensors"
-    concepts_page.write_learnt(late, {"late": 2}, "musicgen-small", folder / "models")
+    concepts_page.write_learnt(late, {"late": 2}, "musicgen-small", concepts_page.revision(folder))
     one.get_by_role("button", name="Refresh learned embeddings").click()
     choose(one, "late (<late>)")
     one.get_by_label("Prompt", exact=True).fill("a song ")
@@ -220,3 +224,59 @@ def test_nothing_else_is_served(url: str, folder: Path):
     ]
     answered = {path: status(url, path) for path in outside}
     assert {path for path, answer in answered.items() if answer not in (403, 404)} == set()
+
+
+def test_a_training_from_its_start_to_music(browser: "Browser", url: str, folder: Path):
+    one, other = (open_tab(browser, url, "Train") for _ in range(2))
+    said, seen = (page.locator("#training-status") for page in (one, other))
+    one.get_by_label("Monitoring: evaluate by generated pieces").uncheck()
+
+    # What cannot be is said before anything runs.
+    fill(one, tokens="2", seconds="5", epochs="500", batch="3")
+    one.get_by_role("button", name="Start training").click()
+    notice = one.locator("#training-notice [role=alert]")
+    notice.wait_for()
+    assert "5 s" in notice.inner_text()
+    assert "No training was started" in said.inner_text()
+
+    fill(one, seconds="1")
+    one.get_by_role("button", name="Start training").click()
+    seen.filter(has_text="started in another window").wait_for(timeout=60_000)
+    assert other.get_by_role("button", name="Start training").is_disabled()
+    shown = other.locator("#training-view pre")
+    assert "--tokens_num=2" in shown.inner_text()
+
+    # There is room for one.
+    other.get_by_role("tab", name="Generate").click()
+    other.get_by_label("Prompt", exact=True).fill("a song")
+    other.get_by_role("button", name="Generate", exact=True).click()
+    other.locator("#music-status [role=alert]").filter(has_text="A training is running").wait_for()
+    other.get_by_role("tab", name="Train").click()
+
+    # Somebody else's is not stopped by one click; after two epochs its own is.
+    other.get_by_role("button", name="Stop training").click()
+    other.get_by_role("button", name="Stop it all the same").wait_for()
+    one.wait_for_function(
+        "parseInt(document.querySelector('#training-view dd')?.innerText) >= 3", timeout=120_000
+    )
+    assert other.get_by_role("button", name="Stop it all the same").is_visible()
+    assert one.locator("#training-view svg").count() >= 3
+    one.get_by_role("button", name="Stop training").click()
+    said.filter(has_text="Stopped. What was learned").wait_for(timeout=120_000)
+    run = [path for path in (folder / "embeds").iterdir() if path.name.startswith("8bit-pads-")]
+    epochs = sorted(path.name for path in (run[0] / "embeds").glob("epoch-*"))
+    assert epochs[:2] == ["epoch-0001.safetensors", "epoch-0002.safetensors"]
+    two = [embeds.read(run[0] / "embeds" / name)["8bit"] for name in epochs[:2]]
+    assert (two[0] != two[1]).any()
+
+    # What was learned is used at once, and makes a sound.
+    one.get_by_role("tab", name="Generate").click()
+    one.get_by_role("button", name="Refresh learned embeddings").click()
+    choose(one, f"{run[0].name}/embeds/epoch-0002")
+    one.get_by_role("button", name="<8bit>").click()
+    generate(one, one.get_by_label("Prompt", exact=True).input_value())
+    one.locator(".piece audio").wait_for(timeout=60_000)
+    with one.expect_download() as download:
+        one.get_by_role("link", name="Download").click()
+    samples, _ = soundfile.read(download.value.path())
+    assert np.abs(samples).max() > 0.01

@@ -13,7 +13,10 @@ from flows.build_dataset_params import BuildDatasetCommand, BuildDatasetParams
 from flows.cli import FlowParams
 from flows.prepare_stems_params import PrepareStemsParams
 
-NO_PLACES = {"run_name", "cluster", "text_encoder", "mirror", "sources", "two_stems"}
+NO_PLACES = {
+    *("run_name", "cluster", "text_encoder", "mirror", "sources", "two_stems"),
+    *("name", "concept", "concepts", "where"),
+}
 """Parameters that are free text and say something else."""
 
 
@@ -33,6 +36,7 @@ PLACES = [(model, name) for model in MODELS.values() for name in text_fields(mod
 def validated(model: type[FlowParams], **values: Any) -> FlowParams:
     needed = {
         "source": "songs",
+        "name": "mine",
         "instrument": "bass",
         "action": "pull",
         "files": "songs",

@@ -285,13 +285,13 @@ def _parser(params_class: type[FlowParams], flags: Sequence[_Flag]) -> argparse.
             groups[flag.group] = parser.add_argument_group(flag.group)
         group, dest = groups[flag.group], ".".join(flag.path)
         if flag.is_positional:
-            several = "+" if flag.is_list else None
+            several, one = ("+", None) if flag.field.is_required() else ("*", "?")
             group.add_argument(
                 dest,
                 metavar=flag.name,
-                help=flag.help,
-                nargs=several if flag.field.is_required() else "?",
+                nargs=several if flag.is_list else one,
                 default=argparse.SUPPRESS,
+                help=flag.help,
             )
         elif flag.types == (bool,):
             # Both ways are understood; the help shows the one that changes something.

@@ -9,7 +9,7 @@ from prefect import flow
 from blocks import cluster
 from blocks.storage import Storage, StorageError
 from flows import cli, run
-from flows.cli import UsageError
+from flows.cli import FailedTracksError, UsageError
 from flows.compute_params import RunCommand
 from flows.prepare_concepts_params import PrepareConceptsParams
 from flows.run import Conclusion, StepFlow, Survey
@@ -120,18 +120,30 @@ def survey(params: PrepareConceptsParams, tables: Tables | None) -> Survey[Recor
 def conclude(
     params: PrepareConceptsParams, results: Results, survey: Survey[Recordings]
 ) -> Conclusion:
-    """Write the dataset, and say what became of the run."""
-    content = assemble.assemble(
-        results,
-        survey.found,
-        params.folder,
-        params.stored,
-        params.weights,
-        segment_seconds=params.encode.segment_seconds,
-        validation_fraction=params.validation_fraction,
-        split_seed=params.split_seed,
-        described_by=params.described_by,
-    )
+    """Write the dataset, and say what became of the run.
+
+    Raises
+    ------
+    FailedTracksError
+        If audio that was stored is gone.
+    """
+    try:
+        content = assemble.assemble(
+            results,
+            survey.found,
+            params.folder,
+            params.stored,
+            params.weights,
+            segment_seconds=params.encode.segment_seconds,
+            validation_fraction=params.validation_fraction,
+            split_seed=params.split_seed,
+            described_by=params.described_by,
+        )
+    except FileNotFoundError as error:
+        raise FailedTracksError(
+            f"Audio of finished results is gone ({error.filename}): delete "
+            f"{params.results_place.address}, and run the same command again."
+        ) from error
     counts = content["counts"]
     failures = read_failures(Storage(str(params.folder)))
     segments = counts["train"] + counts["validation"]
@@ -164,7 +176,7 @@ def describe(params: PrepareConceptsParams, content: Mapping[str, Any]) -> str:
     ]
     for name, said in content["concepts"].items():
         sizes = said["segments"]
-        files = counted(sum(said["recordings"].values()), "recording")
+        files = counted(said["recordings"]["all"], "recording")
         left_out = report.left_out(said)
         lines.append(
             f"{name}: {files}, {counted(sizes['train'], 'segment')} to train, "

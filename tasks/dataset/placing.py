@@ -1,5 +1,6 @@
 """Stored files under the names by which people look for them: which, and how they get there."""
 
+import errno
 import os
 import shutil
 from collections import Counter
@@ -59,6 +60,8 @@ def place(stored: Storage, path: str, output: Storage, target: str) -> None:
         If the place cannot be written.
     """
     with stored.reading(path) as file:
+        if not file.exists():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
         if output.is_local and _is_same(file, Path(output.address, target)):
             return
         with output.writing(target) as temporary:

@@ -185,7 +185,8 @@ def _concept(
         split: {at for (at, _), one in choice.splits.items() if one == split} for split in SPLITS
     }
     said = {
-        "recordings": {split: len(used[split]) for split in SPLITS},
+        "recordings": {"all": len(set.union(*used.values()))}
+        | {split: len(used[split]) for split in SPLITS},
         "segments": {
             split: sum(one == split for one in choice.splits.values()) for split in SPLITS
         },

@@ -13,6 +13,10 @@ codec lies between; the paper's 0.35 would take much of what only resembles."""
 MIN_SHARE = 0.5
 """Share of a segment that has to be a repetition."""
 
+MIN_WORDS = 40
+"""Words, of some two seconds, that are compared at least: of fewer, other music has as many bits in
+common now and then. Segments that are shorter are never taken for repetitions."""
+
 
 def words_of(fingerprint: Words, start_seconds: float, seconds: float) -> Words:
     """Return the words of a recording's acoustic fingerprint that hear nothing but a segment."""
@@ -50,7 +54,7 @@ def _alike(segments: Sequence[Words]) -> list[tuple[int, int]]:
     longest = max(map(len, segments), default=0)
     pairs = duplicates(
         {f"{at:09d}": words for at, words in enumerate(segments)},
-        min_overlap_words=max(1, int(MIN_SHARE * longest)),
+        min_overlap_words=max(MIN_WORDS, int(MIN_SHARE * longest)),
         max_bit_error_rate=MAX_BIT_ERROR_RATE,
     )
     return [(int(first), int(second)) for first, second in pairs]

@@ -13,7 +13,7 @@ from blocks.storage import Storage
 from examples.concepts import make_8bit, make_pads
 from examples.voice import RATE_HZ
 from flows import prepare_concepts, run
-from flows.cli import UsageError, parse
+from flows.cli import FailedTracksError, UsageError, parse
 from flows.prepare_concepts import PREPARE
 from flows.prepare_concepts_params import PrepareConceptsParams
 from flows.run import Conclusion
@@ -92,6 +92,13 @@ def test_a_run_leaves_a_dataset_and_the_next_computes_nothing(folder: Path):
     again, pending = carried_out(params("mine", "music"))
     assert (again.summary, pending) == (done.summary, 0)
     assert place.joinpath("manifest.json").read_bytes() == before
+    # What is stored is needed only where a file of the dataset is not there.
+    for path in place.glob("checkpoints/segments/*/*.wav"):
+        path.unlink()
+    carried_out(params("mine", "music"))
+    (place / train[0].audio_path).unlink()
+    with pytest.raises(FailedTracksError, match=r"gone \(.*0000.wav\): delete data/input/mine/ch"):
+        carried_out(params("mine", "music"))
 
 
 @pytest.fixture
@@ -160,11 +167,17 @@ def test_where_nothing_is_left_that_is_said_and_an_earlier_dataset_stays(odd: Pa
 
 def test_what_is_measured_enters_the_metadata(folder: Path):
     write(folder / "one/8bit/song.wav", make_8bit(0, 6.0))
-    carried_out(params("mine", "one", "--describe"))
-    [segment] = concepts.read("data/input/mine").segments("train")
-    [row] = json.loads(Path("data/input/mine/metadata_train.json").read_text())
+    done, _ = carried_out(params("mine", "one", "--describe", "--segment_seconds", "1"))
+    segment, *_ = concepts.read("data/input/mine").segments("train")
+    row, *_ = json.loads(Path("data/input/mine/metadata_train.json").read_text())
     assert segment.description is not None
     assert segment.description.startswith(f"{row['tempo_bpm']:.0f} BPM, {row['key']}, ")
+    assert done.summary.splitlines()[2:] == [
+        "8bit: 1 recording, 4 segments to train, 1 to validate; left out: 1 between training and "
+        "validation",
+        "8bit comes from one recording: its last 1 segment validates, one segment apart from those "
+        "that train. The validation says more with another recording.",
+    ]
 
 
 def write_songs(folder: Path, paths: Sequence[Path]) -> None:

@@ -81,9 +81,9 @@ def test_it_learns_the_concepts_and_changes_nothing_else(
             1 - metrics[f"validation/{kind}/{name}"] / metrics[f"untrained/{kind}/{name}"]
             for kind in ("cross_entropy", "cross_entropy_of_others")
         )
-        assert own > 0.01
         # Learnt of this concept, and not of all music of the codec.
-        assert own > 1.1 * others
+        assert own > 0.02
+        assert own > max(1.1 * others, others + 0.02)
     after = generator.network.state_dict()
     assert all(np.array_equal(after[name], each) for name, each in before.items())
     assert json.loads((folder / "metrics.json").read_text()) == metrics

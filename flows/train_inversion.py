@@ -34,11 +34,10 @@ def train_inversion(params: TrainInversionParams) -> dict[str, float]:
         ((_, outcome),) = fit_runs.carry_out([made], params).results()
     finally:
         # Of a training that is stopped too: each of its epochs can be generated with.
-        kept = epochs.publish(made.files.storage, here)
+        if kept := epochs.publish(made.files.storage, here):
+            print(f"Vectors of {counted(kept, 'epoch')}: {params.place / epochs.FOLDER}")
     if outcome.status != "finished":
-        reason = outcome.error or "It was stopped; the same command goes on."
-        learnt = f" {counted(kept, 'epoch')} of it: {params.place / epochs.FOLDER}" if kept else ""
-        raise FailedTracksError(f"{reason}{learnt}")
+        raise FailedTracksError(outcome.error or "It was stopped; the same command goes on.")
     made.files.publish(here)
     print(describe(outcome.metrics, params, made))
     return dict(outcome.metrics)
@@ -99,7 +98,6 @@ def describe(metrics: Mapping[str, Any], params: TrainInversionParams, made: Fit
     lines += [
         f"Concepts: {place / FILE}",
         f"Report: {place / REPORT}",
-        f"Of every epoch: {place / epochs.FOLDER}",
         f'Next: python flows/generate_music.py "a song in the style of {token(names[0])}" '
         f"{cli.option('embeds', place)}{model}",
     ]

@@ -25,7 +25,7 @@ from models.inversion.tokens import check_known, expanded, vector_tokens
 from models.musicgen_codes import Conditions, Sampling, decode
 from models.precision import native_precision
 from models.protocols.generation import LearntConcepts
-from models.quiet import no_progress_bar
+from models.quiet import no_progress_bar, no_warnings
 from models.registry import ModelCard
 
 Float32 = npt.NDArray[np.float32]
@@ -62,7 +62,9 @@ def load(card: ModelCard, device: str, folder: Path) -> "MusicGenAdapter":
     """
     import transformers
 
-    config: Any = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+    # It warns of each MusicGen that the number of its padding is beyond its codes, as it has to be.
+    with no_warnings():
+        config: Any = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
     classes: dict[str, Any] = {
         "musicgen": transformers.MusicgenForConditionalGeneration,
         "musicgen_melody": transformers.MusicgenMelodyForConditionalGeneration,
@@ -72,7 +74,7 @@ def load(card: ModelCard, device: str, folder: Path) -> "MusicGenAdapter":
     for part, names in DROPOUTS.items():
         for name in names:
             setattr(getattr(config, part), name, 0.0)
-    with no_progress_bar():
+    with no_progress_bar(), no_warnings():
         loading: Any = classes[config.model_type].from_pretrained(
             folder,
             config=config,

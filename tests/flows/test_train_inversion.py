@@ -58,6 +58,7 @@ def test_from_concepts_to_a_model(data: Path, tmp_path: Path, capsys: pytest.Cap
     params = asked(data, output, cluster=address)
     metrics = train_inversion(params)
     shown = capsys.readouterr().out
+    assert f"Vectors of 2 epochs: {output / 'embeds'}" in shown
     assert "<8bit>: " in shown
     assert f"--embeds {output}" in shown
     assert json.loads((output / "metrics.json").read_text()) == metrics

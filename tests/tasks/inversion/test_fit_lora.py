@@ -30,9 +30,9 @@ CONFIG = InversionConfig(
     concepts=("8bit", "pads"),
     examples_len=0.2,
     method="lora",
-    learning_rate=0.05,
-    evaluation=EvaluationConfig(epochs=3, pieces=2),
-    loop=LoopConfig(epochs=3, batch_size=4, monitor="cross_entropy"),
+    learning_rate=0.03,
+    evaluation=EvaluationConfig(epochs=2, pieces=2),
+    loop=LoopConfig(epochs=2, batch_size=4, monitor="cross_entropy"),
 )
 
 
@@ -49,8 +49,8 @@ def test_it_learns_and_leaves_a_model(tmp_path: Path, session: MakeSession):
     metrics = run(DatasetReference(address, "f"), CONFIG, tools, made)
     for concept in CONFIG.concepts:
         name = f"cross_entropy/{concept}"
-        assert metrics[f"validation/{name}"] < metrics[f"untrained/{name}"] - 0.1
-        assert metrics[f"best_epoch/{concept}"] == 3
+        assert metrics[f"validation/{name}"] < metrics[f"untrained/{name}"] - 0.05
+        assert metrics[f"best_epoch/{concept}"] == 2
         assert metrics[f"n/{concept}"] == 2
     assert metrics["fad_avg"] != metrics["fad_avg_before"]
     # The generator is as it was, and what was written is all that generating again needs.
@@ -64,6 +64,6 @@ def test_it_learns_and_leaves_a_model(tmp_path: Path, session: MakeSession):
     assert not (tmp_path / "outputs" / "k" / "embeds").exists()
     prompt = VALIDATION[0].replace("%s", "<pads>")
     (piece,) = generator.generate([prompt], [0], seconds=0.2, guidance=3.0, concepts=learnt)
-    path = tmp_path / "outputs" / "k" / "evaluation" / "epoch-0003" / "pads-00.flac"
+    path = tmp_path / "outputs" / "k" / "evaluation" / "epoch-0002" / "pads-00.flac"
     kept, _ = soundfile.read(path, dtype="float32")
     np.testing.assert_allclose(kept, piece[0].clip(-1, 1), atol=1e-3)

@@ -60,9 +60,9 @@ def _found(folder: Path) -> Iterator[Learnt]:
         except trained.TrainedError:
             continue
         models.add(path.parent)
-        if manifest.task == CONCEPTS.name:
-            names = tuple(sorted(manifest.arguments["tokens"]))
-            yield _learnt(folder, path.parent, names, str(manifest.arguments["model"]))
+        names, model = manifest.arguments.get("tokens"), manifest.arguments.get("model")
+        if manifest.task == CONCEPTS.name and names and model:
+            yield _learnt(folder, path.parent, tuple(sorted(names)), str(model))
     for path in _visible(folder, f"*{SUFFIX}"):
         if path.parent not in models:
             try:

@@ -12,7 +12,7 @@ from apps.concepts.said import alert, status
 from apps.concepts.trainings import State, Trainings
 from flows import cli
 from flows.cli import UsageError
-from flows.train_inversion_params import TrainInversionParams
+from flows.train_inversion_params import LEARNING_RATES, TrainInversionParams
 from models.inversion.tokens import token
 from tasks.inversion.concepts import Concepts
 from tasks.inversion.evaluation import EvaluationConfig
@@ -55,7 +55,7 @@ def build(params: InversionAppParams, dataset: Concepts, trainings: Trainings) -
                 batch = gr.Number(
                     TRAINING["batch_size"].default, label="Batch, per concept", precision=0
                 )
-                rate = gr.Number(TRAINING["lr"].default, label="Learning rate")
+                rate = gr.Number(LEARNING_RATES["inversion"], label="Learning rate")
             with gr.Group():
                 monitored = gr.Checkbox(True, label="Monitoring: evaluate by generated pieces")
                 with gr.Row():

@@ -17,6 +17,7 @@ from apps.concepts.room import Room
 from apps.concepts.visitors import Visitors
 from flows.cli import UsageError
 from flows.generate_music_params import GenerateMusicParams
+from models import adapters
 from models.inversion import embeds
 from tests.apps import concepts_page
 from tests.support import dask_cluster, prefect_server
@@ -243,6 +244,8 @@ def test_a_training_from_its_start_to_music(browser: "Browser", url: str, folder
     one.get_by_role("button", name="Start training").click()
     seen.filter(has_text="started in another window").wait_for(timeout=60_000)
     assert other.get_by_role("button", name="Start training").is_disabled()
+    # The generator of the tests before has left the memory to it.
+    assert not adapters._LOADED
     shown = other.locator("#training-view pre")
     assert "--tokens_num=2" in shown.inner_text()
 

@@ -12,9 +12,13 @@ if TYPE_CHECKING:
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
-    """A Chromium that the machine has; its pages play audio without a click."""
+    """A Chromium that the machine has; its pages play audio without a click.
+
+    No longer than a module: Playwright leaves an event loop running in the thread, where calls
+    of Prefect return coroutines.
+    """
     if CHROMIUM is None:
         pytest.skip("no chromium is installed: pages are not tested")
     from playwright.sync_api import sync_playwright

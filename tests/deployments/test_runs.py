@@ -19,7 +19,6 @@ from flows.build_dataset_params import BuildDatasetParams
 from tests.deployments.conftest import Environment, eventually, prefect, worker
 from tests.deployments.sleeper import sleeper
 from tests.flows.conftest import read_json, write_songs
-from tests.support import dask_cluster
 
 UNDER_WAY = {"Pending", "Submitting", "Running"}
 MINUTELY = Schedule("* * * * *", "UTC", reads="audio_dir")
@@ -98,14 +97,12 @@ def test_a_build_runs_by_name_with_parameters_from_the_command_line(
     folders = Folders(str(tmp_path / "songs"), str(tmp_path), "stems")
     deploy.register(Request(["build-dataset/cpu"], folders, {}, tmp_path))
     # What is given replaces all of `params`; relative paths begin at the working directory.
-    given = {
-        **{"audio_dir": "songs", "output": "out/X.json", "profile": "offline"},
-        **{"separator": "repet", "beat_method": "onsets", "pitch": {"method": "pyin"}},
-        "cluster": dask_cluster.shared_address(),
-    }
-    params = f"params={json.dumps(given)}"
+    given = (
+        '{"audio_dir": "songs", "output": "out/X.json", "profile": "offline", '
+        '"separator": "repet", "beat_method": "onsets", "pitch": {"method": "pyin"}, "workers": 1}'
+    )
     done = prefect(
-        *("deployment", "run", "build-dataset/cpu", "--watch", "--param", params),
+        *("deployment", "run", "build-dataset/cpu", "--watch", "--param", f"params={given}"),
         environment=environment,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -266,7 +266,7 @@ def test_what_cannot_be_done_is_said_before_any_work(
     ("arguments", "message"),
     [
         (["x", "--length", "31"], "--length: Input should be less than or equal to 30"),
-        ([" "], "prompt: Value error, an empty prompt describes no music"),
+        ([" "], "prompt: an empty prompt describes no music"),
         (["x", "--seed", str(2**63 - 1), "--count", "2"], "is too large"),
         (["x", "--cfg-coef", "0"], "--cfg_coef: Input should be greater than or equal to 1"),
     ],

@@ -14,7 +14,7 @@ from tasks.inversion.generate import STEP, GenerateConfig
 from tasks.inversion.piece import pieces
 from tasks.step import Tools, TrackError
 from tasks.weights import ModelError, Weights
-from tests.support import concepts
+from tests.support.learnt_concepts import write_folder
 
 SMALL = GenerateConfig(generator="musicgen-small", length_seconds=0.1)
 
@@ -34,7 +34,7 @@ def tools(models: Path, outputs: Path, weights: Weights | None = None) -> Tools:
 def test_a_prompt_with_a_concept_that_was_not_learnt_takes_no_other(models: Path, tmp_path: Path):
     found = read_manifest(models / SMALL.generator)
     assert found is not None
-    learnt = concepts.write_folder(
+    learnt = write_folder(
         tmp_path / "learnt", {"8bit": 1}, model=SMALL.generator, revision=found.revision
     )
     weights, name = Weights(str(models)).with_own(str(learnt), CONCEPTS)

@@ -269,7 +269,7 @@ class MusicGenAdapter:
         """Return a context in which the decoder has the low-rank weights of what was learnt."""
         if concepts is None or concepts.decoder is None:
             return nullcontext()
-        from models.inversion.lora import applied
+        from models.inversion.lora_weights import applied
 
         return applied(self.network, concepts.decoder)
 

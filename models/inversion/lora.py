@@ -7,8 +7,7 @@ tables and heads of the codes; here only the layers between them are.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -16,22 +15,15 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from models.inversion.lora_weights import ADAPTER, CONFIG, PREFIX, WEIGHTS, layers
 from models.inversion.network import Learner
 from models.musicgen import MusicGenAdapter
-
-ADAPTER = "default"
-"""PEFT's name of the only one that there is."""
-
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 TARGETS = (
     r"decoder\.model\.decoder\.layers\.\d+\."
     r"(?:(?:self_attn|encoder_attn)\.(?:q_proj|k_proj|v_proj|out_proj)|fc1|fc2)"
 )
 """Names of the adapted layers: all linear ones of the decoder's blocks."""
-
-PREFIX = "base_model.model."
-"""Before the names of weights in PEFT's files."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +97,7 @@ class LowRank(Learner):
             torch.manual_seed(seed)
             # In a tuple, where torch does not look for modules.
             self._tuner = (peft.LoraModel(network, self.config, ADAPTER),)
-        self._layers = _layers(network)
+        self._layers = layers(network)
         # In 32 bits, whatever those of the network are: steps of an optimizer are small.
         for parameter in filter(lambda each: each.requires_grad, network.parameters()):
             parameter.data = parameter.data.float()
@@ -151,91 +143,6 @@ class LowRank(Learner):
         about = {**self.config.to_dict(), "base_model_name_or_path": model, "inference_mode": True}
         text = json.dumps(about, indent=2, sort_keys=True, default=_plain)
         (folder / CONFIG).write_text(text, encoding="utf-8")
-
-
-@contextmanager
-def applied(network: Any, folder: Path) -> Iterator[None]:
-    """Let a generator's decoder have low-rank weights within the block, and be as before after.
-
-    Parameters
-    ----------
-    network
-        Of transformers.
-    folder
-        As :meth:`LowRank.write` writes it, or PEFT.
-
-    Raises
-    ------
-    ValueError
-        If the folder holds something else, or weights that do not fit the network.
-    """
-    import peft
-
-    config, weights = read(folder)
-    if hasattr(network, "peft_config"):
-        raise ValueError("the decoder has low-rank weights already")
-    # On no device first: nothing is drawn at random.
-    tuner = peft.LoraModel(network, config, ADAPTER, low_cpu_mem_usage=True)
-    try:
-        _load(network, weights, folder)
-        for layer in _layers(network):
-            layer.eval()
-        yield
-    finally:
-        tuner.unload()
-
-
-def read(folder: Path) -> tuple[Any, dict[str, Tensor]]:
-    """Return PEFT's configuration and the weights of a folder.
-
-    Raises
-    ------
-    ValueError
-        If it holds something else than low-rank weights in safetensors.
-    """
-    import peft
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if not (folder / WEIGHTS).is_file():
-        others = [file.name for file in sorted(folder.glob("*.bin"))]
-        instead = f", and {others[0]} could run code when it is opened" if others else ""
-        raise ValueError(f"{folder.name} has no {WEIGHTS}{instead}")
-    try:
-        content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        weights = load_file(folder / WEIGHTS)
-        kind = content["peft_type"]
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise ValueError(f"{folder.name} holds no low-rank weights: {error}") from error
-    if kind != "LORA" or content.get("modules_to_save") or content.get("use_dora"):
-        raise ValueError(f"{folder.name} holds something else than plain low-rank weights")
-    known = ("r", "lora_alpha", "target_modules", "rank_pattern", "alpha_pattern", "use_rslora")
-    config = peft.LoraConfig(**{name: content[name] for name in known if name in content})
-    return config, weights
-
-
-def _load(network: Any, weights: Mapping[str, Tensor], folder: Path) -> None:
-    import peft
-
-    named = {name.removeprefix(PREFIX): value for name, value in weights.items()}
-    try:
-        report: Any = peft.set_peft_model_state_dict(
-            network, named, adapter_name=ADAPTER, low_cpu_mem_usage=True
-        )
-    except RuntimeError as error:
-        raise ValueError(f"{folder.name} does not fit the model: {error}") from error
-    missing = [name for name in report.missing_keys if ".lora_" in name]
-    if missing or report.unexpected_keys:
-        name = [*missing, *report.unexpected_keys][0]
-        raise ValueError(f"{folder.name} does not fit the model: {name}")
-
-
-def _layers(network: Any) -> tuple[nn.Module, ...]:
-    """Return the layers that have low-rank weights."""
-    from peft.tuners.lora import LoraLayer
-
-    kind: Any = LoraLayer
-    return tuple(module for module in network.modules() if isinstance(module, kind))
 
 
 def _words(generator: MusicGenAdapter, name: str) -> Tensor:

@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 
 from models import adapters, musicgen, registry, trained
 from models.inversion import learners
-from models.inversion.lora import CONFIG, WEIGHTS, LowRank, Rank, applied
+from models.inversion.lora import LowRank, Rank
+from models.inversion.lora_weights import CONFIG, WEIGHTS, applied
 from models.inversion.network import Inversion, Learner
 from models.musicgen_codes import delayed
 from models.tiny.write import write

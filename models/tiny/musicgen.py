@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from models.quiet import no_progress_bar, no_warnings
 from models.registry import ModelCard
 from models.tiny import encodec
 
@@ -90,7 +91,8 @@ def write(card: ModelCard, folder: Path) -> None:
     else:
         shards = sum(name.endswith(".safetensors") for name in names)
         size_bytes = sum(each.nbytes for each in model.state_dict().values())
-        model.save_pretrained(folder, max_shard_size=math.ceil(1.2 * size_bytes / shards))
+        with no_progress_bar():
+            model.save_pretrained(folder, max_shard_size=math.ceil(1.2 * size_bytes / shards))
     transformers.EncodecFeatureExtractor(sampling_rate=RATE_HZ).save_pretrained(folder)
     _write_tokenizer(folder)
 
@@ -118,14 +120,16 @@ def configuration(
 
     is_melody = card.name.endswith("melody")
     kind = "MusicgenMelody" if is_melody else "Musicgen"
-    return getattr(transformers, f"{kind}Config")(
-        text_encoder=transformers.T5Config(**text, dropout_rate=0.1, use_cache=False).to_dict(),
-        audio_encoder=transformers.EncodecConfig(
-            sampling_rate=RATE_HZ, **encodec.LAYOUTS[RATE_HZ], **codec
-        ).to_dict(),
-        decoder=getattr(transformers, f"{kind}DecoderConfig")(**decoder).to_dict(),
-        **(MELODY if is_melody else {}),
-    )
+    # Of each it warns that the number of the padding is beyond the codes, as it has to be.
+    with no_warnings():
+        return getattr(transformers, f"{kind}Config")(
+            text_encoder=transformers.T5Config(**text, dropout_rate=0.1, use_cache=False).to_dict(),
+            audio_encoder=transformers.EncodecConfig(
+                sampling_rate=RATE_HZ, **encodec.LAYOUTS[RATE_HZ], **codec
+            ).to_dict(),
+            decoder=getattr(transformers, f"{kind}DecoderConfig")(**decoder).to_dict(),
+            **(MELODY if is_melody else {}),
+        )
 
 
 def _randomise(model: Any, seed: int) -> None:

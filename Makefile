@@ -84,7 +84,7 @@ demo-inversion: $(READY) ## Two synthesised concepts to words of a tiny MusicGen
 NAME ?= example-dataset
 CONFIG ?= examples/sweeps/inversion.yaml
 
-download-example-dataset: $(READY) ## Synthesise recordings of two concepts, and prepare them
+download-example-dataset: $(READY) ## Synthesise recordings of two concepts, and prepare them (after prepare-app)
 	$(BIN)/python -m examples.concepts data/raw/example-dataset --files 4
 	$(BIN)/python flows/prepare_concepts.py example-dataset data/raw/example-dataset
 

@@ -69,10 +69,13 @@ def page(dataset: Browsed) -> gr.Blocks:
                 raise gr.Error(str(error), print_exception=False) from error
             return _table(rows, shown, dataset.kind.id), number, _position(count, number)
 
-        def ask_form(name: str, operator: str, value: str, shown: Sequence[str]) -> tuple[Any, ...]:
+        def ask_form(
+            name: str, operator: str, value: str, typed: str, shown: Sequence[str]
+        ) -> tuple[Any, ...]:
             blank = not value.strip() and operator not in WITHOUT_VALUE
             try:
-                asked = "" if blank else condition(columns[name], operator, value)
+                # Nothing in the form is no wish to lose what was typed as SQL.
+                asked = typed if blank else condition(columns[name], operator, value)
             except QueryError as error:
                 raise gr.Error(str(error), print_exception=False) from error
             return asked, asked, *show(asked, 0, shown)
@@ -96,7 +99,7 @@ def page(dataset: Browsed) -> gr.Blocks:
             return row, _player(dataset, row), _values(dataset, row)
 
         rows = [table, number, said]
-        form = [column, operator, value, shown]
+        form = [column, operator, value, sql, shown]
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         for event in (ask.click, value.submit):
             event(ask_form, form, [where, sql, *rows], **private)

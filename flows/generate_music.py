@@ -123,10 +123,11 @@ def describe(
         lines.append(f"What each is: {place}/{generated.TABLE} and {generated.CSV}{also}")
     quieter = [row for row in rows if row["gain_db"]]
     if quieter:
-        least, most = (pick(-row["gain_db"] for row in quieter) for pick in (min, max))
+        least, most = (f"{pick(-row['gain_db'] for row in quieter):.1f}" for pick in (min, max))
+        span = least if least == most else f"{least} to {most}"
         lines.append(
-            f"{counted(len(quieter), 'piece')} would have been clipped: written {least:.1f} to "
-            f"{most:.1f} dB quieter than it was made (gain_db in the table)"
+            f"{counted(len(quieter), 'piece')} would have been clipped: written {span} dB quieter "
+            "than made (gain_db in the table)"
         )
     if silent := sum(row["peak_dbfs"] is None for row in rows):
         lines.append(f"{counted(silent, 'piece')} of digital silence (peak_dbfs in the table)")

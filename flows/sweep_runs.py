@@ -59,24 +59,32 @@ class SweepRuns(Watch):
         self._open: set[int] = set()
         self._over: set[str] = set()
         self._seen: dict[str, int] = {}
+        self._lacks_metric = False
         self.trials = Trials(params.output, space, params.sweep_seed, self._dataset())
 
     def jobs(self) -> Iterator[FitJob]:
         """Yield the fits of all runs: those that were begun, then new ones, as many as there are.
 
         A run that was ended early is over. One whose values cannot be trained with has no fit.
+        Once a run has ended without the metric, none is begun: no other would have it.
         """
         known = self.trials.all()
         for trial in known:
+            if self._lacks_metric:
+                return
             job = self._job(trial)
             if job is not None and trial.state != "pruned":
                 yield job
         for _ in range(len(known), self._space.runs):
+            if self._lacks_metric:
+                return
             if (job := self._job(self.trials.begin())) is not None:
                 yield job
 
     def is_over(self, job: FitJob, progress: Mapping[str, Any]) -> bool:
         """Return whether a run does so much worse than others that it is ended early."""
+        if self._lacks_metric:
+            return True
         if job.key in self._over or not self._is_worse(job, progress):
             return False
         self._over.add(job.key)
@@ -88,6 +96,10 @@ class SweepRuns(Watch):
         if progress := job.files.progress():
             self._is_worse(job, progress)
         metric = self._metric(outcome) if outcome.status == "finished" else None
+        if outcome.status == "finished" and self._space.metric.name not in outcome.metrics:
+            self._lacks_metric = True
+        if outcome.status == "failed":
+            print(f"{job.label} failed: {outcome.error}")
         for number in self._open.intersection(self._numbers[job.key]):
             if outcome.status == "stopped" and job.key in self._over:
                 self.trials.prune(number)
@@ -119,6 +131,8 @@ class SweepRuns(Watch):
         try:
             job = self._made(trial.values)
         except UsageError as error:
+            if trial.number not in self._refused:
+                print(f"run {trial.number} cannot be: {error}")
             self._refused[trial.number] = str(error)
             return None
         job = replace(job, label=f"run {trial.number}")

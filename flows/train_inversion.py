@@ -19,7 +19,7 @@ from tasks.inversion import concepts, epochs, evaluation
 from tasks.inversion.checks import check_lengths, opened
 from tasks.inversion.concepts import ConceptsError
 from tasks.inversion.fit import FIT
-from tasks.inversion.training_report import REPORT, fallen
+from tasks.inversion.training_report import REPORT, fallen, said_n
 from tasks.inversion.validation import OTHERS, OWN
 from tasks.text import counted
 from tasks.weights import ModelError
@@ -81,7 +81,11 @@ def describe(metrics: Mapping[str, Any], params: TrainInversionParams, made: Fit
     """Return what was learnt, for the terminal."""
     place = params.place
     names = made.config.concepts  # type: ignore[attr-defined]
-    lines = ["Cross-entropy of segments that were set aside, in the best epoch of each concept:"]
+    lines = [
+        "Cross-entropy of segments that were set aside, in the best epoch of each concept, against "
+        "before the training:"
+    ]
+    unlearnt = []
     for name in names:
         own, others = (fallen(metrics, kind, name) for kind in (OWN, OTHERS))
         assert own is not None
@@ -90,16 +94,26 @@ def describe(metrics: Mapping[str, Any], params: TrainInversionParams, made: Fit
             f"  {token(name)}: {metrics[f'validation/{OWN}/{name}']:.3f} nats, "
             f"{-100 * own:+.1f} %{beside}, epoch {metrics[f'best_epoch/{name}']:.0f}"
         )
+        if own <= (others or 0):
+            unlearnt.append(token(name))
+    if unlearnt:
+        lines.append(
+            f"Of {' and '.join(unlearnt)} nothing was learnt that other music does not have: give "
+            "more recordings, more --epochs or another --lr."
+        )
     if "fad_avg" in metrics:
-        lines.append(f"FAD of generated pieces, mean: {metrics['fad_avg']:.3f}")
-    model = (
-        "" if params.model_name == "small" else f" {cli.option('model_name', params.model_name)}"
+        lines.append(f"FAD, mean: {metrics['fad_avg']:.3f}. {said_n(metrics, names)}")
+    given = {"model_name": params.model_name, "models_dir": params.models_dir}
+    options = "".join(
+        f" {cli.option(name, value)}"
+        for name, value in given.items()
+        if value != TrainInversionParams.model_fields[name].default
     )
     lines += [
         f"Concepts: {place / FILE}",
         f"Report: {place / REPORT}",
         f'Next: python flows/generate_music.py "a song in the style of {token(names[0])}" '
-        f"{cli.option('embeds', place)}{model}",
+        f"{cli.option('embeds', place)}{options}",
     ]
     return "\n".join(lines)
 

@@ -165,9 +165,9 @@ class TrainInversionParams(DeviceParams):
     )
     patience: int | None = Field(
         None,
-        ge=1,
+        ge=0,
         description="Epochs without a lower cross-entropy of the validation after which training "
-        "ends (default: a fifth of --epochs, at least one).",
+        "ends; 0 for never (default: a fifth of --epochs, at least one).",
         json_schema_extra=TRAINING,
     )
     precision: Precision = Field(
@@ -216,7 +216,7 @@ class TrainInversionParams(DeviceParams):
         if self.patience is not None and self.patience >= self.epochs > 1:
             raise ValueError(
                 f"a patience of {self.patience} cannot end a training of {self.epochs} epochs: "
-                "give a smaller --patience or more --epochs"
+                "give a smaller --patience, 0 for none, or more --epochs"
             )
         return self
 
@@ -268,7 +268,8 @@ class TrainInversionParams(DeviceParams):
             "epochs": self.epochs,
             "batch_size": self.batch_size * len(concepts),
             "accumulation": self.accumulation * len(concepts),
-            "patience": self.patience or max(1, self.epochs // 5),
+            "patience": (max(1, self.epochs // 5) if self.patience is None else self.patience)
+            or None,
             "precision": self.precision,
         }
         return InversionConfig(

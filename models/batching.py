@@ -78,8 +78,10 @@ class Batcher:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that a GPU's memory is full; CTranslate2 has no class for it."""
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error).lower()
+    """Return whether an error says that memory is full, for which not all have a class."""
+    said = str(error).lower()
+    is_said = "out of memory" in said or "can't allocate memory" in said
+    return isinstance(error, torch.OutOfMemoryError) or is_said
 
 
 def to_device(array: npt.NDArray[Any], device: torch.device) -> torch.Tensor:

@@ -14,7 +14,7 @@ from flows import cli
 from flows.cli import UsageError
 from flows.train_inversion_params import LEARNING_RATES, TrainInversionParams
 from models.inversion.tokens import token
-from tasks.inversion.concepts import Concepts
+from tasks.inversion.concepts import SPLITS, Concepts
 from tasks.inversion.evaluation import EvaluationConfig
 from tasks.step import digest
 from tasks.text import counted
@@ -43,7 +43,7 @@ def build(params: InversionAppParams, dataset: Concepts, trainings: Trainings) -
     with gr.Row():
         with gr.Column(scale=2, min_width=320):
             names = gr.CheckboxGroup(
-                _choices(dataset), value=[*dataset.names], label="Concepts", elem_id="concepts"
+                _choices(dataset), value=_trainable(dataset), label="Concepts", elem_id="concepts"
             )
             model = gr.Dropdown(params.models, value=params.model_name, label="Model")
             sliders = [
@@ -195,6 +195,12 @@ def _folder(values: dict[str, Any]) -> str:
     """Return the folder of a training: the same options find what they have begun."""
     options = digest(json.dumps(values, sort_keys=True).encode())
     return f"{'-'.join(values['concepts'])[:MAX_NAME]}-{options[:8]}"
+
+
+def _trainable(dataset: Concepts) -> list[str]:
+    """Return the concepts that have segments to learn from and to validate on."""
+    there = [{each.concept for each in dataset.segments(split)} for split in SPLITS]
+    return [name for name in dataset.names if all(name in names for names in there)]
 
 
 def _choices(dataset: Concepts) -> list[tuple[str, str]]:

@@ -189,7 +189,9 @@ def check(column: str, value: Any) -> Any:
 
 def _tempo(value: Any) -> float:
     try:
-        tempo = math.nan if isinstance(value, bool) else float(value)
+        # A comma is what a point is in most of Europe.
+        text = value.replace(",", ".") if isinstance(value, str) else value
+        tempo = math.nan if isinstance(value, bool) else float(text)
     except (TypeError, ValueError):
         tempo = math.nan
     low, high = TEMPO_BPM

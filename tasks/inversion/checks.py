@@ -35,7 +35,8 @@ def opened(address: str, names: Sequence[str]) -> Concepts:
                     "no-segments",
                     f"{name} has no segment to "
                     f"{'be learnt from' if split == 'train' else 'validate on'}: give it more "
-                    "recordings and run prepare_concepts.py again.",
+                    "recordings and run prepare_concepts.py again, or name other concepts by "
+                    "--concepts.",
                 )
     return data
 

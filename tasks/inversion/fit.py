@@ -86,8 +86,8 @@ def run(
             raise
         raise FitError(
             "out-of-memory",
-            f"The GPU has not enough free memory to train with {config.generator}: end what else "
-            "uses it, or give a smaller --model-name, --batch-size or --examples-len.",
+            f"There is not enough free memory to train with {config.generator}: end what else uses "
+            "it, or give a smaller --model-name, --batch-size, --examples-len or --tokens-num.",
         ) from error
 
 

@@ -79,7 +79,7 @@ def enough_memory(config: GenerateConfig) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise ModelError(
-            f"The GPU has not enough free memory for a piece of {config.length_seconds:g} s by "
+            f"There is not enough free memory for a piece of {config.length_seconds:g} s by "
             f"{config.generator}: end what else uses it, or choose a smaller --model_name, a "
             "shorter --length, or --device cpu."
         ) from error
@@ -107,8 +107,8 @@ def concepts_of(config: GenerateConfig, tools: Tools) -> LearntConcepts | None:
     if concepts.model_revision != here:
         raise ModelError(
             f"{place} holds concepts that were learnt with {concepts.model} at revision "
-            f"{concepts.model_revision}, and here it is at {here}: generate with those weights, or "
-            "train the concepts anew."
+            f"{concepts.model_revision}, and here it is at {here}: generate with those weights "
+            "(--models_dir says where they lie), or train the concepts anew."
         )
     return concepts
 

@@ -67,7 +67,10 @@ def render(content: Content) -> str:
     """Render the report of a training as HTML."""
     names = list(content.segments)
     of_each = tuple(
-        ((f"validation/{OWN}/{name}", f"validation/{OTHERS}/{name}"), f"Validation, {token(name)}")
+        (
+            (f"validation/{OWN}/{name}", f"validation/{OTHERS}/{name}"),
+            f"Validation, {token(name)}: its own segments, and (second line) those of others",
+        )
         for name in names
     )
     return page.render(
@@ -82,13 +85,27 @@ def render(content: Content) -> str:
         failures=[],
         steps=[],
         generator=content.generator,
-        notes=content.notes,
+        notes=[*content.notes, *([said] if (said := said_n(content.metrics, names)) else [])],
         figures=[_figures(content, name) for name in names],
         charts=drawn(content.curves, (*of_each, *CURVES)),
         distances=[
             (token(one), token(other), f"{_distance(content.vectors, one, other):.2f}")
             for one, other in combinations(names, 2)
         ],
+    )
+
+
+def said_n(metrics: Mapping[str, float], names: Sequence[str]) -> str | None:
+    """Return what FAD and KAD of each concept rest on; None where none were told."""
+    each = [
+        f"{token(name)} {metrics[f'n/{name}']:.0f} against {metrics[f'n_reference/{name}']:.0f}"
+        for name in names
+        if f"n/{name}" in metrics
+    ]
+    return (
+        f"FAD and KAD are of generated pieces against recordings: {', '.join(each)}."
+        if each
+        else None
     )
 
 

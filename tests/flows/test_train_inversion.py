@@ -115,6 +115,8 @@ def test_options_are_understood_as_people_write_them():
     assert config.loop.batch_size == 20
     assert config.loop.accumulation == 2
     assert (config.loop.epochs, config.loop.patience) == (100, 20)
+    never = TrainInversionParams(name="mine", patience=0).config("musicgen-small", ("8bit",))
+    assert never.loop.patience is None
     assert (config.tokens_num, config.randomize_tokens) == (10, False)
     assert (config.learning_rate, config.evaluation.epochs) == (0.2, 5)
     with pytest.raises(ValueError, match="cannot end a training of 5 epochs"):

@@ -47,6 +47,18 @@ def test_written_as_a_tensor_per_word(tmp_path: Path):
         np.testing.assert_array_equal(read[name], rows)
 
 
+def test_the_same_concepts_are_the_same_bytes(tmp_path: Path):
+    # The library puts what is said of a file into another order in each file.
+    about = {name: name for name in ("fit", "model", "entropy", "model_revision", "format")}
+    written = set()
+    for number in range(6):
+        path = tmp_path / f"{number}.safetensors"
+        embeds.write(path, VECTORS, dict(sorted(about.items(), reverse=number % 2 == 0)))
+        written.add(path.read_bytes())
+    assert len(written) == 1
+    assert list(embeds.read(tmp_path / "0.safetensors")) == ["8bit", "pads"]
+
+
 def test_a_vector_by_itself_is_read_too(tmp_path: Path):
     # As diffusers writes a concept of one vector.
     save_file({"<cat>": torch.arange(4.0)}, tmp_path / embeds.FILE)

@@ -63,6 +63,7 @@ def test_segments_of_a_track_are_corrected_apart(folder: Storage):
     ("column", "given", "value"),
     [
         ("tempo", "128.5", 128.5),
+        ("tempo", " 128,5", 128.5),
         ("key", "db Major", "C# major"),
         ("key", "F♯  minor", "F# minor"),
         ("lyrics", " one \r\n\r\n two\n\n", "one\n\ntwo"),

@@ -234,4 +234,4 @@ def test_what_cannot_be_trained_is_said_in_a_sentence(
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     monkeypatch.setattr("models.inversion.network.Learner.forward", full)
-    assert "out-of-memory: The GPU has not enough free memory" in refusal(config("8bit"))
+    assert "out-of-memory: There is not enough free memory" in refusal(config("8bit"))

@@ -252,9 +252,6 @@ def local_cluster(cpu_workers: int, gpu_workers: int, allowed_failures: int = 3)
     dask.config.set({"distributed.scheduler.work-stealing-interval": "100ms"})
     # Nobody looks at Dask's own profiles, which are taken a hundred times a second.
     dask.config.set({"distributed.worker.profile.enabled": False})
-    # Event loops measure fifty times a second how late they are, which every process, idle or not,
-    # pays for with a hundredth of a core.
-    dask.config.set({"distributed.admin.tick.interval": "500ms"})
     # Nannies start workers again. Dask looks 15 s after a worker has died whether it is there, and
     # gives it up for good if it has just died once more: the run would wait for ever.
     dask.config.set({"distributed.deploy.lost-worker-timeout": "365 days"})

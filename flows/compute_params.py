@@ -72,6 +72,16 @@ class DeviceParams(ComputeParams):
         return cluster.gpus(self.device)
 
 
+class TrainingParams(DeviceParams):
+    """Where a training runs, and what records it."""
+
+    trackers: tuple[Literal["wandb", "trackio"], ...] = Field(
+        (),
+        description="What records the training beside TensorBoard.",
+        json_schema_extra=RESULTS,
+    )
+
+
 class StepFlowParams(ComputeParams):
     """What every flow of steps has: where it runs, its steps, and where their rows are kept."""
 

@@ -5,13 +5,13 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from flows.compute_params import FILES, DeviceParams, Group
+from flows.compute_params import FILES, Group, TrainingParams
 from flows.place_params import LocalPath
 
 SWEEP: Group = {"group": "Sweep"}
 
 
-class SweepParams(DeviceParams):
+class SweepParams(TrainingParams):
     """Train with many values of options, and find the best.
 
     CONFIG is a file in the format of wandb's sweeps: how values are chosen (grid, random,
@@ -47,9 +47,6 @@ class SweepParams(DeviceParams):
         0,
         description="Of the values that are drawn; that of the trainings is their own option seed.",
         json_schema_extra=SWEEP,
-    )
-    trackers: tuple[Literal["wandb", "trackio"], ...] = Field(
-        (), description="What records each run beside TensorBoard.", json_schema_extra=SWEEP
     )
 
     @property

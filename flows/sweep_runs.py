@@ -147,7 +147,7 @@ class SweepRuns(Watch):
         place = Storage(str(folder))
         asked = self._training.params_of({**self._fixed, **values}, params, folder)
         job = self._job_of(asked)
-        options = replace(job.options, trackers=params.trackers)
+        options = job.options
         if self._space.project is not None:
             options = replace(options, project=self._space.project)
         # A fit may write checkpoints beside its state: each into its own folder.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from flows import cli, run, train_inversion, train_projection, train_separator
-from flows.compute_params import ComputeParams, DeviceParams
+from flows.compute_params import TrainingParams
 from flows.train_inversion_params import TrainInversionParams
 from flows.train_projection_params import TrainProjectionParams
 from flows.train_separator_params import TrainSeparatorParams
@@ -36,7 +36,7 @@ class Sweepable:
         Other options that are none of a sweep's.
     """
 
-    params: type[DeviceParams]
+    params: type[TrainingParams]
     folder: str
     check: Callable[[Any], object]
     jobs: Callable[[], JobOf]
@@ -46,9 +46,9 @@ class Sweepable:
     @property
     def not_swept(self) -> frozenset[str]:
         """Options that are the sweep's own, or that no sweep has."""
-        return frozenset({self.folder, *self.own, *DeviceParams.model_fields})
+        return frozenset({self.folder, *self.own, *TrainingParams.model_fields})
 
-    def params_of(self, values: Mapping[str, Any], params: DeviceParams, folder: Path) -> Any:
+    def params_of(self, values: Mapping[str, Any], params: TrainingParams, folder: Path) -> Any:
         """Return the parameters of one training of a sweep.
 
         Parameters
@@ -65,8 +65,8 @@ class Sweepable:
         UsageError
             If there is no such option, or a value is wrong.
         """
-        where = {name: getattr(params, name) for name in ComputeParams.model_fields}
-        own = {**where, "device": params.device, self.folder: folder}
+        where = {name: getattr(params, name) for name in TrainingParams.model_fields}
+        own = {**where, self.folder: folder}
         return cli.of_options(self.params, {**values, **own})
 
 

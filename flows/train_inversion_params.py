@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 from pydantic import Field, field_validator, model_validator
 
 from blocks.storage import Storage
-from flows.compute_params import COMPUTE, FILES, DeviceParams, Group
+from flows.compute_params import COMPUTE, FILES, Group, TrainingParams
 from flows.generator_params import SIZES, with_generator
 from flows.place_params import (
     LocalPath,
@@ -33,7 +33,7 @@ RUNS = Path("runs/inversion")
 """Folder of trainings, one of its own for each dataset."""
 
 
-class TrainInversionParams(DeviceParams):
+class TrainInversionParams(TrainingParams):
     """Teach MusicGen the concepts of a dataset, as new words of its prompts.
 
     NAME is a dataset that prepare_concepts.py has made in --data-dir. Only the vectors of the
@@ -294,4 +294,6 @@ class TrainInversionParams(DeviceParams):
 
     def options(self) -> FitOptions:
         """Return how the fit is run."""
-        return FitOptions(num_workers=self.num_workers, threads=self.threads)
+        return FitOptions(
+            num_workers=self.num_workers, threads=self.threads, trackers=self.trackers
+        )

@@ -96,7 +96,9 @@ def _planned(
         place=Storage(str(output)),
         tools=tools,
         seed=params.seed,
-        options=FitOptions(num_workers=params.num_workers, threads=THREADS),
+        options=FitOptions(
+            num_workers=params.num_workers, threads=THREADS, trackers=params.trackers
+        ),
         label=f"projection of {audio}",
         run_id=run_id,
     )

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from blocks.storage import Storage
-from flows.compute_params import COMPUTE, FILES, DeviceParams, Group
+from flows.compute_params import COMPUTE, FILES, Group, TrainingParams
 from flows.place_params import LocalPath, OptionalLocalPath
 from tasks.projection.fit import ProjectionConfig
 from tasks.projection.trainings import Record
@@ -19,7 +19,7 @@ AudioEncoder = Literal["muq", "mert", "latent", "clap", "mel"]
 TRAINING: Group = {"group": "Training"}
 
 
-class TrainProjectionParams(DeviceParams):
+class TrainProjectionParams(TrainingParams):
     """Train a projection from the embeddings of an audio encoder to those of texts.
 
     From embeddings.h5, which prepare_embeddings.py has made; the splits are those of its

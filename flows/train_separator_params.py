@@ -7,7 +7,7 @@ from pydantic import Field
 
 from blocks.storage import Storage
 from flows.cli import FlowParams
-from flows.compute_params import COMPUTE, FILES, DeviceParams, Group, StepFlowParams
+from flows.compute_params import COMPUTE, FILES, Group, StepFlowParams, TrainingParams
 from flows.place_params import LocalPath, OptionalLocalPath, OptionalPlace, Place
 from models.separator.networks import Name
 from tasks.engine.stage import Stage
@@ -29,7 +29,7 @@ NETWORK: Group = {"group": "Network"}
 TRAINING: Group = {"group": "Training"}
 
 
-class TrainSeparatorParams(DeviceParams, StepFlowParams):
+class TrainSeparatorParams(TrainingParams, StepFlowParams):
     """Train a network to take mixtures apart, on songs whose stems are known.
 
     Finds songs below DATA_ROOT in any layout: MUSDB18 (.stem.mp4 or HQ), MoisesDB, Slakh2100,
@@ -253,7 +253,7 @@ class TrainSeparatorParams(DeviceParams, StepFlowParams):
 
     def recorded(self) -> dict[str, Any]:
         """Return the options of the training, as JSON; not where it runs."""
-        where = {*DeviceParams.model_fields, "workdir", "resume"}
+        where = {*TrainingParams.model_fields, "workdir", "resume"}
         values = self.model_dump(mode="json", exclude=where)
         places = ("data_root", "store_dir", *(["init"] if self.init else []))
         return values | {name: Storage(values[name]).absolute().address for name in places}
@@ -265,6 +265,7 @@ class TrainSeparatorParams(DeviceParams, StepFlowParams):
             checkpoint_steps=self.ckpt_every,
             keep_checkpoints=self.keep,
             log_steps=self.log_every,
+            trackers=self.trackers,
         )
 
 

@@ -17,7 +17,7 @@ import pytest
 from blocks import server
 from blocks.storage import Storage
 from flows import cli, fit_runs, sweepable
-from flows.compute_params import DeviceParams
+from flows.compute_params import TrainingParams
 from flows.sweep import sweep
 from flows.sweep_params import SweepParams
 from flows.sweepable import Sweepable
@@ -43,7 +43,7 @@ def run(*arguments: Any) -> dict[str, float]:
 FIT = Fit("toy", 1, ToyConfig, run)
 
 
-class ToyParams(DeviceParams):
+class ToyParams(TrainingParams):
     """A training whose loss is least at a rate of 0.3 and a width of 16."""
 
     folder: Path

@@ -16,6 +16,7 @@ import shlex
 import shutil
 import signal
 import sys
+import threading
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NoReturn, TypeVar
@@ -36,6 +37,9 @@ from tasks.weights import ModelError
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+
+LEAVE_SECONDS = 20.0
+"""How long the end of a process that was interrupted may take."""
 
 NONE = "none"
 """What an option is given for null."""
@@ -226,11 +230,29 @@ def run(command: Callable[[], None]) -> NoReturn:
     except BaseException as error:
         # Compiled code turns a KeyboardInterrupt in its callbacks into errors of its own.
         if interruptions or isinstance(error, KeyboardInterrupt | TerminationSignal):
+            _end_for_certain(EXIT_INTERRUPTED)
             _leave(EXIT_INTERRUPTED, "Interrupted; the same command goes on from here.")
         raise
     finally:
         signal.signal(signal.SIGINT, before)
     sys.exit(0)
+
+
+def _end_for_certain(status: int) -> None:
+    """End the process if its own end hangs.
+
+    When it ends, Prefect 3.8.8 waits without limit for its worker of events, whose thread an
+    interruption may have cut short; seen once in some fifty.
+    """
+
+    def end() -> None:
+        # Only of a process that is ending: others have their own plans after an interruption.
+        if getattr(threading, "_SHUTTING_DOWN", False):
+            os._exit(status)
+
+    timer = threading.Timer(LEAVE_SECONDS, end)
+    timer.daemon = True
+    timer.start()
 
 
 def _leave(status: int, message: str) -> NoReturn:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from models.quiet import no_progress_bar
 from models.registry import ModelCard
 
 SEED = 20_221_024
@@ -64,7 +65,8 @@ def write(card: ModelCard, folder: Path, dimensions: Mapping[str, Any] = TINY) -
     )
     model = EncodecModel(config).eval()
     randomise(model, SEED + card.sample_rate_hz)
-    model.save_pretrained(folder)
+    with no_progress_bar():
+        model.save_pretrained(folder)
     EncodecFeatureExtractor(
         feature_size=config.audio_channels,
         sampling_rate=config.sampling_rate,

@@ -235,10 +235,12 @@ def gpus(device: str) -> int:
     return 0 if device == "cpu" else present
 
 
-def local_cluster(cpu_workers: int, gpu_workers: int, allowed_failures: int = 3) -> Any:
+def local_cluster(
+    cpu_workers: int, gpus: int, allowed_failures: int = 3, *, workers_per_gpu: int = 1
+) -> Any:
     """Start a cluster of single-threaded processes on this machine, on the loopback interface.
 
-    Without GPU workers, CPU workers carry both resources. The machine's memory is
+    Without GPUs, CPU workers carry both resources. The machine's memory is
     divided evenly: a worker that takes more than its share is restarted.
     """
     import dask
@@ -257,9 +259,13 @@ def local_cluster(cpu_workers: int, gpu_workers: int, allowed_failures: int = 3)
     dask.config.set({"distributed.deploy.lost-worker-timeout": "365 days"})
     _fork_workers()
     dask_quiet.quieten()
-    resources = {"CPU": 1} if gpu_workers else dict.fromkeys(RESOURCES, 1)
+    resources = {"CPU": 1} if gpus else dict.fromkeys(RESOURCES, 1)
     environments = [(f"cpu-{at}", resources, "") for at in range(cpu_workers)]
-    environments += [(f"gpu-{at}", {"GPU": 1}, str(at)) for at in range(gpu_workers)]
+    environments += [
+        (f"gpu-{gpu}-{at}", {"GPU": 1}, str(gpu))
+        for at in range(workers_per_gpu)
+        for gpu in range(gpus)
+    ]
     return SpecCluster(
         name="songmill",
         scheduler={

@@ -87,6 +87,9 @@ class Tools:
         ``"cpu"`` or ``"cuda"``, for the models.
     batch_size
         How many items a model on a GPU processes at once; None for each model's own number.
+    tracks_at_once
+        Tracks whose work on the processor a step may do side by side, in threads, while a
+        network on a GPU works on another.
     weights
         Where the weights of models lie.
     """
@@ -95,6 +98,7 @@ class Tools:
     outputs: Storage
     device: str = "cpu"
     batch_size: int | None = None
+    tracks_at_once: int = 1
     weights: Weights = field(default_factory=lambda: Weights(default_address()))
 
     def absolute(self) -> Self:
@@ -131,6 +135,11 @@ class Tools:
     def output(self, path: str, rate_hz: int) -> Samples:
         """Return the mono signal of a stored output, shape ``(samples,)``, at `rate_hz`."""
         return audio.load(self.outputs, path, rate_hz=rate_hz, channels=1)[0]
+
+    def output_blocks(self, path: str, rate_hz: int) -> Iterator[Samples]:
+        """Yield the same in blocks of shape ``(n,)``, of bounded memory however long it is."""
+        for block in audio.blocks(self.outputs, path, rate_hz=rate_hz, channels=1):
+            yield block[0]
 
     def model(self, name: str, task: Task[Adapter]) -> Adapter:
         """Adapter of a model, registered or of the user's own; loaded once per worker process.

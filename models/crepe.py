@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from models.batching import gpu_turn
 from models.registry import ModelCard
 
 RATE_HZ = 16_000
@@ -101,7 +102,7 @@ class CrepeAdapter:
             inside = samples[max(first, 0) : max(last, 0)]
             before = max(-first, 0)
             padded = np.pad(inside, (before, last - first - before - len(inside)))
-            with torch.inference_mode():
+            with gpu_turn(), torch.inference_mode():
                 windows = torch.from_numpy(padded).unfold(0, WINDOW_SAMPLES, hop_samples)
                 result = self._infer(_normalise(windows.to(self._device)))[:filled].cpu().numpy()
             yield result

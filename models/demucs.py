@@ -30,7 +30,7 @@ from demucs.htdemucs import HTDemucs
 from demucs.states import load_model
 from safetensors import SafetensorError, safe_open
 
-from models.batching import Batcher, to_device
+from models.batching import Batcher, gpu_turn, to_device
 from models.registry import ModelCard
 from models.stem_names import chosen
 
@@ -342,16 +342,17 @@ class DemucsAdapter:
             for length, group in groupby(range(len(chunks)), lengths.__getitem__):
                 indices = list(group)
                 batch = np.stack([chunks[index].padded(length, mean, std) for index in indices])
-                outputs = self._run(network, batch)[:, kept].cpu().numpy()
+                mixes = to_device(batch, self._device)
+                with gpu_turn():
+                    outputs = self._run(network, mixes)[:, kept].cpu().numpy()
                 for index, output in zip(indices, outputs, strict=True):
                     first = (length - chunks[index].length) // 2
                     inner = output[..., first : first + chunks[index].length]
                     results[index] += share[:, None, None] * inner
         return list(zip(chunks, results, strict=True))
 
-    def _run(self, network: Network, batch: Float32) -> torch.Tensor:
+    def _run(self, network: Network, mixes: torch.Tensor) -> torch.Tensor:
         """Return the sources of a batch of mixes, shape ``(mixes, sources, 2, n)``."""
-        mixes = to_device(batch, self._device)
         with torch.inference_mode(), _without_fused_attention():
             if self._half is not None:
                 with torch.autocast(self._device.type, self._half):

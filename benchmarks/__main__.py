@@ -18,6 +18,7 @@ HELPERS = {
     "__main__",
     "bare_loop",
     "fake_gpu",
+    "fake_gpu_steps",
     "measure",
     "museval_metrics",
     "plain_librosa",

@@ -1,6 +1,6 @@
 """How much of a GPU's time is used by worker processes whose steps have as much to do beside it.
 
-``python -m benchmarks.gpu_share`` runs the steps of tests/support/fake_gpu_steps.py, which sleep
+``python -m benchmarks.gpu_share`` runs the steps of benchmarks/fake_gpu_steps.py, which sleep
 for a fifth of what the real ones take on a GPU worker, in a cluster of this machine whose one GPU
 is a lock: with several worker processes and with one. Plan, batches, tables and Dask are the real
 ones. Counted is the time in which all workers have begun and none has run out of work.
@@ -21,7 +21,7 @@ from tasks.engine.plan import Plan, plan
 from tasks.engine.stage import Stage
 from tasks.step import Tools, Track
 from tasks.weights import Weights
-from tests.support.fake_gpu_steps import STEPS, TimesConfig, share, shared_time, uses
+from benchmarks.fake_gpu_steps import STEPS, TimesConfig, share, shared_time, uses
 
 SEVERAL_FLOOR = 0.90
 ONE_FLOOR = 0.85
@@ -30,13 +30,15 @@ ONE_FLOOR = 0.85
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--scale", type=float, default=0.2, help="of the measured times")
-    parser.add_argument("--tracks", type=int, default=72)
+    parser.add_argument("--tracks", type=int, default=72, help="for several processes")
     options = parser.parse_args()
     figures = []
-    for workers, at_once, floor in ((6, 1, SEVERAL_FLOOR), (1, 8, ONE_FLOOR), (1, 1, None)):
+    for workers, at_once, tracks, batch_tracks, floor in (
+        (6, 1, options.tracks, 2, SEVERAL_FLOOR),
+        (1, 8, 32, 32, ONE_FLOOR),
+        (1, 1, 8, 8, None),
+    ):
         with tempfile.TemporaryDirectory() as folder:
-            tracks = options.tracks if workers > 1 else options.tracks // 2
-            batch_tracks = 2 if workers > 1 else 32
             made = planned(Path(folder), tracks, batch_tracks, options.scale, at_once)
             carry_out(made, workers)
             used = uses(Path(folder))
@@ -79,7 +81,7 @@ def carry_out(made: Plan, workers: int) -> None:
 
 def _import() -> None:
     """Import what the steps need, which is no part of what is counted."""
-    import tests.support.fake_gpu_steps  # noqa: F401
+    import benchmarks.fake_gpu_steps  # noqa: F401
 
 
 def run_after(job: Job, before: Outcome | None) -> Outcome:

@@ -1,6 +1,7 @@
 import json
 import pickle
 import shutil
+import threading
 from dataclasses import replace
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ from tasks.engine import batch
 from tasks.engine.batch import UPSTREAM_FAILED, Job
 from tasks.engine.stage import Stage
 from tasks.engine.step_table import StepTable
-from tasks.step import Row, Step, StepConfig, TrackError, column, per_track
+from tasks.step import Row, Step, StepConfig, TrackError, column, on_cpu, on_gpu, per_track
 from tasks.weights import ModelError
 from tests.tasks.engine.toy_steps import ToyFlow
 
@@ -184,3 +185,23 @@ def test_the_result_that_prefect_keeps_is_small_json(toy: ToyFlow):
     expected = {"part": jobs[0].part, "failed": 0, "ran": 1, "bugs": 0, "bug": None}
     assert json.loads(json.dumps(outcome)) == expected
     assert toy.tables.files(".under-way") == [], "the mark of a batch goes with it"
+
+
+@pytest.mark.parametrize(("resource", "at_once"), [(on_cpu, 1), (on_gpu, 3)])
+def test_tracks_are_side_by_side_where_a_step_uses_a_gpu(toy: ToyFlow, resource, at_once: int):
+    under_way: list[str] = []
+    most: list[int] = []
+    all_there = threading.Barrier(at_once)
+
+    def run(track, upstream, config, tools) -> Row:
+        assert tools.tracks_at_once == at_once
+        under_way.append(track.track_id)
+        most.append(len(under_way))
+        all_there.wait(30)
+        under_way.remove(track.track_id)
+        return {"value": 1}
+
+    job = single(toy, step_of(per_track(run), resource=resource), "a", "b", "c")
+    outcome = batch.run(replace(job, tools=replace(job.tools, tracks_at_once=3)))
+    assert (outcome.failed, outcome.ran) == (0, 3)
+    assert max(most) == at_once

@@ -1,6 +1,6 @@
 """How much of a GPU's time is used by steps that have as much to do beside it as the real ones.
 
-They sleep: see tests/support/fake_gpu_steps.py. In processes of a Dask cluster, with tables and
+They sleep: see benchmarks/fake_gpu_steps.py. In processes of a Dask cluster, with tables and
 all, benchmarks/gpu_share.py measures the same for longer.
 """
 
@@ -11,7 +11,7 @@ from blocks.storage import Storage
 from tasks.engine import bugs
 from tasks.step import Tools, Track
 from tasks.weights import Weights
-from tests.support.fake_gpu_steps import COSTS, STEPS, TimesConfig, share, shared_time, uses
+from benchmarks.fake_gpu_steps import COSTS, STEPS, TimesConfig, share, shared_time, uses
 
 GPU_SECONDS = sum(cost.gpu for cost in COSTS.values())
 

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.fake_gpu_steps import STEPS, TimesConfig, share, shared_time, uses
 from benchmarks.measure import Figure, report
 from blocks.cluster import local_cluster
 from blocks.storage import Storage
@@ -21,7 +22,6 @@ from tasks.engine.plan import Plan, plan
 from tasks.engine.stage import Stage
 from tasks.step import Tools, Track
 from tasks.weights import Weights
-from benchmarks.fake_gpu_steps import STEPS, TimesConfig, share, shared_time, uses
 
 SEVERAL_FLOOR = 0.90
 ONE_FLOOR = 0.85

@@ -7,11 +7,11 @@ all, benchmarks/gpu_share.py measures the same for longer.
 import multiprocessing
 from pathlib import Path
 
+from benchmarks.fake_gpu_steps import COSTS, STEPS, TimesConfig, share, shared_time, uses
 from blocks.storage import Storage
 from tasks.engine import bugs
 from tasks.step import Tools, Track
 from tasks.weights import Weights
-from benchmarks.fake_gpu_steps import COSTS, STEPS, TimesConfig, share, shared_time, uses
 
 GPU_SECONDS = sum(cost.gpu for cost in COSTS.values())
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
-from unittest.mock import MagicMock, patch
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -114,8 +114,6 @@ def fake_gpu() -> Iterator[FakeGpu]:
         for target, name, stand_in in (
             (torch.cuda.amp.common, "amp_definitely_not_available", lambda: False),
             (torch.cuda, "is_bf16_supported", lambda *_, **__: True),
-            (torch.cuda, "Event", MagicMock()),
-            (torch.cuda, "current_stream", MagicMock()),
             (torch.nn.Module, "_apply", _applied),
             (torch.Tensor, "numpy", _content),
         ):

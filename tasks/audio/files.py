@@ -11,12 +11,11 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from operator import attrgetter
-from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 
-from blocks.storage import Storage
+from blocks.storage import Storage, StorageError
 from tasks.audio import decoders
 from tasks.audio.containers import container_of
 from tasks.audio.conversion import converted
@@ -87,7 +86,7 @@ def decoded(
 
 def packet_seconds(storage: Storage, path: str) -> float | None:
     """Length of a file's packets, none of which is decoded; None for what FFmpeg cannot open."""
-    with storage.reading(path) as local, open(local, "rb") as file:
+    with storage.reading(path, keep=True) as local, open(local, "rb") as file:
         return decoders.packet_seconds(file)
 
 
@@ -164,25 +163,26 @@ def load(
     TrackError
         As :func:`stream`.
     """
-    key = (
-        *(storage.address, path, _stamp(storage, path), audio_stream),
-        *(rate_hz, channels, repair),
-    )
-    with _CACHE.making(key):
-        samples: Samples | None = _CACHE.get(key)
-        if samples is None:
-            blocks = stream(
-                storage,
-                path,
-                rate_hz=rate_hz,
-                channels=channels,
-                audio_stream=audio_stream,
-                repair=repair,
-            )
-            samples = _joined(blocks, channels)
-            samples.setflags(write=False)
-            if samples.nbytes <= _CACHE.maxsize:
-                _CACHE[key] = samples
+    with _held(storage, path):
+        key = (
+            *(storage.address, path, _stamp(storage, path), audio_stream),
+            *(rate_hz, channels, repair),
+        )
+        with _CACHE.making(key):
+            samples: Samples | None = _CACHE.get(key)
+            if samples is None:
+                blocks = stream(
+                    storage,
+                    path,
+                    rate_hz=rate_hz,
+                    channels=channels,
+                    audio_stream=audio_stream,
+                    repair=repair,
+                )
+                samples = _joined(blocks, channels)
+                samples.setflags(write=False)
+                if samples.nbytes <= _CACHE.maxsize:
+                    _CACHE[key] = samples
     return samples
 
 
@@ -247,20 +247,32 @@ def _blocks(
     storage: Storage, path: str, audio_stream: int, decoder: Decoder | None
 ) -> Iterator[Block]:
     """Yield what a file holds, from memory where it was kept."""
-    kept = _CACHE.get(_decoded_key(storage, path, audio_stream, decoder)) if decoder else None
-    if kept is not None:
-        yield from kept.blocks
-        return
-    with opened(storage, path, audio_stream, decoder) as reader:
-        yield from reader.blocks()
+    with _held(storage, path):
+        kept = _CACHE.get(_decoded_key(storage, path, audio_stream, decoder)) if decoder else None
+        if kept is not None:
+            yield from kept.blocks
+            return
+        with opened(storage, path, audio_stream, decoder) as reader:
+            yield from reader.blocks()
 
 
-def _stamp(storage: Storage, path: str) -> tuple[int, int] | None:
-    """Return what tells a replaced file from the one that was decoded before."""
-    if not storage.is_local:
-        return None
+@contextmanager
+def _held(storage: Storage, path: str) -> Iterator[None]:
+    """Read one and the same version of a file within the block; of an object, fetched once."""
     try:
-        status = os.stat(Path(storage.address, path))
+        with storage.reading(path, keep=True):
+            yield
+    except FileNotFoundError as error:
+        raise _missing(path) from error
+
+
+def _stamp(storage: Storage, path: str) -> tuple[int, int]:
+    """Return what tells a replaced file from the one that was decoded before."""
+    try:
+        with storage.reading(path, keep=True) as local:
+            status = os.stat(local)
+    except StorageError:
+        raise
     except OSError as error:
         raise _missing(path) from error
     return status.st_mtime_ns, status.st_size
@@ -290,7 +302,7 @@ def audio_file(storage: Storage, path: str) -> Iterator[tuple[BinaryIO, str]]:
         ``"missing"``, ``"unreadable"``, ``"empty"`` or ``"not-audio"``.
     """
     try:
-        with storage.reading(path) as local, open(local, "rb") as file:
+        with storage.reading(path, keep=True) as local, open(local, "rb") as file:
             container = container_of(file, path)
             size = file.seek(0, os.SEEK_END)
             if size == 0:

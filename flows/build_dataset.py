@@ -289,11 +289,8 @@ def _merge(params: BuildDatasetParams) -> str:
 
 def _estimate(params: BuildDatasetParams) -> str:
     tracks = survey(params, check_sources(params), remember=False).tracks
-    workers = cluster.default_workers(params.workers)
     try:
-        return str(
-            estimate(params.stages(), tracks, params.tools(), workers=workers, gpus=params.gpus)
-        )
+        return str(estimate(params.stages(), tracks, params.tools(), params.lanes()))
     except ValueError as error:
         raise UsageError(f"{params.audio_dir}: {error}.") from error
 

@@ -66,6 +66,11 @@ class _Seen:
     taken: float = 0.0
 
 
+def said_cost(job: Job, minutes: float) -> float:
+    """Return what a job costs by its step's own word."""
+    return job.step.cost(job.config, job.tools.device) * minutes
+
+
 @dataclass
 class Forecast:
     """Time that a plan takes yet.
@@ -79,6 +84,8 @@ class Forecast:
         that are not there have the mean.
     lanes
         Number of workers.
+    cost
+        From a job and the minutes of its tracks to the seconds that it takes, until it was seen.
     clock
         Seconds from some moment on.
     """
@@ -86,6 +93,7 @@ class Forecast:
     plan: Plan
     minutes: Mapping[str, float]
     lanes: Lanes
+    cost: Callable[[Job, float], float] = said_cost
     clock: Callable[[], float] = monotonic
     _works: list[_Work] = field(init=False, default_factory=list)
     _places: dict[tuple[str, str], int] = field(init=False, default_factory=dict)
@@ -121,8 +129,8 @@ class Forecast:
         return place
 
     def _expected(self, job: Job) -> float:
-        cost = job.step.cost(job.config, job.tools.device)
-        return cost * sum(self.minutes.get(each.track_id, self._mean) for each in job.tracks)
+        minutes = sum(self.minutes.get(each.track_id, self._mean) for each in job.tracks)
+        return self.cost(job, minutes)
 
     def note(self, job: Job, seconds: float) -> None:
         """Take in that a job of the plan, or a part of one, is done.
@@ -162,6 +170,13 @@ class Forecast:
         if len(works) > MOST_JOBS:
             return max(_shared_out(works, self.lanes) - elapsed, 1.0)
         return max(_carried_out(works, self.lanes, elapsed) - elapsed, 1.0)
+
+    def seconds_in_all(self) -> float:
+        """Return the seconds that the whole plan takes, before any of it is done."""
+        works = [(work, work.expected_seconds) for work in self._works]
+        if len(works) > MOST_JOBS:
+            return _shared_out(works, self.lanes)
+        return _carried_out(works, self.lanes, 0.0)
 
     def _ratios(self) -> dict[str, float]:
         """Return by step how many times as long it takes as it is said to."""

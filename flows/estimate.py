@@ -188,11 +188,9 @@ def _excerpt(track: Track, source: Storage, target: Storage, wanted_seconds: flo
         rate_hz = info.sample_rate_hz
         channels: Literal[1, 2] = 1 if info.channels == 1 else 2
         blocks = audio.stream(source, track.path, rate_hz=rate_hz, channels=channels)
-        start, stop = (
-            round(start_seconds * rate_hz),
-            round((start_seconds + wanted_seconds) * rate_hz),
-        )
-        audio.write_flac(target, track.path, _between(blocks, start, stop), rate_hz)
+        start = round(start_seconds * rate_hz)
+        excerpt = _between(blocks, start, start + round(wanted_seconds * rate_hz))
+        audio.write_flac(target, track.path, excerpt, rate_hz)
         return wanted_seconds
     with source.reading(track.path) as original, target.writing(track.path) as copy:
         copy.write_bytes(original.read_bytes())

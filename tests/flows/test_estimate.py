@@ -70,9 +70,7 @@ def test_the_time_of_a_run_is_told_within_a_quarter_by_excerpts(
     # A GPU's worker listens while others look at the next.
     truth += 0 if "GPU" in lanes else looking * jobs_of_one_worker
     assert made.seconds - estimate.START_SECONDS == pytest.approx(truth, rel=0.25)
-    per_track = {
-        name: cost.of(1, 60 * made.hours / made.tracks) for name, cost in made.costs.items()
-    }
+    each = {name: cost.of(1, 60 * made.hours / made.tracks) for name, cost in made.costs.items()}
     if made.hours < 1:  # in which what is measured of a minute is not multiplied by much
         assert each["look"] == pytest.approx(TRACK_SECONDS, rel=0.5)
     # Never as long as the run.

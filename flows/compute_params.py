@@ -9,6 +9,7 @@ from blocks import cluster
 from blocks.storage import Storage
 from flows.cli import FlowParams
 from flows.place_params import OptionalPlace
+from tasks.engine.forecast import Lanes
 from tasks.engine.stage import Stage
 from tasks.step import Tools
 from tasks.weights import Weights, default_address
@@ -44,6 +45,11 @@ class ComputeParams(FlowParams):
     def workers_wanted(self) -> int:
         """Return the number of workers to keep busy; another cluster is asked how many it has."""
         return cluster.size(self.cluster, self.workers)
+
+    def lanes(self) -> Lanes:
+        """Return the numbers of workers to keep busy, by their resource."""
+        of_gpus: Lanes = {"GPU": self.gpus} if self.gpus and not self.cluster else {}
+        return {"CPU": self.workers_wanted(), **of_gpus}
 
     def everywhere(self, place: Storage) -> Storage:
         """Return a place as all workers are told of it: on a cluster, by its absolute path."""

@@ -2,9 +2,9 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -23,6 +23,7 @@ from models.registry import PackageSource
 from tasks.engine import run_records, submission
 from tasks.engine.batch import KILLED_WORKER
 from tasks.engine.bugs import INTERNAL_ERROR, TRACEBACKS, BrokenStepError
+from tasks.engine.forecast import Forecast
 from tasks.engine.plan import BATCH_TRACKS, Plan, plan
 from tasks.engine.preflight import Preflight, code_digest, samples
 from tasks.engine.results import Results
@@ -50,11 +51,14 @@ class Survey(Generic[F]):
         How many there are, for people: ``12 songs``.
     found
         What else was found, for the flow's own conclusion.
+    minutes
+        Length of each item, by its id, as far as it is known or guessed.
     """
 
     tracks: Sequence[Track]
     title: str
     found: F
+    minutes: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -107,15 +111,15 @@ class StepFlow(Generic[P, C, F]):
     batch_tracks
         Items of a task run at most.
     shown
-        Shows how far a run is, of the given numbers of items to compute by step.
+        Shows how far a plan is while it is carried out.
     """
 
     check: Callable[[P], C]
     survey: Callable[[P, C], Survey[F]]
     conclude: Callable[[P, Results, Survey[F]], Conclusion]
     batch_tracks: int = BATCH_TRACKS
-    shown: Callable[[P, Survey[F], Mapping[str, int]], AbstractContextManager[Progress]] = (
-        lambda params, survey, pending: progress.shown(pending)
+    shown: Callable[[P, Survey[F], Plan], AbstractContextManager[Progress]] = (
+        lambda params, survey, planned: _shown(params, survey, planned)
     )
 
 
@@ -141,7 +145,7 @@ def carry_out(flow: StepFlow[P, C, F], params: P) -> dict[str, Any]:
     pending = planned.pending
     print(f"{survey.title}; {pending.total()} results of steps to compute")
     with _recorded(params) as counts:
-        with flow.shown(params, survey, pending) as advance:
+        with flow.shown(params, survey, planned) as advance:
             needs = _needs(planned, params)
             try:
                 submission.run(planned, params.workers_wanted, needs, progress=advance)
@@ -313,6 +317,16 @@ def _remedies(models: Sequence[str], models_dir: str | None) -> Iterator[str]:
         )
     for name, source in lost.items():
         yield f"the {source}, which brings {name}, is not installed: `make` installs it"
+
+
+def _shown(
+    params: StepFlowParams, survey: Survey[Any], planned: Plan
+) -> AbstractContextManager[Progress]:
+    """Show how far a plan is: nothing if there is nothing to do."""
+    if not planned.batches:
+        return nullcontext(lambda job, outcome: None)
+    forecast = Forecast(planned, survey.minutes, params.lanes())
+    return progress.shown(planned.pending, forecast)
 
 
 def _check(flow: StepFlow[P, C, F], params: P) -> C:

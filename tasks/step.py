@@ -247,6 +247,22 @@ def on_gpu(config: Any) -> Resource:
     return "GPU"
 
 
+def costs(cpu: float, gpu: float | None = None) -> Callable[[Any, str], float]:
+    """Return what a step costs, in seconds of a process per minute of audio.
+
+    Parameters
+    ----------
+    cpu, gpu
+        Where its network runs on a CPU, or it has none; and where on a GPU, if that differs.
+    """
+    return lambda config, device: cpu if gpu is None or device == "cpu" else gpu
+
+
+def next_to_nothing(config: Any, device: str) -> float:
+    """Return the cost of a step that does not listen, as :func:`costs` has it."""
+    return 0.005
+
+
 @dataclass(frozen=True)
 class Step:
     """Declaration of a step.
@@ -273,6 +289,9 @@ class Step:
         From a configuration to the names of the registered models it uses.
     attributes
         Attributes of a track that the result depends on.
+    cost
+        From a configuration and the device of its network to the seconds of a process that a
+        minute of audio takes, by which the time of a run is told until it was measured there.
     """
 
     name: str
@@ -285,6 +304,7 @@ class Step:
     resource: Callable[[Any], Resource] = on_cpu
     models: Callable[[Any], tuple[str, ...]] = no_models
     attributes: tuple[str, ...] = ("track_id",)
+    cost: Callable[[Any, str], float] = next_to_nothing
 
     def __post_init__(self) -> None:
         taken = set(self.columns.names) & set(COMMON_COLUMNS.names)

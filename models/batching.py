@@ -53,7 +53,7 @@ class Batcher:
         torch.OutOfMemoryError
             If even a single item does not fit.
         """
-        waiting = _prefetched(items, AHEAD * self.size) if self._ahead else iter(items)
+        waiting = prefetched(items, AHEAD * self.size) if self._ahead else iter(items)
         while batch := list(islice(waiting, self.size)):
             yield from self._run(infer, batch)
 
@@ -95,7 +95,7 @@ def to_device(array: npt.NDArray[Any], device: torch.device) -> torch.Tensor:
 _END = object()
 
 
-def _prefetched(items: Iterable[Item], capacity: int) -> Iterator[Item]:
+def prefetched(items: Iterable[Item], capacity: int) -> Iterator[Item]:
     """Yield the items, taken by a thread that stays at most `capacity` of them ahead."""
     queue: Queue[Any] = Queue(capacity)
     stopped = threading.Event()

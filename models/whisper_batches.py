@@ -1,0 +1,220 @@
+"""Windows of several signals through one Whisper.
+
+The decoder writes in the language of a whole signal, so that all windows of it have to be encoded
+before any is decoded. Batches are made up as windows come, encoded, and wait until the languages of
+all their windows are known; then they are decoded as they are, each window in its own language.
+"""
+
+import logging
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from models.batching import AHEAD, is_out_of_memory, prefetched
+from models.whisper_pipeline import Model, Written
+from models.whisper_windows import Piece, Prepared, Window
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Heard:
+    """A signal on its way, and in the end what was heard in it.
+
+    Attributes
+    ----------
+    code
+        Its language as Whisper names it; None as long as it is not known, and where it has no
+        voice.
+    probability
+        Of the language: its share of the votes; 1 for one that was given.
+    found
+        Pieces' first samples, last samples, and segments as the library has them.
+    """
+
+    code: str | None
+    probability: float = 1.0
+    found: list[tuple[int, int, list[Any]]] = field(default_factory=list)
+    votes: Counter[str] = field(default_factory=Counter)
+    pieces_to_hear: int = 0
+    pieces_to_write: int = 0
+
+
+@dataclass(eq=False)
+class _Part:
+    """A piece of a signal on its way."""
+
+    signal: Heard
+    piece: Piece
+    votes: bool
+    is_written: bool
+    voices: Counter[str] = field(default_factory=Counter)
+    encoded: int = 0
+    written: Written = field(default_factory=list)
+
+
+@dataclass
+class _Batch:
+    """Windows that are decoded together."""
+
+    windows: list[tuple[_Part, Window]]
+    encoded: Any
+
+
+class Batches:
+    """Whisper over the windows of signals.
+
+    Parameters
+    ----------
+    model
+        The model.
+    size
+        Windows per batch. When memory runs out it is halved, for good.
+    joins
+        Whether a batch may have windows of several signals. Then these are also prepared ahead,
+        by a thread. Else it has those of one piece, and its results depend on nothing else.
+    """
+
+    def __init__(self, model: Model, size: int, *, joins: bool) -> None:
+        self._model = model
+        self._size = size
+        self._joins = joins
+        self._filling: list[tuple[_Part, Window]] = []
+        self._encoded: deque[_Batch] = deque()
+
+    def map(self, signals: Iterable[Prepared], code: str | None) -> Iterator[Heard]:
+        """Yield what is heard in each signal, in order.
+
+        Parameters
+        ----------
+        signals
+            Taken as they are needed.
+        code
+            Their language as Whisper names it; None to detect each one's.
+        """
+        parts = _parts(signals, code)
+        on_their_way: deque[Heard] = deque()
+        for part in prefetched(parts, AHEAD) if self._joins else parts:
+            if part.signal not in on_their_way:
+                on_their_way.append(part.signal)
+            self._take(part)
+            while on_their_way and not on_their_way[0].pieces_to_write:
+                yield on_their_way.popleft()
+        self._flush()
+        yield from on_their_way
+
+    def _take(self, part: _Part) -> None:
+        if self._filling and self._filling[-1][0].is_written != part.is_written:
+            self._flush()
+        if not part.piece.windows:
+            self._has_heard(part)
+            part.signal.pieces_to_write -= part.is_written
+        for window in part.piece.windows:
+            self._filling.append((part, window))
+            if len(self._filling) >= self._at_once:
+                self._flush()
+        if not self._joins:
+            self._flush()
+
+    @property
+    def _at_once(self) -> int:
+        return min(self._size, self._model.windows_at_most or self._size)
+
+    def _flush(self) -> None:
+        """Encode the windows that wait for it, and decode the batches whose languages are known."""
+        windows, self._filling = self._filling, []
+        if windows:
+            batches = self._encode(windows)
+            for batch in batches:
+                self._vote(batch)
+            self._encoded.extend(each for each in batches if each.windows[0][0].is_written)
+        while self._encoded and all(part.signal.code for part, _ in self._encoded[0].windows):
+            batch = self._encoded.popleft()
+            windows = batch.windows
+            for (part, _), written in zip(windows, self._decode(batch), strict=True):
+                part.written.append(written)
+                if len(part.written) == len(part.piece.windows):
+                    self._has_written(part)
+
+    def _encode(self, windows: list[tuple[_Part, Window]]) -> list[_Batch]:
+        """Encode windows together, or in halves where memory is short of that."""
+        try:
+            features = np.stack([window.features for _, window in windows])
+            return [_Batch(windows, self._model.encode(features))]
+        except RuntimeError as error:
+            if not is_out_of_memory(error) or len(windows) == 1:
+                raise
+        return [batch for half in self._halves(windows) for batch in self._encode(half)]
+
+    def _decode(self, batch: _Batch) -> Written:
+        """Decode a batch, or halves of it, which are encoded anew for that."""
+        windows = batch.windows
+        codes = [str(part.signal.code) for part, _ in windows]
+        try:
+            return self._model.decode(batch.encoded, [window for _, window in windows], codes)
+        except RuntimeError as error:
+            if not is_out_of_memory(error) or len(windows) == 1:
+                raise
+        batch.encoded = None
+        halves = self._halves(windows)
+        return [
+            written
+            for half in halves
+            for encoded in self._encode(half)
+            for written in self._decode(encoded)
+        ]
+
+    def _halves(self, windows: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        half = len(windows) // 2
+        self._model.windows_at_most = half
+        log.warning("Out of GPU memory at %d windows at once: %d now.", len(windows), half)
+        return list(windows[:half]), list(windows[half:])
+
+    def _vote(self, batch: _Batch) -> None:
+        """Count the seconds of voice of each window, shared out by what its language may be."""
+        if any(part.votes for part, _ in batch.windows):
+            languages = self._model.model.detect_language(batch.encoded)
+            for (part, window), heard in zip(batch.windows, languages, strict=True):
+                for token, probability in heard if part.votes else ():
+                    part.voices[token.strip("<|>")] += probability * window.voice_seconds
+        for part, _ in batch.windows:
+            part.encoded += 1
+            if part.encoded == len(part.piece.windows):
+                self._has_heard(part)
+
+    def _has_heard(self, part: _Part) -> None:
+        """Settle the language of a signal whose last vote was counted."""
+        if not part.votes:
+            return
+        signal = part.signal
+        signal.votes += part.voices
+        signal.pieces_to_hear -= 1
+        if not signal.pieces_to_hear and signal.votes:
+            signal.code, most = signal.votes.most_common(1)[0]
+            signal.probability = most / signal.votes.total()
+
+    def _has_written(self, part: _Part) -> None:
+        signal, piece = part.signal, part.piece
+        segments = self._model.segments(piece, str(signal.code), part.written)
+        signal.found.append((piece.first, piece.last, segments))
+        signal.pieces_to_write -= 1
+
+
+def _parts(signals: Iterable[Prepared], code: str | None) -> Iterator[_Part]:
+    """Yield all pieces of all signals; before them those that their languages are heard in.
+
+    A signal of several pieces has these twice, the first time with some of their windows.
+    """
+    for prepared in signals:
+        is_unknown, is_long = code is None, len(prepared) > 1
+        signal = Heard(code, pieces_to_write=len(prepared))
+        if is_unknown:
+            signal.pieces_to_hear = len(prepared)
+            if is_long:
+                for piece in prepared.sample():
+                    yield _Part(signal, piece, votes=True, is_written=False)
+        for piece in prepared.pieces():
+            yield _Part(signal, piece, votes=is_unknown and not is_long, is_written=True)

@@ -24,7 +24,7 @@ from faster_whisper import WhisperModel
 
 from benchmarks.measure import Figure, interleaved, report
 from examples.songs import RATE_HZ, make_song
-from models import registry, whisper
+from models import registry, whisper, whisper_windows
 from models.tiny.whisper import PUBLISHED_TINY, write
 
 Samples = npt.NDArray[np.float32]
@@ -90,7 +90,7 @@ def one_by_one(model: WhisperModel, songs: list[Samples]) -> list[str]:
             song,
             word_timestamps=True,
             vad_filter=True,
-            vad_parameters=dict(whisper.VAD_OPTIONS),
+            vad_parameters=dict(whisper_windows.VAD_OPTIONS),
             temperature=0.0,
             condition_on_previous_text=False,
         )

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from faster_whisper.audio import pad_or_trim
 
 from models.hallucinations import is_invented
-from models.protocols.words import Signal
+from models.protocols import Signal
 from models.registry import ModelCard
 from models.whisper_alignment import HeardWord, align
 from models.whisper_batches import Batches, Heard
@@ -196,7 +196,7 @@ class WhisperAdapter:
         code = self._model.tokenizer(_whispers(language)).language_code if language else None
         size = self._at_once if self._is_cpu else batch_size or self._at_once
         batches = Batches(self._model, size, joins=not self._is_cpu)
-        return map(_transcript, batches.map(prepared, code))
+        return (_transcript(heard) for heard in batches.map(prepared, code))
 
     def transcribe(
         self, signal: Signal, *, language: str | None = None, batch_size: int | None = None

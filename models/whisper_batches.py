@@ -125,53 +125,48 @@ class Batches:
 
     def _flush(self) -> None:
         """Encode the windows that wait for it, and decode the batches whose languages are known."""
-        windows, self._filling = self._filling, []
-        if windows:
-            batches = self._encode(windows)
-            for batch in batches:
-                self._vote(batch)
-            self._encoded.extend(each for each in batches if each.windows[0][0].is_written)
+        filled, self._filling = self._filling, []
+        for batch in self._encode(filled):
+            self._vote(batch)
+            if batch.windows[0][0].is_written:
+                self._encoded.append(batch)
         while self._encoded and all(part.signal.code for part, _ in self._encoded[0].windows):
             batch = self._encoded.popleft()
-            windows = batch.windows
-            for (part, _), written in zip(windows, self._decode(batch), strict=True):
+            for (part, _), written in zip(batch.windows, self._decode(batch), strict=True):
                 part.written.append(written)
                 if len(part.written) == len(part.piece.windows):
                     self._has_written(part)
 
-    def _encode(self, windows: list[tuple[_Part, Window]]) -> list[_Batch]:
-        """Encode windows together, or in halves where memory is short of that."""
-        try:
-            features = np.stack([window.features for _, window in windows])
-            return [_Batch(windows, self._model.encode(features))]
-        except RuntimeError as error:
-            if not is_out_of_memory(error) or len(windows) == 1:
-                raise
-        return [batch for half in self._halves(windows) for batch in self._encode(half)]
+    def _encode(self, windows: Sequence[tuple[_Part, Window]]) -> Iterator[_Batch]:
+        """Encode windows, as many at once as memory allows."""
+        while windows:
+            some = list(windows[: self._at_once])
+            try:
+                encoded = self._model.encode(np.stack([window.features for _, window in some]))
+            except RuntimeError as error:
+                self._halve(len(some), error)
+                continue
+            yield _Batch(some, encoded)
+            windows = windows[len(some) :]
 
     def _decode(self, batch: _Batch) -> Written:
         """Decode a batch, or halves of it, which are encoded anew for that."""
-        windows = batch.windows
-        codes = [str(part.signal.code) for part, _ in windows]
+        codes = [str(part.signal.code) for part, _ in batch.windows]
+        windows = [window for _, window in batch.windows]
         try:
-            return self._model.decode(batch.encoded, [window for _, window in windows], codes)
+            return self._model.decode(batch.encoded, windows, codes)
         except RuntimeError as error:
-            if not is_out_of_memory(error) or len(windows) == 1:
-                raise
+            self._halve(len(windows), error)
         batch.encoded = None
-        halves = self._halves(windows)
-        return [
-            written
-            for half in halves
-            for encoded in self._encode(half)
-            for written in self._decode(encoded)
-        ]
+        smaller = self._encode(batch.windows)
+        return [written for each in smaller for written in self._decode(each)]
 
-    def _halves(self, windows: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-        half = len(windows) // 2
-        self._model.windows_at_most = half
-        log.warning("Out of GPU memory at %d windows at once: %d now.", len(windows), half)
-        return list(windows[:half]), list(windows[half:])
+    def _halve(self, windows: int, error: RuntimeError) -> None:
+        """Take half as many windows from now on, or raise what a smaller batch would not help."""
+        if not is_out_of_memory(error) or windows == 1:
+            raise error
+        self._model.windows_at_most = windows // 2
+        log.warning("Out of GPU memory at %d windows at once: %d now.", windows, windows // 2)
 
     def _vote(self, batch: _Batch) -> None:
         """Count the seconds of voice of each window, shared out by what its language may be."""

@@ -17,7 +17,7 @@ from faster_whisper.audio import pad_or_trim
 from faster_whisper.feature_extractor import FeatureExtractor
 from faster_whisper.vad import VadOptions, collect_chunks, get_speech_timestamps
 
-from models.protocols.words import Signal
+from models.protocols import Signal
 
 Samples = npt.NDArray[np.float32]
 

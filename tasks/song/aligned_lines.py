@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from models.protocols import Transcriber
-from models.protocols.words import Signal
+from models.protocols import Signal, Transcriber
 from tasks.song import word_edges
 from tasks.song.word_places import (
     MAX_BYTES,

@@ -8,7 +8,7 @@ and 85 % in the weight-free vocals (``python -m benchmarks truth``): so these ar
 from collections.abc import Mapping
 from typing import Literal
 
-from models.protocols.words import Signal
+from models.protocols import Signal
 from tasks.audio import SHORT_SECONDS, Repair, spooled
 from tasks.song.separate import WITHOUT_WEIGHTS
 from tasks.step import Row, Tools, Track

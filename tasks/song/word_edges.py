@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from models.protocols.words import Signal
+from models.protocols import Signal
 from tasks.song.word_places import RATE_HZ, Placed, PlacedLine
 
 Mask = npt.NDArray[np.bool_]

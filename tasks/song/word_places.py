@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.protocols import Transcriber
-from models.protocols.words import Signal
+from models.protocols import Signal, Transcriber
 from tasks.song.lyric_files.lines import is_spaceless
 
 Floats = npt.NDArray[np.float64]

@@ -54,7 +54,7 @@ class Model(WhisperModel):
     def find_alignment(self, *arguments: Any, **options: Any) -> list[list[dict[str, Any]]]:
         """Return what was found for these windows already, or find where their words are."""
         known, self._known = self._known, None
-        return list(known) if known else super().find_alignment(*arguments, **options)
+        return list(known) if known is not None else super().find_alignment(*arguments, **options)
 
     def decode(self, encoded: Any, windows: Sequence[Window], codes: Sequence[str]) -> "Written":
         """Write down what is heard in windows, each in its language.

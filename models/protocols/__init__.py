@@ -33,6 +33,7 @@ from models.protocols.signals import (
 from models.protocols.words import (
     LanguageIdentifier,
     Phonemizer,
+    Signal,
     Transcriber,
 )
 
@@ -71,6 +72,7 @@ __all__ = [
     "PitchTracker",
     "Separator",
     "SeparatorOfMany",
+    "Signal",
     "SpeakerEmbedder",
     "Tagger",
     "Task",

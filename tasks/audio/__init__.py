@@ -21,6 +21,7 @@ from tasks.audio.files import (
 from tasks.audio.inspection import Inspection, inspect
 from tasks.audio.readers import AudioInfo
 from tasks.audio.repair import AS_FOUND, Repair
+from tasks.audio.spool import Spooled, spooled
 from tasks.audio.together import Heard, StreamPass
 from tasks.audio.videos import Streams, video_streams
 from tasks.audio.writers import SoundFormat, mp3, write_flac, write_opus, writing_sound
@@ -38,6 +39,7 @@ __all__ = [
     "Inspection",
     "Repair",
     "SoundFormat",
+    "Spooled",
     "StreamPass",
     "Streams",
     "blocks",
@@ -48,6 +50,7 @@ __all__ = [
     "probe",
     "resampled",
     "sniff",
+    "spooled",
     "stream",
     "to_channels",
     "video_streams",

@@ -7,12 +7,9 @@ overlap, bags) is equal to ``demucs.apply.apply_model`` by test, but holds a few
 memory instead of the track, and runs of a bag only what the wanted sources need.
 """
 
-import json
-import pickle
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import partial
 from importlib.resources import files
 from itertools import groupby
@@ -24,39 +21,18 @@ import numpy.typing as npt
 import torch
 import yaml
 from demucs.apply import BagOfModels
-from demucs.demucs import Demucs
-from demucs.hdemucs import HDemucs
-from demucs.htdemucs import HTDemucs
-from demucs.states import load_model
-from safetensors import SafetensorError, safe_open
 
 from models.batching import Batcher, to_device
+from models.demucs_files import Network, read_network
 from models.registry import ModelCard
 from models.stem_names import chosen
 
 Float32 = npt.NDArray[np.float32]
-Network = Demucs | HDemucs | HTDemucs
 
 OVERLAP = 0.25  # demucs.apply.apply_model's default
 STD_FLOOR = 1e-8  # as demucs.api.Separator adds it
 GPU_BATCH_SECONDS = 64
 """Audio that a GPU processes at once: 8 segments of the hybrid transformers."""
-
-_CLASSES = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in (Demucs, HDemucs, HTDemucs)}
-_SCALAR = np.float64(0).__reduce__()[0]
-# What a published file names besides tensors; the module of numpy's numbers has two names.
-_SAFE_GLOBALS = [
-    *_CLASSES.values(),
-    Fraction,
-    (_SCALAR, "numpy.core.multiarray.scalar"),
-    (_SCALAR, "numpy._core.multiarray.scalar"),
-    np.dtype,
-    *(type(np.dtype(name)) for name in ("bool", "int64", "float32", "float64")),
-]
-_UNREADABLE = (
-    *(pickle.UnpicklingError, SafetensorError, EOFError),
-    *(LookupError, AssertionError, TypeError, ValueError, RuntimeError),
-)
 
 
 def load(card: ModelCard, device: str, folder: Path) -> "DemucsAdapter":
@@ -89,57 +65,6 @@ def load_checkpoint(card: ModelCard, device: str, path: Path) -> "DemucsAdapter"
     if network.audio_channels != 2:
         raise ValueError(f"{path.name} is a network for {network.audio_channels} channels, not 2")
     return DemucsAdapter(BagOfModels([network]), device)
-
-
-def read_network(path: Path) -> Network:
-    """Read a network from a file, without running any code that the file brings.
-
-    Parameters
-    ----------
-    path
-        ``.th``: a pickled dict of class, arguments and state; anything else in it than
-        tensors, plain values and the classes of demucs is refused. ``.safetensors``: the
-        same with class and arguments as JSON in the metadata.
-
-    Raises
-    ------
-    ValueError
-        If the file holds something else.
-    """
-    read = _read_safetensors if path.suffix == ".safetensors" else _read_pickle
-    try:
-        package = read(path)
-        kind, state = package["klass"], package["state"]
-        # Quantised weights take a package of their own to unpack.
-        if kind not in _CLASSES.values() or "__quantized" in state:
-            raise ValueError("unknown class, or quantised")
-        network: Network = load_model({**package, "kwargs": dict(package["kwargs"])})
-    except _UNREADABLE as error:
-        raise ValueError(
-            f"{path.name} holds no network of Demucs that can be loaded safely: {error}"
-        ) from error
-    return network.eval()
-
-
-def _read_pickle(path: Path) -> dict[str, Any]:
-    with torch.serialization.safe_globals(_SAFE_GLOBALS):
-        package: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return package
-
-
-def _read_safetensors(path: Path) -> dict[str, Any]:
-    with safe_open(str(path), framework="pt") as file:
-        metadata = file.metadata() or {}
-        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    # The entry "structure", which would let the file name classes to import, is not read.
-    args, kwargs = (json.loads(metadata[key], object_hook=_fraction) for key in ("args", "kwargs"))
-    return {"klass": _CLASSES[metadata["klass"]], "args": args, "kwargs": kwargs, "state": state}
-
-
-def _fraction(value: dict[str, Any]) -> Any:
-    if value.get("_type") == "fraction":
-        return Fraction(value["numerator"], value["denominator"])
-    return value
 
 
 def level(blocks: Iterable[Float32]) -> tuple[float, float]:

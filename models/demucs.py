@@ -22,9 +22,11 @@ import torch
 import yaml
 from demucs.apply import BagOfModels
 
-from models.batching import Batcher, to_device
+from models.batching import Batcher, is_out_of_memory, to_device, to_host
 from models.demucs_files import Network, read_network
+from models.demucs_network import HalfPrecision
 from models.registry import ModelCard
+from models.replay import CudaGraph
 from models.stem_names import chosen
 
 Float32 = npt.NDArray[np.float32]
@@ -136,6 +138,8 @@ class DemucsAdapter:
         call cost more, and a track's result shall depend on nothing else. A GPU computes
         in float16 by autocast, which rounds eight times finer than bfloat16; a batch that
         exceeds its range is computed again in float32.
+    half
+        What a device computes in first; None for what `device` says.
 
     Attributes
     ----------
@@ -149,7 +153,7 @@ class DemucsAdapter:
 
     needs_level = True
 
-    def __init__(self, bag: BagOfModels, device: str) -> None:
+    def __init__(self, bag: BagOfModels, device: str, half: torch.dtype | None = None) -> None:
         self._device = torch.device(device)
         self._bag = bag.to(self._device).eval()
         self._networks: list[Any] = list(bag.models)
@@ -160,7 +164,13 @@ class DemucsAdapter:
             raise ValueError(f"the networks of a bag take segments of one length, not {lengths}")
         self._segment = lengths.pop()
         self._stride = int((1 - OVERLAP) * self._segment)
-        self._half = torch.float16 if self._device.type == "cuda" else None
+        on_gpu = self._device.type == "cuda"
+        if half is None and on_gpu:
+            half = torch.float16
+        record = CudaGraph if on_gpu else None
+        self._halves: dict[Network, HalfPrecision] = {}
+        if half is not None:
+            self._halves = {each: HalfPrecision(each, half, record) for each in self._networks}
         self._batchers: dict[int, Batcher] = {}
 
     def separate(
@@ -209,9 +219,10 @@ class DemucsAdapter:
         ]
         order = [kept.index(index) for index, _ in wanted]
         inverted = [is_left_out for _, is_left_out in wanted]
-        infer = partial(self._infer, parts, kept, mean, std)
+        batcher = self._batcher(batch_size)
+        infer = partial(self._infer, batcher, parts, kept, mean, std)
         chunks = self._chunks(blocks, [network for network, _ in parts])
-        outputs = self._batcher(batch_size).map(infer, chunks)
+        outputs = batcher.map(infer, chunks)
         for mix, sources in self._overlapped(outputs, len(kept)):
             result = (sources * std + mean)[order]
             result[inverted] = mix - result[inverted]
@@ -253,6 +264,7 @@ class DemucsAdapter:
 
     def _infer(
         self,
+        batcher: Batcher,
         parts: Sequence[tuple[Network, Float32]],
         kept: Sequence[int],
         mean: float,
@@ -267,23 +279,33 @@ class DemucsAdapter:
             for length, group in groupby(range(len(chunks)), lengths.__getitem__):
                 indices = list(group)
                 batch = np.stack([chunks[index].padded(length, mean, std) for index in indices])
-                outputs = self._run(network, batch)[:, kept].cpu().numpy()
+                outputs = self._run(network, batch, kept, batcher.size)
                 for index, output in zip(indices, outputs, strict=True):
                     first = (length - chunks[index].length) // 2
                     inner = output[..., first : first + chunks[index].length]
                     results[index] += share[:, None, None] * inner
         return list(zip(chunks, results, strict=True))
 
-    def _run(self, network: Network, batch: Float32) -> torch.Tensor:
-        """Return the sources of a batch of mixes, shape ``(mixes, sources, 2, n)``."""
-        mixes = to_device(batch, self._device)
-        with torch.inference_mode(), _without_fused_attention():
-            if self._half is not None:
-                with torch.autocast(self._device.type, self._half):
-                    sources = network(mixes).float()
-                if bool(torch.isfinite(sources).all()):
-                    return sources
-            return network(mixes)
+    def _run(self, network: Network, batch: Float32, kept: Sequence[int], full: int) -> Float32:
+        """Return the sources of a batch of mixes, shape ``(mixes, len(kept), 2, n)``.
+
+        `full` is how many mixes a full batch has.
+        """
+        try:
+            with torch.inference_mode(), _without_fused_attention():
+                mixes = to_device(batch, self._device)
+                if network in self._halves:
+                    sources = self._halves[network](mixes, full)
+                    low, high = torch.aminmax(sources)  # not finite if one of all values is not
+                    result, extent = to_host(_taken(sources, kept), high - low)
+                    if np.isfinite(extent):
+                        return result
+                return to_host(_taken(network(mixes), kept))[0]
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                for half in self._halves.values():
+                    half.give_memory_back()
+            raise
 
     def _overlapped(
         self, outputs: Iterable[tuple[_Chunk, Float32]], sources: int
@@ -304,6 +326,11 @@ class DemucsAdapter:
             for sums in (total, weight):
                 sums[..., :-stride] = sums[..., stride:].copy()
                 sums[..., -stride:] = 0
+
+
+def _taken(sources: torch.Tensor, kept: Sequence[int]) -> torch.Tensor:
+    """Return some of the sources; a list as index would be copied to the GPU."""
+    return torch.stack([sources[:, index] for index in kept], dim=1)
 
 
 def _input_length(network: Network, length: int) -> int:

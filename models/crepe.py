@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from models.batching import to_device
+from models.batching import gpu_turn, to_device
 from models.crepe_network import N_LAYERS, PHASES, ConvolutionLayer, SpectralLayer
 from models.registry import ModelCard
 
@@ -116,9 +116,9 @@ class CrepeAdapter:
             inside = samples[max(first, 0) : max(last, 0)]
             before = max(-first, 0)
             padded = np.pad(inside, (before, last - first - before - len(inside)))
-            with torch.inference_mode():
-                # Windows that overlap are cut on the device.
-                signal = to_device(padded, self._device)
+            # Windows that overlap are cut on the device.
+            signal = to_device(padded, self._device)
+            with gpu_turn(), torch.inference_mode():
                 windows = _normalise(signal.unfold(0, WINDOW_SAMPLES, hop_samples))
                 result = self._infer(windows)[:filled].cpu().numpy()
             yield result

@@ -22,7 +22,7 @@ import torch
 import yaml
 from demucs.apply import BagOfModels
 
-from models.batching import Batcher, is_out_of_memory, to_device, to_host
+from models.batching import Batcher, gpu_turn, is_out_of_memory, to_device, to_host
 from models.demucs_files import Network, read_network
 from models.demucs_network import HalfPrecision
 from models.registry import ModelCard
@@ -279,21 +279,24 @@ class DemucsAdapter:
             for length, group in groupby(range(len(chunks)), lengths.__getitem__):
                 indices = list(group)
                 batch = np.stack([chunks[index].padded(length, mean, std) for index in indices])
-                outputs = self._run(network, batch, kept, batcher.size)
+                mixes = to_device(batch, self._device)
+                with gpu_turn():
+                    outputs = self._run(network, mixes, kept, batcher.size)
                 for index, output in zip(indices, outputs, strict=True):
                     first = (length - chunks[index].length) // 2
                     inner = output[..., first : first + chunks[index].length]
                     results[index] += share[:, None, None] * inner
         return list(zip(chunks, results, strict=True))
 
-    def _run(self, network: Network, batch: Float32, kept: Sequence[int], full: int) -> Float32:
+    def _run(
+        self, network: Network, mixes: torch.Tensor, kept: Sequence[int], full: int
+    ) -> Float32:
         """Return the sources of a batch of mixes, shape ``(mixes, len(kept), 2, n)``.
 
         `full` is how many mixes a full batch has.
         """
         try:
             with torch.inference_mode(), _without_fused_attention():
-                mixes = to_device(batch, self._device)
                 if network in self._halves:
                     sources = self._halves[network](mixes, full)
                     low, high = torch.aminmax(sources)  # not finite if one of all values is not

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from models.batching import Batcher, to_device, to_host
+from models.batching import Batcher, gpu_turn, to_device, to_host
 from models.encodec_network import Layers, apply, lighten, lstm_place, tiles
 from models.quiet import no_progress_bar
 from models.registry import ModelCard
@@ -299,6 +299,7 @@ class EncodecAdapter:
                 yield samples, done
                 done = []
 
+    @gpu_turn()
     @torch.inference_mode()
     def _codes(self, chunks: Float32, bandwidth: float) -> list[tuple[Codes, Float32 | None]]:
         """Codes ``(codebooks, frames)`` and scale ``(1,)`` of each chunk."""
@@ -311,6 +312,7 @@ class EncodecAdapter:
             return [(codes[:, at], None) for at in range(len(chunks))]
         return [(codes[:, at], scale) for at, scale in enumerate(of_chunks[0])]
 
+    @gpu_turn()
     @torch.inference_mode()
     def _latents(self, chunks: Float32) -> list[Float32]:
         """Return what would be quantised of each chunk, shape ``(frames, dimensions)``."""
@@ -331,6 +333,7 @@ class EncodecAdapter:
             hidden = self._convolve(layers[:lstm], audio, self._hop_samples, 1)
             return apply(layers[lstm:], hidden), scales
 
+    @gpu_turn()
     @torch.inference_mode()
     def _decode_chunk(self, codes: Codes, scale: np.float32 | None) -> Float32:
         """Audio of one chunk, of whole frames, shape ``(channels, samples)``."""

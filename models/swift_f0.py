@@ -22,6 +22,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
+from models.batching import gpu_turn
 from models.onnx_file import read_arrays
 from models.registry import ModelCard
 
@@ -144,9 +145,12 @@ class SwiftF0Adapter:
                 first = max(0, start - REACH_FRAMES * spacing)
                 last = min(n_frames, stop + REACH_FRAMES * spacing)
                 centres = np.arange(first, last) * hop_samples // per_hop
-                pitches, confidence = self._infer(self._bands(samples, centres, gain), spacing)
-                values = torch.stack([self._f0_hz(pitches, n_pitches), torch.sigmoid(confidence)])
-                found.append(values[:, start - first : stop - first].cpu().numpy())
+                bands = self._bands(samples, centres, gain)
+                with gpu_turn():
+                    pitches, confidence = self._infer(bands, spacing)
+                    pitch_hz = self._f0_hz(pitches, n_pitches)
+                    values = torch.stack([pitch_hz, torch.sigmoid(confidence)]).cpu().numpy()
+                found.append(values[:, start - first : stop - first])
         f0_hz, confidence = np.concatenate(found, axis=1)[:, ::per_hop]
         return f0_hz, confidence
 

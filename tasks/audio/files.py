@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
-from cachetools import LRUCache
 
 from blocks.storage import Storage
 from tasks.audio import decoders
@@ -31,6 +30,7 @@ from tasks.audio.readers import (
     Reader,
 )
 from tasks.audio.repair import AS_FOUND, Repair
+from tasks.audio.shared_cache import SharedCache
 from tasks.text import printable
 from tasks.track import Samples, TrackError
 
@@ -168,20 +168,21 @@ def load(
         *(storage.address, path, _stamp(storage, path), audio_stream),
         *(rate_hz, channels, repair),
     )
-    samples: Samples | None = _CACHE.get(key)
-    if samples is None:
-        blocks = stream(
-            storage,
-            path,
-            rate_hz=rate_hz,
-            channels=channels,
-            audio_stream=audio_stream,
-            repair=repair,
-        )
-        samples = _joined(blocks, channels)
-        samples.setflags(write=False)
-        if samples.nbytes <= _CACHE.maxsize:
-            _CACHE[key] = samples
+    with _CACHE.making(key):
+        samples: Samples | None = _CACHE.get(key)
+        if samples is None:
+            blocks = stream(
+                storage,
+                path,
+                rate_hz=rate_hz,
+                channels=channels,
+                audio_stream=audio_stream,
+                repair=repair,
+            )
+            samples = _joined(blocks, channels)
+            samples.setflags(write=False)
+            if samples.nbytes <= _CACHE.maxsize:
+                _CACHE[key] = samples
     return samples
 
 
@@ -216,7 +217,7 @@ class _Decoded(NamedTuple):
     nbytes: int
 
 
-_CACHE: LRUCache[Any, Any] = LRUCache(CACHE_BYTES, getsizeof=attrgetter("nbytes"))
+_CACHE = SharedCache(CACHE_BYTES, getsizeof=attrgetter("nbytes"))
 """Signals that were loaded, and what inspections have decoded."""
 
 

@@ -55,7 +55,12 @@ def embed_voices(
         for start in _window_starts(len(voiced), config.max_windows):
             yield voiced[start : start + WINDOW_SAMPLES].copy()
 
-    found = per_window(len(tracks), windows, lambda signals: model.embed(signals, tools.batch_size))
+    found = per_window(
+        len(tracks),
+        windows,
+        lambda signals: model.embed(signals, tools.batch_size),
+        tools.tracks_at_once,
+    )
     return [
         embeddings
         if isinstance(embeddings, TrackError)

@@ -135,7 +135,7 @@ def run(job: Job) -> Outcome:
         usable = {name: [_usable(rows[at]) for at in runnable] for name, rows in by_name.items()}
         # A worker without a GPU may run a model as well, if its step belongs on a CPU.
         on_cpu = step.resource(job.config) == "CPU"
-        tools = replace(job.tools, device="cpu") if on_cpu else job.tools
+        tools = replace(job.tools, device="cpu", tracks_at_once=1) if on_cpu else job.tools
         tracks = [job.tracks[at] for at in runnable]
         computed = bugs.run_step(step, tracks, usable, job.config, tools)
         for at, result in zip(runnable, computed, strict=True):

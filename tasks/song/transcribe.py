@@ -119,7 +119,7 @@ def run(
             signals,
         )
 
-    results = per_window(len(tracks), sound, transcripts)
+    results = per_window(len(tracks), sound, transcripts, tools.tracks_at_once)
     separated: Any = upstream["separate"]
     return [
         result

@@ -10,11 +10,11 @@ import psutil
 import pytest
 import soundfile
 import soxr
-from cachetools import LRUCache
 
 from blocks.storage import Storage, StorageError
 from tasks import audio
 from tasks.audio import files
+from tasks.audio.shared_cache import SharedCache
 from tasks.step import TrackError
 from tasks.text import printable
 from tests.conftest import RATE_HZ, tone, write_tone
@@ -196,7 +196,7 @@ def test_the_cache_holds_no_more_than_its_bytes(tmp_path: Path, monkeypatch: pyt
     write_tone(tmp_path / "long.wav", seconds=1.0)
     storage = Storage(str(tmp_path))
     # Room for two clips of 4,000 samples of 4 bytes, and not for that of 16,000.
-    room = LRUCache(40_000, getsizeof=files._CACHE.getsizeof)
+    room = SharedCache(40_000, getsizeof=files._CACHE.getsizeof)
     monkeypatch.setattr(files, "_CACHE", room)
 
     def load(name: str) -> np.ndarray:

@@ -50,13 +50,17 @@ class FakeGpu(TorchDispatchMode):
         Copied between the processor and the GPU.
     waits
         How often the processor waits for the GPU: for a value, for a result whose size is not
-        known before, or for a copy from it.
+        known before, for a copy from it, or for all that a stream has to do.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.operators: Counter[str] = Counter()
         self.bytes_to_gpu = self.bytes_from_gpu = self.waits = 0
+
+    def synchronize(self) -> None:
+        """Count that the processor waits for a stream."""
+        self.waits += 1
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -99,7 +103,7 @@ class FakeGpu(TorchDispatchMode):
                 return
             if (before, after) == ("cuda", "cpu"):
                 self.bytes_from_gpu += size
-                self.waits += 1
+                self.waits += not kwargs.get("non_blocking", False)
                 return
         if any(each.device.type == "cuda" for each in given + made):
             self.operators[name] += 1
@@ -114,6 +118,7 @@ def fake_gpu() -> Iterator[FakeGpu]:
         for target, name, stand_in in (
             (torch.cuda.amp.common, "amp_definitely_not_available", lambda: False),
             (torch.cuda, "is_bf16_supported", lambda *_, **__: True),
+            (torch.cuda, "current_stream", lambda *_: counts),
             (torch.nn.Module, "_apply", _applied),
             (torch.Tensor, "numpy", _content),
         ):

@@ -95,11 +95,11 @@ NETWORKS: Mapping[str, Counted] = {
         (demucs, "DemucsAdapter"),
         lambda card, folder: tiny_demucs.write(card, folder, tiny_demucs.PUBLISHED),
         _segments,
-        operators=1144,
-        waits=3,
+        operators=1189,
+        waits=1,
     ),
     "crepe-full": Counted(
-        crepe.load, (crepe, "CrepeAdapter"), None, _frames, operators=74, waits=1
+        crepe.load, (crepe, "CrepeAdapter"), None, _frames, operators=33, waits=1
     ),
     "encodec-32khz": Counted(
         encodec.load,

@@ -123,3 +123,11 @@ def to_device(array: npt.NDArray[Any], device: torch.device) -> torch.Tensor:
     if device.type != "cuda":
         return tensor
     return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def to_host(*tensors: torch.Tensor) -> list[npt.NDArray[Any]]:
+    """Arrays of tensors that lie on one device, after one wait for all of them."""
+    arrays = [tensor.to("cpu", non_blocking=True) for tensor in tensors]
+    if tensors[0].is_cuda:
+        torch.cuda.current_stream(tensors[0].device).synchronize()
+    return [array.numpy() for array in arrays]

@@ -35,9 +35,6 @@ THREAD_VARIABLES = dict.fromkeys(
     "1",
 )
 
-TRACKS_AT_ONCE = "SONGMILL_TRACKS_AT_ONCE"
-"""Variable of a GPU worker: tracks whose work on the processor it may do side by side."""
-
 
 class ClusterError(Exception):
     """A cluster that cannot run the work; the message is one sentence for people."""
@@ -189,16 +186,16 @@ def resolve(cluster: str) -> str:
     return block.address
 
 
-def size(cluster: str | None, workers: int | None) -> int:
-    """Return the number of workers to keep busy: as asked for, or all there are.
+def size(cluster: str, workers: int | None) -> int:
+    """Return the number of workers of a cluster to keep busy: as asked for, or all there are.
 
     Raises
     ------
     ClusterError
-        If a cluster does not answer, or has no worker.
+        If it does not answer, or has no worker.
     """
-    if workers or not cluster:
-        return default_workers(workers)
+    if workers:
+        return workers
     address = resolve(cluster)
     with _connected(address) as client:
         count = len(client.scheduler_info(n_workers=-1)["workers"])
@@ -304,7 +301,7 @@ def local_cluster(
     cpu_mb, gpu_mb = crew.limits_mb(here, MEMORY_LIMIT / 2**20, gpu_worker)
     resources = {"CPU": 1} if names else dict.fromkeys(RESOURCES, 1)
     at_once = str(crew.tracks_at_once(cores(), here.gpu))
-    on_gpu = {**THREAD_VARIABLES, TRACKS_AT_ONCE: at_once, **gpus_here.ORDER}
+    on_gpu = {**THREAD_VARIABLES, crew.TRACKS_AT_ONCE: at_once, **gpus_here.ORDER}
     workers: dict[str, tuple[dict[str, int], dict[str, str], float]] = {
         f"cpu-{at}": (resources, {**THREAD_VARIABLES, gpus_here.VISIBLE: ""}, cpu_mb)
         for at in range(cpu_workers)

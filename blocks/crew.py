@@ -13,9 +13,11 @@ MOST_PER_GPU = 8
 TRACK_MB = 1792
 """What a step may take for a track, in 2^20 bytes: 1.75 of 2^30."""
 
-TRACKS_AT_ONCE = range(2, 9)
-"""Threads of a GPU step: with one, the GPU waits for the processor; more than eight tracks in
-memory at once gain nothing."""
+TRACKS_AT_ONCE = "SONGMILL_TRACKS_AT_ONCE"
+"""Variable of a process that uses a GPU: tracks that its steps work on side by side, in threads."""
+
+FEWEST_TRACKS_AT_ONCE, MOST_TRACKS_AT_ONCE = 2, 8
+"""With one, the GPU waits for the processor; each more takes memory."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class GpuWorker:
         What it takes of the machine's memory beside the tracks that it works on, and of its
         GPU's, in 2^20 bytes.
     per_gpu
-        Processes per GPU that were asked for; None for as many as there is room for.
+        Processes per GPU that were asked for; None for as many as there is room for, 0 for a run
+        that has no step for them.
     """
 
     memory_mb: float = 0.0
@@ -93,14 +96,20 @@ def crew(
     cpu_workers
         Processes of CPU steps that were asked for; None for as many as there are cores left.
     """
-    if not gpus:
+    if not gpus or (worker is not None and worker.per_gpu == 0):
         return Crew(cpu_workers or default_cpu_workers(cores))
     if worker is None:
         return Crew(cpu_workers or default_cpu_workers(cores), gpus)
     per_gpu = worker.per_gpu or _per_gpu(cores, memory_mb, len(gpus), free_gpu_mb, worker)
-    # A quarter of the cores does not starve what comes before and after the GPU's steps.
-    left = max(1, cores // 4, cores - len(gpus) * per_gpu)
+    on_gpus = len(gpus) * per_gpu
+    by_memory = (memory_mb - on_gpus * (worker.memory_mb + TRACK_MB)) / TRACK_MB
+    left = max(_fewest_cpu_workers(cores), int(min(cores - on_gpus, by_memory)))
     return Crew(cpu_workers or left, gpus, per_gpu)
+
+
+def _fewest_cpu_workers(cores: int) -> int:
+    """Return how many do not starve what comes before and after the steps of GPUs."""
+    return max(1, cores // 4)
 
 
 def _per_gpu(
@@ -111,7 +120,7 @@ def _per_gpu(
     # The other half is for the steps of CPUs, and for the threads of these.
     by_cores = cores // 2 // gpus
     by_gpu = free_gpu_mb / max(1.0, worker.gpu_memory_mb)
-    of_cpu_steps = TRACK_MB * max(1, cores // 4)
+    of_cpu_steps = TRACK_MB * _fewest_cpu_workers(cores)
     by_memory = (memory_mb - of_cpu_steps) / (worker.memory_mb + TRACK_MB) / gpus
     return max(1, int(min(MOST_PER_GPU, by_cores, by_gpu, by_memory)))
 
@@ -119,7 +128,7 @@ def _per_gpu(
 def tracks_at_once(cores: int, gpu_workers: int) -> int:
     """Return how many tracks a process of a GPU works on side by side, in threads."""
     share = cores // max(1, gpu_workers)
-    return min(max(share, TRACKS_AT_ONCE[0]), TRACKS_AT_ONCE[-1])
+    return min(max(share, FEWEST_TRACKS_AT_ONCE), MOST_TRACKS_AT_ONCE)
 
 
 def limits_mb(crew: Crew, memory_mb: float, worker: GpuWorker | None) -> tuple[float, float]:

@@ -280,11 +280,9 @@ def _merge(params: BuildDatasetParams) -> str:
 
 def _estimate(params: BuildDatasetParams) -> str:
     tracks = survey(params, check_sources(params), remember=False).tracks
-    workers = cluster.default_workers(params.workers)
+    crew = cluster.crew_here(params.workers, params.gpus, params.gpu_worker())
     try:
-        return str(
-            estimate(params.stages(), tracks, params.tools(), workers=workers, gpus=params.gpus)
-        )
+        return str(estimate(params.stages(), tracks, params.tools(), crew))
     except ValueError as error:
         raise UsageError(f"{params.audio_dir}: {error}.") from error
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from tempfile import TemporaryDirectory
 
 from blocks.cluster import THREAD_VARIABLES
+from blocks.crew import Crew
 from blocks.storage import Storage
 from tasks import audio
 from tasks.engine.plan import plan, run_here
@@ -30,9 +31,12 @@ class Estimate:
     workers
         Processes that share the work.
     gpus
-        GPUs of this machine, each with a process of its own; 0 if CPUs do all.
+        GPUs of this machine; 0 if CPUs do all.
     on_gpu
         Steps that are the GPUs' if there are any.
+    workers_per_gpu
+        Processes that share each, taken to be as fast as one alone: the GPU is idle most of the
+        time that a step takes.
     """
 
     seconds_per_track: Mapping[str, float]
@@ -41,6 +45,7 @@ class Estimate:
     workers: int
     gpus: int = 0
     on_gpu: frozenset[str] = frozenset()
+    workers_per_gpu: int = 1
 
     @property
     def total_seconds(self) -> float:
@@ -49,7 +54,8 @@ class Estimate:
         seconds = {True: 0.0, False: 0.0}
         for name, each in self.seconds_per_track.items():
             seconds[name in on_gpu] += each * self.tracks
-        return max(seconds[False] / self.workers, seconds[True] / max(1, self.gpus))
+        on_gpus = max(1, self.gpus * self.workers_per_gpu)
+        return max(seconds[False] / self.workers, seconds[True] / on_gpus)
 
     def __str__(self) -> str:
         width = max(len(name) for name in self.seconds_per_track)
@@ -73,9 +79,7 @@ def estimate(
     stages: Sequence[Stage],
     tracks: Sequence[Track],
     tools: Tools,
-    *,
-    workers: int,
-    gpus: int = 0,
+    crew: Crew,
 ) -> Estimate:
     """Run the steps on a few tracks in this process, and scale by duration.
 
@@ -87,8 +91,8 @@ def estimate(
         All of its tracks.
     tools
         What the steps may reach for; outputs go to a temporary folder.
-    workers, gpus
-        Processes and GPUs that the real run will have.
+    crew
+        Processes that the real run will have.
 
     Raises
     ------
@@ -118,11 +122,12 @@ def estimate(
         {name: seconds * scale for name, seconds in spent.items()},
         len(readable),
         total / 3600,
-        workers,
-        gpus,
+        crew.cpu,
+        len(crew.gpus),
         frozenset(
             stage.step.name for stage in stages if stage.step.resource(stage.config) == "GPU"
         ),
+        crew.per_gpu,
     )
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 ORDER = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
@@ -51,7 +52,8 @@ def free_mb(gpus: Sequence[str]) -> float | None:
         return None
     try:
         return min(
-            pynvml.nvmlDeviceGetMemoryInfo(_handle(pynvml, name)).free / 2**20 for name in gpus
+            float(pynvml.nvmlDeviceGetMemoryInfo(_handle(pynvml, name)).free) / 2**20
+            for name in gpus
         )
     except pynvml.NVMLError:
         return None
@@ -59,7 +61,7 @@ def free_mb(gpus: Sequence[str]) -> float | None:
         pynvml.nvmlShutdown()
 
 
-def _handle(pynvml: object, name: str) -> object:
+def _handle(pynvml: Any, name: str) -> Any:
     if name.isdigit():
-        return pynvml.nvmlDeviceGetHandleByIndex(int(name))  # type: ignore[attr-defined]
-    return pynvml.nvmlDeviceGetHandleByUUID(name)  # type: ignore[attr-defined]
+        return pynvml.nvmlDeviceGetHandleByIndex(int(name))
+    return pynvml.nvmlDeviceGetHandleByUUID(name)

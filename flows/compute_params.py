@@ -32,7 +32,8 @@ class ComputeParams(FlowParams):
     workers: int | None = Field(
         None,
         ge=1,
-        description="Worker processes (default: all cores, two spared from five on).",
+        description="Worker processes (default: all cores, two spared from five on; beside GPUs, "
+        "the cores that their workers leave).",
         json_schema_extra=COMPUTE,
     )
     cluster: str | None = Field(
@@ -156,8 +157,8 @@ class ModelParams(DeviceParams, StepFlowParams):
     workers_per_gpu: int | None = Field(
         None,
         ge=1,
-        description="Worker processes that share a GPU (default: as many as its free memory, the "
-        "machine's and half of the cores carry, at most 8).",
+        description="Worker processes that share a GPU of this machine (default: as many as its "
+        "free memory, the machine's and half of the cores carry, at most 8).",
         json_schema_extra=COMPUTE,
     )
 

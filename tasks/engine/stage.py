@@ -33,7 +33,7 @@ def fetched_models(stages: Iterable[Stage]) -> list[str]:
 
 
 def models_on_gpu(stages: Iterable[Stage]) -> list[str]:
-    """Return the models of the steps that belong on a GPU: what one of its workers comes to hold."""
+    """Return the models of the steps that belong on a GPU: all that its workers come to hold."""
     return sorted(
         {
             name

@@ -1,4 +1,4 @@
-"""Which GPUs a run may use, and what is free of them; the driver is a stand-in, as there is none."""
+"""Which GPUs a run may use, and what is free of them; a stand-in for the driver tells."""
 
 import sys
 from pathlib import Path

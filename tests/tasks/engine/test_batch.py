@@ -6,6 +6,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
+from blocks.crew import TRACKS_AT_ONCE
 from models import registry
 from tasks.engine import batch
 from tasks.engine.batch import UPSTREAM_FAILED, Job
@@ -184,3 +185,31 @@ def test_the_result_that_prefect_keeps_is_small_json(toy: ToyFlow):
     expected = {"part": jobs[0].part, "failed": 0, "ran": 1, "bugs": 0, "bug": None}
     assert json.loads(json.dumps(outcome)) == expected
     assert toy.tables.files(".under-way") == [], "the mark of a batch goes with it"
+
+
+@pytest.mark.parametrize(
+    ("place", "device", "said", "found"),
+    [
+        ("GPU", "cuda", "6", 6),
+        ("GPU", "cuda", None, 2),  # a worker that was started by hand
+        ("CPU", "cuda", "6", 1),
+        ("GPU", "cpu", "6", 1),
+    ],
+)
+def test_only_a_step_on_a_gpu_works_on_as_many_tracks_at_once_as_its_worker_has_cores_for(
+    toy: ToyFlow,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    device: str,
+    said: str | None,
+    found: int,
+):
+    def function(track, upstream, config, tools):
+        return {"value": tools.tracks_at_once}
+
+    monkeypatch.delenv(TRACKS_AT_ONCE, raising=False)
+    if said:
+        monkeypatch.setenv(TRACKS_AT_ONCE, said)
+    job = single(toy, step_of(per_track(function), resource=lambda config: place), "a")
+    batch.run(replace(job, tools=replace(job.tools, device=device)))
+    assert rows_of(toy, job)["a"]["value"] == found

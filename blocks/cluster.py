@@ -300,7 +300,7 @@ def local_cluster(
     here = Crew(cpu_workers, names, workers_per_gpu)
     cpu_mb, gpu_mb = crew.limits_mb(here, MEMORY_LIMIT / 2**20, gpu_worker)
     resources = {"CPU": 1} if names else dict.fromkeys(RESOURCES, 1)
-    at_once = str(crew.tracks_at_once(cores(), here.gpu))
+    at_once = str(crew.tracks_at_once(cores(), here.gpu, cpu_mb))
     on_gpu = {**THREAD_VARIABLES, crew.TRACKS_AT_ONCE: at_once, **gpus_here.ORDER}
     workers: dict[str, tuple[dict[str, int], dict[str, str], float]] = {
         f"cpu-{at}": (resources, {**THREAD_VARIABLES, gpus_here.VISIBLE: ""}, cpu_mb)

@@ -125,9 +125,17 @@ def _per_gpu(
     return max(1, int(min(MOST_PER_GPU, by_cores, by_gpu, by_memory)))
 
 
-def tracks_at_once(cores: int, gpu_workers: int) -> int:
-    """Return how many tracks a process of a GPU works on side by side, in threads."""
-    share = cores // max(1, gpu_workers)
+def tracks_at_once(cores: int, gpu_workers: int, memory_mb: float) -> int:
+    """Return how many tracks a process of a GPU works on side by side, in threads.
+
+    Parameters
+    ----------
+    cores, gpu_workers
+        Of the machine.
+    memory_mb
+        What a process has beside its models, in 2^20 bytes.
+    """
+    share = int(min(cores // max(1, gpu_workers), memory_mb / TRACK_MB))
     return min(max(share, FEWEST_TRACKS_AT_ONCE), MOST_TRACKS_AT_ONCE)
 
 

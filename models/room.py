@@ -10,9 +10,8 @@ from pathlib import Path
 from models.registry import ModelCard
 
 PROCESS_MB = 1200
-"""Of a process, in 2^20 bytes: torch with CUDA's libraries, the numeric libraries, and what they
-keep; a process of all models of the full profile took 5,300, most of it for weights that pass
-through it."""
+"""Of a process, in 2^20 bytes: torch with CUDA's libraries, and the numeric libraries. A process
+of all models of the full profile took 5,300; these are what their weights are not."""
 
 CONTEXT_MB = 512
 """Of a GPU, in 2^20 bytes: CUDA's own for a process."""
@@ -32,18 +31,18 @@ LIMIT_SHARE = 0.8
 
 @dataclass(frozen=True)
 class Need:
-    """What is needed, or free, in 2^20 bytes; None where it is not known.
+    """What is needed, or free, in 2^20 bytes.
 
     Attributes
     ----------
     memory_mb
-        Of the process.
+        Of the process; infinite where nothing limits it.
     gpu_memory_mb
         Of the GPU.
     """
 
-    memory_mb: float | None = None
-    gpu_memory_mb: float | None = None
+    memory_mb: float
+    gpu_memory_mb: float = 0.0
 
 
 def need(card: ModelCard, device: str) -> Need:
@@ -54,7 +53,7 @@ def need(card: ModelCard, device: str) -> Need:
     weights = card.size_bytes / 2**20
     memory = weights if card.memory_mb is None else card.memory_mb
     if device != "cuda":
-        return Need(memory, 0.0)
+        return Need(memory)
     return Need(memory, _held_mb(card) + _batch_mb(card))
 
 
@@ -68,7 +67,7 @@ def process_need(cards: Sequence[ModelCard]) -> Need:
         allocator = card.library if card.library in OWN_ALLOCATOR else "torch"
         batches[allocator] = max(batches.get(allocator, 0.0), _batch_mb(card))
     return Need(
-        PROCESS_MB + sum(need(card, "cuda").memory_mb or 0.0 for card in cards),
+        PROCESS_MB + sum(need(card, "cuda").memory_mb for card in cards),
         CONTEXT_MB + sum(map(_held_mb, cards)) + sum(batches.values()),
     )
 
@@ -87,22 +86,21 @@ def lacking(wanted: Need, free: Need) -> str | None:
     Parameters
     ----------
     wanted, free
-        What it takes, and what there is; what is not known is not short.
+        What it takes, and what there is.
     """
     for device, takes, there in (
         ("cuda", wanted.gpu_memory_mb, free.gpu_memory_mb),
         ("cpu", wanted.memory_mb, free.memory_mb),
     ):
-        if takes and there is not None and there < takes:
+        if takes and there < takes:
             return device
     return None
 
 
 def free(device: str) -> Need:
     """Return what this process may still take, of a GPU if `device` is ``"cuda"``."""
-    limit = os.environ.get(LIMIT_VARIABLE)
-    resident = _resident_mb() if limit else None
-    memory = None if resident is None else LIMIT_SHARE * float(limit or 0) - resident
+    limit = float(os.environ.get(LIMIT_VARIABLE, "inf"))
+    memory = LIMIT_SHARE * limit - _resident_mb()
     if device != "cuda":
         return Need(memory)
     import torch
@@ -118,10 +116,10 @@ def give_back() -> None:
         torch.cuda.empty_cache()
 
 
-def _resident_mb() -> float | None:
-    """Return the memory of this process; None where the system does not tell."""
+def _resident_mb() -> float:
+    """Return the memory of this process; 0 where the system does not tell."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:
-        return None
+        return 0.0
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20

@@ -72,5 +72,8 @@ def test_memory_that_is_too_little_for_all_is_divided_evenly():
 
 
 def test_threads_of_a_gpus_process_share_the_cores():
-    assert [crew.tracks_at_once(16, gpu) for gpu in (1, 2, 4, 8)] == [8, 8, 4, 2]
-    assert crew.tracks_at_once(2, 1) == 2
+    assert [crew.tracks_at_once(16, gpu, 64 * GB) for gpu in (1, 2, 4, 8)] == [8, 8, 4, 2]
+    assert crew.tracks_at_once(2, 1, 64 * GB) == 2
+    # None of them may be short of memory for a track of two hours, but for the second.
+    assert crew.tracks_at_once(16, 1, 4 * crew.TRACK_MB) == 4
+    assert crew.tracks_at_once(16, 1, GB) == 2

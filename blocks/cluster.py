@@ -11,26 +11,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from prefect.blocks.core import Block
+from prefect.task_runners import TaskRunner
 from pydantic import Field
 
-from blocks import dask_quiet
+from blocks import dask_quiet, forked_workers
 
 HOST = "127.0.0.1"
 RESOURCES = ("CPU", "GPU")
 CONNECT_SECONDS = 10
-
-PRELOADED = (
-    "prefect_dask",
-    "distributed.nanny",
-    "numpy",
-    "scipy.signal",
-    "pyarrow.parquet",
-    "torch",
-    # Imported by pyarrow for tables made of rows, and by Prefect with all its collections.
-    "pandas",
-    "prefect_aws",
-)
-"""What every worker of this machine imports, and takes seconds for."""
 
 # Steps are single-threaded and workers are many: threads of the numeric
 # libraries would only fight over the cores, and their number would show in the
@@ -127,11 +115,27 @@ def needing(needs: Needs) -> Iterator[None]:
         _NEEDS.reset(token)
 
 
-def task_runner() -> Any:
-    """Return the task runner of every flow: Dask, on whatever cluster the parameters ask for."""
-    from blocks.dask_runner import TaskRunner
+class DaskLater(TaskRunner[Any]):
+    """What becomes the task runner of Dask when a flow run begins.
 
-    return TaskRunner(cluster_class=compute)  # type: ignore[arg-type]
+    To import that takes half a second, which neither `--help` nor what is said of a wrong option
+    should take, nor the time until a server starts.
+    """
+
+    def duplicate(self) -> Any:
+        """Return the runner that a flow run enters."""
+        from blocks.dask_runner import TaskRunner
+
+        return TaskRunner(cluster_class=compute)  # type: ignore[arg-type]
+
+    def submit(self, *arguments: Any, **options: Any) -> Any:
+        """Not called: flow runs submit to what :meth:`duplicate` returns."""
+        raise NotImplementedError
+
+
+def task_runner() -> DaskLater:
+    """Return the task runner of every flow: Dask, on whatever cluster the parameters ask for."""
+    return DaskLater()
 
 
 @contextmanager
@@ -167,6 +171,12 @@ def compute() -> Iterator[Any]:
         running = local_cluster(workers, params.gpus, needs.allowed_failures)
     with running as cluster:
         yield cluster
+
+
+def begin() -> None:
+    """Begin to start the workers of this machine that :func:`compute` will enter."""
+    # The last is what Dask gives processes that hash alike.
+    forked_workers.begin({**THREAD_VARIABLES, "PYTHONHASHSEED": "6640"})
 
 
 def resolve(cluster: str) -> str:
@@ -257,7 +267,7 @@ def local_cluster(
     # Nannies start workers again. Dask looks 15 s after a worker has died whether it is there, and
     # gives it up for good if it has just died once more: the run would wait for ever.
     dask.config.set({"distributed.deploy.lost-worker-timeout": "365 days"})
-    _fork_workers()
+    forked_workers.fork_workers()
     dask_quiet.quieten()
     resources = {"CPU": 1} if gpus else dict.fromkeys(RESOURCES, 1)
     environments = [(f"cpu-{at}", resources, "") for at in range(cpu_workers)]
@@ -295,22 +305,6 @@ def local_cluster(
         },
         silence_logs="ERROR",
     )
-
-
-def _fork_workers() -> None:
-    """Let workers be forked from one process that has imported what all of them need.
-
-    The second worker of a machine, and one in the place of a dead one, take a tenth of the time
-    of the first. Not on a Mac, whose own libraries may not be forked.
-    """
-    import dask
-    from distributed.utils import get_mp_context
-
-    if sys.platform != "linux":
-        return
-    dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
-    # When first asked for, it is given a list of Dask's own.
-    get_mp_context().set_forkserver_preload(list(PRELOADED))
 
 
 def check(address: str, needs: Needs | None) -> None:

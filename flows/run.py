@@ -13,7 +13,7 @@ from prefect.exceptions import TerminationSignal
 from prefect.runtime import flow_run
 from pydantic import ValidationError
 
-from blocks import server
+from blocks import cluster, server
 from blocks.cluster import Needs
 from flows import artifacts, cli, progress
 from flows.cli import FailedTracksError, UsageError
@@ -119,8 +119,26 @@ class StepFlow(Generic[P, C, F]):
     )
 
 
-_CHECKED: ContextVar[tuple[StepFlowParams, Any] | None] = ContextVar("checked", default=None)
-"""Parameters that the command has checked before it started a server, and what it read."""
+@dataclass
+class _Begun:
+    """What the command has done before the flow run.
+
+    Attributes
+    ----------
+    params
+        The parameters that it has checked before it started a server.
+    checked
+        What it read to do so.
+    prepared
+        Plan and survey, if it had to wait for the server.
+    """
+
+    params: StepFlowParams
+    checked: Any
+    prepared: tuple[Plan, Survey[Any]] | None = None
+
+
+_BEGUN: ContextVar[_Begun | None] = ContextVar("begun", default=None)
 
 
 def carry_out(flow: StepFlow[P, C, F], params: P) -> dict[str, Any]:
@@ -137,7 +155,8 @@ def carry_out(flow: StepFlow[P, C, F], params: P) -> dict[str, Any]:
     ClusterError
         If the cluster lacks something, or workers die whatever they are given.
     """
-    planned, survey = prepare(flow, params)
+    planned, survey = _prepared(params) or prepare(flow, params)
+    planned = planned.of_run(str(flow_run.id))
     pending = planned.pending
     print(f"{survey.title}; {pending.total()} results of steps to compute")
     with _recorded(params) as counts:
@@ -169,7 +188,7 @@ def carry_out(flow: StepFlow[P, C, F], params: P) -> dict[str, Any]:
 
 
 def prepare(flow: StepFlow[P, C, F], params: P) -> tuple[Plan, Survey[F]]:
-    """Return the plan of a run, and the survey that it rests on.
+    """Return the plan of a run that has no id yet, and the survey that it rests on.
 
     Raises
     ------
@@ -182,7 +201,7 @@ def prepare(flow: StepFlow[P, C, F], params: P) -> tuple[Plan, Survey[F]]:
         survey.tracks,
         params.everywhere(params.results_place).below("steps"),
         params.shared_tools(),
-        run_id=str(flow_run.id),
+        run_id="",
         workers=params.workers_wanted,
         batch_tracks=flow.batch_tracks,
     )
@@ -201,12 +220,20 @@ def command(
         params = resumed(params, asked.resume_run_id)
     elif isinstance(asked, ContinueCommand) and asked.continue_ and records.all():
         params = resumed(params)
-    token = _CHECKED.set((params, flow.check(params)))
+    begun = _Begun(params, flow.check(params))
+    token = _BEGUN.set(begun)
+
+    def begin() -> None:
+        begun.prepared = prepare(flow, params)
+        planned, _ = begun.prepared
+        if planned.batches and params.cluster is None:
+            cluster.begin()
+
     try:
-        with server.running(workers_here=params.cluster is None):
+        with server.running(workers_here=params.cluster is None, meanwhile=begin):
             prefect_flow(params)
     finally:
-        _CHECKED.reset(token)
+        _BEGUN.reset(token)
 
 
 def resumed(params: P, run_id: str | None = None) -> P:
@@ -316,11 +343,16 @@ def _remedies(models: Sequence[str], models_dir: str | None) -> Iterator[str]:
 
 
 def _check(flow: StepFlow[P, C, F], params: P) -> C:
-    checked = _CHECKED.get()
-    if checked is not None and checked[0] == params:
-        read: C = checked[1]
+    begun = _BEGUN.get()
+    if begun is not None and begun.params == params:
+        read: C = begun.checked
         return read
     return flow.check(params)
+
+
+def _prepared(params: StepFlowParams) -> tuple[Plan, Survey[Any]] | None:
+    begun = _BEGUN.get()
+    return begun.prepared if begun is not None and begun.params == params else None
 
 
 def _troubles(results: Results) -> list[str]:

@@ -1,6 +1,7 @@
 """Workers of this machine, forked from one process that has imported what all of them need."""
 
 import os
+import signal
 import sys
 from collections.abc import Mapping
 
@@ -45,16 +46,21 @@ def begin(variables: Mapping[str, str]) -> None:
     variables
         Of the environment, for libraries that read them when they load.
     """
-    from multiprocessing.forkserver import ensure_running
+    from multiprocessing import forkserver, resource_tracker
 
     fork_workers()
     if sys.platform != "linux":
         return
+    # It would change which signals are blocked.
+    resource_tracker.ensure_running()
     before = dict(os.environ)
     os.environ.update(variables)
+    # Ctrl-C in a terminal reaches the new process as well, before it can say that it does not care.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
-        ensure_running()
+        forkserver.ensure_running()
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for name in variables:
             del os.environ[name]
         os.environ.update(before)

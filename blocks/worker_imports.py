@@ -7,8 +7,9 @@ from importlib import import_module
 
 from blocks.forked_workers import PRELOADED
 
-# Ctrl-C in a terminal reaches this process too, and is the flow's business.
+# Ctrl-C, which was blocked when this process was started, is the flow's business.
 signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 # What is imported stays: to look through it for garbage takes a sixth of the time here, and would
 # copy its pages in each worker.
 gc.disable()

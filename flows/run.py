@@ -155,7 +155,7 @@ def carry_out(flow: StepFlow[P, C, F], params: P) -> dict[str, Any]:
     ClusterError
         If the cluster lacks something, or workers die whatever they are given.
     """
-    planned, survey = _prepared(params) or prepare(flow, params)
+    planned, survey = _prepared(params) or _begin(flow, params)
     planned = planned.of_run(str(flow_run.id))
     pending = planned.pending
     print(f"{survey.title}; {pending.total()} results of steps to compute")
@@ -224,10 +224,7 @@ def command(
     token = _BEGUN.set(begun)
 
     def begin() -> None:
-        begun.prepared = prepare(flow, params)
-        planned, _ = begun.prepared
-        if planned.batches and params.cluster is None:
-            cluster.begin()
+        begun.prepared = _begin(flow, params)
 
     try:
         with server.running(workers_here=params.cluster is None, meanwhile=begin):
@@ -348,6 +345,20 @@ def _check(flow: StepFlow[P, C, F], params: P) -> C:
         read: C = begun.checked
         return read
     return flow.check(params)
+
+
+def _begin(flow: StepFlow[P, C, F], params: P) -> tuple[Plan, Survey[F]]:
+    """Do as :func:`prepare` does, while the workers of this machine begin to start.
+
+    Where nothing was made yet they begin at once, otherwise when there is something to do.
+    """
+    is_here = params.cluster is None
+    if is_here and not RunRecords(params.results_place).all():
+        cluster.begin()
+    planned, survey = prepare(flow, params)
+    if is_here and planned.batches:
+        cluster.begin()
+    return planned, survey
 
 
 def _prepared(params: StepFlowParams) -> tuple[Plan, Survey[Any]] | None:

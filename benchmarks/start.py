@@ -141,9 +141,7 @@ def run_command(folder: Path, index: int) -> Start:
     )
 
 
-def sample(
-    process: "subprocess.Popen[str]", samples: list[tuple[float, dict[str, float]]]
-) -> None:
+def sample(process: "subprocess.Popen[str]", samples: list[tuple[float, dict[str, float]]]) -> None:
     """Note the CPU time of a command's processes, by what they do, until it has ended."""
     import psutil
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from tempfile import mkstemp
 from typing import Any
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 from blocks import database_template, proxies, server_faults
 
 HOST = "127.0.0.1"
+APP = "prefect.server.api.server:create_app"
 START_SECONDS = 120.0
 STOP_SECONDS = 10.0
 
@@ -201,16 +203,14 @@ def _serve(listening: socket.socket) -> None:
     # What is imported stays: to look through it for garbage takes a fifth of the time.
     gc.disable()
     import uvicorn
-    from prefect.server.api import server as _
     from prefect.settings import temporary_settings
 
+    import_module(APP.partition(":")[0])
     gc.freeze()
     gc.enable()
     database_template.furnish()
     with temporary_settings(restore_defaults=_of_other_servers()):
-        config = uvicorn.Config(
-            "prefect.server.api.server:create_app", factory=True, log_level="error"
-        )
+        config = uvicorn.Config(APP, factory=True, log_level="error")
         uvicorn.Server(config).run(sockets=[listening])
 
 

@@ -169,6 +169,11 @@ def _stand_in(name: str) -> Step:
         "attributes": ("track_id",),
     }
     real = import_module(f"tasks.{'embed' if name in EMBEDDINGS else 'song'}.{name}").STEP
+    # What needs a step that is not among the twelve does without.
+    changed |= {
+        which: tuple(each for each in getattr(real, which) if each in STEP_SECONDS)
+        for which in ("upstream", "optional_upstream")
+    }
     return replace(real, **changed)
 
 

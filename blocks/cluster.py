@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from prefect.blocks.core import Block
+from prefect.task_runners import TaskRunner
 from pydantic import Field
 
 from blocks import crew, dask_quiet, forked_workers
@@ -119,11 +120,27 @@ def needing(needs: Needs) -> Iterator[None]:
         _NEEDS.reset(token)
 
 
-def task_runner() -> Any:
-    """Return the task runner of every flow: Dask, on whatever cluster the parameters ask for."""
-    from blocks.dask_runner import TaskRunner
+class DaskLater(TaskRunner[Any]):
+    """What becomes the task runner of Dask when a flow run begins.
 
-    return TaskRunner(cluster_class=compute)  # type: ignore[arg-type]
+    To import that takes half a second, which neither `--help` nor what is said of a wrong option
+    should take, nor the time until a server starts.
+    """
+
+    def duplicate(self) -> Any:
+        """Return the runner that a flow run enters."""
+        from blocks.dask_runner import TaskRunner
+
+        return TaskRunner(cluster_class=compute)  # type: ignore[arg-type]
+
+    def submit(self, *arguments: Any, **options: Any) -> Any:
+        """Not called: flow runs submit to what :meth:`duplicate` returns."""
+        raise NotImplementedError
+
+
+def task_runner() -> DaskLater:
+    """Return the task runner of every flow: Dask, on whatever cluster the parameters ask for."""
+    return DaskLater()
 
 
 @contextmanager
@@ -162,6 +179,12 @@ def compute() -> Iterator[Any]:
         gpu_worker=needs.gpu_worker if needs else None,
     ) as cluster:
         yield cluster
+
+
+def begin() -> None:
+    """Begin to start the workers of this machine that :func:`compute` will enter."""
+    # The last is what Dask gives processes that hash alike.
+    forked_workers.begin({**THREAD_VARIABLES, "PYTHONHASHSEED": "6640"})
 
 
 def resolve(cluster: str) -> str:

@@ -13,7 +13,7 @@ from prefect.exceptions import TerminationSignal
 from prefect.runtime import flow_run
 from pydantic import ValidationError
 
-from blocks import server
+from blocks import cluster, server
 from blocks.cluster import Needs
 from flows import artifacts, cli, progress
 from flows.cli import FailedTracksError, UsageError
@@ -123,8 +123,26 @@ class StepFlow(Generic[P, C, F]):
     )
 
 
-_CHECKED: ContextVar[tuple[StepFlowParams, Any] | None] = ContextVar("checked", default=None)
-"""Parameters that the command has checked before it started a server, and what it read."""
+@dataclass
+class _Begun:
+    """What the command has done before the flow run.
+
+    Attributes
+    ----------
+    params
+        The parameters that it has checked before it started a server.
+    checked
+        What it read to do so.
+    prepared
+        Plan and survey, if it had to wait for the server.
+    """
+
+    params: StepFlowParams
+    checked: Any
+    prepared: tuple[Plan, Survey[Any]] | None = None
+
+
+_BEGUN: ContextVar[_Begun | None] = ContextVar("begun", default=None)
 
 
 def carry_out(flow: StepFlow[P, C, F], params: P) -> dict[str, Any]:
@@ -141,7 +159,8 @@ def carry_out(flow: StepFlow[P, C, F], params: P) -> dict[str, Any]:
     ClusterError
         If the cluster lacks something, or workers die whatever they are given.
     """
-    planned, survey = prepare(flow, params)
+    planned, survey = _prepared(params) or _begin(flow, params)
+    planned = planned.of_run(str(flow_run.id))
     pending = planned.pending
     print(f"{survey.title}; {pending.total()} results of steps to compute")
     with _recorded(params) as counts:
@@ -173,7 +192,7 @@ def carry_out(flow: StepFlow[P, C, F], params: P) -> dict[str, Any]:
 
 
 def prepare(flow: StepFlow[P, C, F], params: P) -> tuple[Plan, Survey[F]]:
-    """Return the plan of a run, and the survey that it rests on.
+    """Return the plan of a run that has no id yet, and the survey that it rests on.
 
     Raises
     ------
@@ -186,7 +205,7 @@ def prepare(flow: StepFlow[P, C, F], params: P) -> tuple[Plan, Survey[F]]:
         survey.tracks,
         params.everywhere(params.results_place).below("steps"),
         params.shared_tools(),
-        run_id=str(flow_run.id),
+        run_id="",
         workers=params.workers_wanted,
         batch_tracks=flow.batch_tracks,
     )
@@ -205,12 +224,17 @@ def command(
         params = resumed(params, asked.resume_run_id)
     elif isinstance(asked, ContinueCommand) and asked.continue_ and records.all():
         params = resumed(params)
-    token = _CHECKED.set((params, flow.check(params)))
+    begun = _Begun(params, flow.check(params))
+    token = _BEGUN.set(begun)
+
+    def begin() -> None:
+        begun.prepared = _begin(flow, params)
+
     try:
-        with server.running(workers_here=params.cluster is None):
+        with server.running(workers_here=params.cluster is None, meanwhile=begin):
             prefect_flow(params)
     finally:
-        _CHECKED.reset(token)
+        _BEGUN.reset(token)
 
 
 def resumed(params: P, run_id: str | None = None) -> P:
@@ -330,11 +354,30 @@ def _shown(
 
 
 def _check(flow: StepFlow[P, C, F], params: P) -> C:
-    checked = _CHECKED.get()
-    if checked is not None and checked[0] == params:
-        read: C = checked[1]
+    begun = _BEGUN.get()
+    if begun is not None and begun.params == params:
+        read: C = begun.checked
         return read
     return flow.check(params)
+
+
+def _begin(flow: StepFlow[P, C, F], params: P) -> tuple[Plan, Survey[F]]:
+    """Do as :func:`prepare` does, while the workers of this machine begin to start.
+
+    Where nothing was made yet they begin at once, otherwise when there is something to do.
+    """
+    is_here = params.cluster is None
+    if is_here and not RunRecords(params.results_place).all():
+        cluster.begin()
+    planned, survey = prepare(flow, params)
+    if is_here and planned.batches:
+        cluster.begin()
+    return planned, survey
+
+
+def _prepared(params: StepFlowParams) -> tuple[Plan, Survey[Any]] | None:
+    begun = _BEGUN.get()
+    return begun.prepared if begun is not None and begun.params == params else None
 
 
 def _troubles(results: Results) -> list[str]:

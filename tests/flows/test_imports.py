@@ -13,6 +13,7 @@ from deployments.catalogue import DEPLOYMENTS
 ROOT = Path(__file__).parents[2]
 
 HEAVY = {
+    "distributed",
     "duckdb",
     "gradio",
     "librosa",

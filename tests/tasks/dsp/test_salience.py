@@ -95,7 +95,7 @@ def test_crepe_follows_a_sung_glide(low_hz: float):
     phase = 2 * np.pi * np.cumsum(f0_hz) / RATE_HZ
     samples = (0.1 * sum(np.sin(k * phase) / k for k in range(1, 8))).astype(np.float32)
     found = decode_salience(
-        adapters.load(registry.card("crepe-tiny")).activations(samples, 160),
+        adapters.load(registry.card("crepe-tiny")).activations([samples], 160),
         101,
         fmin_hz=FMIN_HZ,
         fmax_hz=FMAX_HZ,

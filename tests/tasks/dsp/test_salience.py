@@ -66,14 +66,16 @@ def test_path_equals_torchcrepes_decoder(seed: int):
     assert np.abs(cents(found.f0_hz, expected_hz[0].numpy())).max() <= 20 + 4 * 20
 
 
-def test_blocks_do_not_change_the_path():
+def test_blocks_do_not_change_the_path(monkeypatch: pytest.MonkeyPatch):
     rng = np.random.default_rng(0)
     salience = rng.uniform(0, 1, (100, 360)).astype(np.float32)
     whole = decode(salience)
+    monkeypatch.setattr("tasks.dsp.salience.CHUNK_FRAMES", 17)
     parts = decode_salience(
         (salience[at : at + 16] for at in range(0, 100, 16)), 100, fmin_hz=FMIN_HZ, fmax_hz=FMAX_HZ
     )
     np.testing.assert_array_equal(parts.f0_hz, whole.f0_hz)
+    np.testing.assert_array_equal(parts.periodicity, whole.periodicity)
 
 
 def test_a_map_without_activation_still_has_finite_pitch():

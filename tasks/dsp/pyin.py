@@ -98,14 +98,16 @@ def pyin(
     voiced: list[npt.NDArray[np.float64]] = []
     for found in _candidates(blocks, min_period, max_period, frame_length, hop_samples):
         candidate_bins = bins_per_octave * np.log2(rate_hz / found.periods / fmin_hz)
-        observed = _observations(
+        kept = _observations(
             found.counts,
             np.clip(np.round(candidate_bins), 0, n_bins).astype(np.int32),
             found.probabilities,
             n_bins,
         )
-        for parts, part in zip((counts, bins, probabilities, voiced), observed, strict=True):
-            parts.append(part)
+        counts.append(kept[0])
+        bins.append(kept[1])
+        probabilities.append(kept[2])
+        voiced.append(kept[3])
     voiced_probability = np.concatenate(voiced)
     semitones_per_hop = MAX_TRANSITION_OCTAVES_PER_SECOND * 12 * hop_samples / rate_hz
     states = decode_voicing(

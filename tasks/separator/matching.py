@@ -8,7 +8,7 @@ from tasks.audio import resampled
 from tasks.track import Samples
 
 MATCH_SECONDS = 300.0
-"""As much of a song's middle is heard: the constant-Q transform of an hour takes gigabytes."""
+"""As much of a song's middle is heard, and held whole."""
 
 
 def tempo_and_key(

@@ -10,7 +10,7 @@ torchcrepe's two-dimensional layers, and the full one 32 s instead of 250 s. Act
 agree within 1e-6. A GPU convolves, in half precision.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,6 +21,7 @@ import torch
 from models.batching import gpu_turn, to_device
 from models.crepe_network import N_LAYERS, PHASES, ConvolutionLayer, SpectralLayer
 from models.registry import ModelCard
+from models.stretches import framed
 
 RATE_HZ = 16_000
 WINDOW_SAMPLES = 1024
@@ -91,31 +92,27 @@ class CrepeAdapter:
         self._bias = weights["classifier.bias"]
 
     def activations(
-        self, samples: npt.NDArray[np.float32], hop_samples: int
+        self, blocks: Iterable[npt.NDArray[np.float32]], hop_samples: int
     ) -> Iterator[npt.NDArray[np.float32]]:
         """Activations of the 360 pitch bins, in frames centred at multiples of the hop.
 
         Parameters
         ----------
-        samples, shape (n,)
-            Mono, at 16 kHz.
+        blocks
+            Mono, at 16 kHz, shape ``(n,)`` each.
         hop_samples
             Samples between frames.
 
         Yields
         ------
         ndarray, shape (frames, 360)
-            In order of time, ``1 + n // hop_samples`` frames in all. Frames are computed
+            In order of time, ``1 + samples // hop_samples`` frames in all. Frames are computed
             in calls of one size, so that a track's values depend on nothing else.
         """
-        n_frames = 1 + len(samples) // hop_samples
-        for start in range(0, n_frames, self._frames_per_call):
-            filled = min(self._frames_per_call, n_frames - start)
-            first = start * hop_samples - WINDOW_SAMPLES // 2
-            last = first + (self._frames_per_call - 1) * hop_samples + WINDOW_SAMPLES
-            inside = samples[max(first, 0) : max(last, 0)]
-            before = max(-first, 0)
-            padded = np.pad(inside, (before, last - first - before - len(inside)))
+        half, at_once = WINDOW_SAMPLES // 2, self._frames_per_call
+        for frames, stretch in framed(blocks, hop_samples, at_once, half, half):
+            filled = frames.stop - frames.start
+            padded = np.pad(stretch, (0, (at_once - filled) * hop_samples))
             # Windows that overlap are cut on the device.
             signal = to_device(padded, self._device)
             with gpu_turn(), torch.inference_mode():

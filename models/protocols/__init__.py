@@ -13,6 +13,7 @@ from models.protocols.embeddings import (
     MusicEmbedder,
     SpeakerEmbedder,
     TextEmbedder,
+    VoicedSignal,
     VoiceEmbedder,
 )
 from models.protocols.generation import LearntConcepts, MusicGenerator
@@ -81,6 +82,7 @@ __all__ = [
     "VoiceEmbedder",
     "VoiceRater",
     "VoicedPitchTracker",
+    "VoicedSignal",
 ]
 
 Adapter = TypeVar("Adapter")

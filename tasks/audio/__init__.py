@@ -7,7 +7,7 @@ from tasks.audio.containers import (
     container_of,
     sniff,
 )
-from tasks.audio.conversion import resampled
+from tasks.audio.conversion import resampled, resampled_mono
 from tasks.audio.downmix import to_channels
 from tasks.audio.files import (
     CACHE_BYTES,
@@ -49,6 +49,7 @@ __all__ = [
     "mp3",
     "probe",
     "resampled",
+    "resampled_mono",
     "sniff",
     "spooled",
     "stream",

@@ -8,6 +8,7 @@ the one that a :class:`~tasks.audio.repair.Repair` names, which was found to rea
 """
 
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from operator import attrgetter
@@ -164,14 +165,11 @@ def load(
         As :func:`stream`.
     """
     with _held(storage, path):
-        key = (
-            *(storage.address, path, _stamp(storage, path), audio_stream),
-            *(rate_hz, channels, repair),
-        )
+        key = _loaded_key(storage, path, audio_stream, rate_hz, channels, repair)
         with _CACHE.making(key):
             samples: Samples | None = _CACHE.get(key)
             if samples is None:
-                blocks = stream(
+                decoded = stream(
                     storage,
                     path,
                     rate_hz=rate_hz,
@@ -179,20 +177,22 @@ def load(
                     audio_stream=audio_stream,
                     repair=repair,
                 )
-                samples = _joined(blocks, channels)
-                samples.setflags(write=False)
-                if samples.nbytes <= _CACHE.maxsize:
-                    _CACHE[key] = samples
+                samples = _kept(key, decoded, channels)
     return samples
 
 
 def blocks(
-    storage: Storage, path: str, *, rate_hz: int, channels: Literal[1, 2]
+    storage: Storage,
+    path: str,
+    *,
+    rate_hz: int,
+    channels: Literal[1, 2],
+    repair: Repair = AS_FOUND,
 ) -> Iterator[Samples]:
     """Decode a file at a rate, whatever its length, and a short one only once.
 
-    What takes at most ``SHORT_SECONDS`` by its header is one block, which :func:`load` keeps for
-    the other steps of a batch; of what is longer, nothing is kept.
+    At most ``SHORT_SECONDS`` are one block, which is kept as by :func:`load` for the other steps
+    of a batch; of what is longer, nothing is kept.
 
     Yields
     ------
@@ -204,10 +204,32 @@ def blocks(
     TrackError
         As :func:`stream`.
     """
-    if 0 < probe(storage, path).duration_seconds <= SHORT_SECONDS:
-        yield load(storage, path, rate_hz=rate_hz, channels=channels)
-        return
-    yield from stream(storage, path, rate_hz=rate_hz, channels=channels)
+    with _held(storage, path):
+        key = _loaded_key(storage, path, 0, rate_hz, channels, repair)
+        held: deque[Samples] = deque()
+        # Of threads that want a short one, one decodes it.
+        with _CACHE.making(key):
+            samples: Samples | None = _CACHE.get(key)
+            decoded = stream(storage, path, rate_hz=rate_hz, channels=channels, repair=repair)
+            if samples is None and not _is_long(decoded, SHORT_SECONDS * rate_hz, held):
+                samples = _kept(key, held, channels)
+        if samples is not None:
+            yield samples
+            return
+        while held:
+            yield held.popleft()
+        yield from decoded
+
+
+def _is_long(blocks: Iterator[Samples], most: float, held: deque[Samples]) -> bool:
+    """Take blocks until they are more than `most` samples, or all."""
+    count = 0
+    for block in blocks:
+        held.append(block)
+        count += block.shape[1]
+        if count > most:
+            return True
+    return False
 
 
 class _Decoded(NamedTuple):
@@ -219,6 +241,21 @@ class _Decoded(NamedTuple):
 
 _CACHE = SharedCache(CACHE_BYTES, getsizeof=attrgetter("nbytes"))
 """Signals that were loaded, and what inspections have decoded."""
+
+
+def _loaded_key(
+    storage: Storage, path: str, audio_stream: int, rate_hz: int, channels: int, repair: Repair
+) -> tuple[Any, ...]:
+    return storage.address, path, _stamp(storage, path), audio_stream, rate_hz, channels, repair
+
+
+def _kept(key: tuple[Any, ...], blocks: Iterable[Samples], channels: int) -> Samples:
+    """Join the blocks of a signal, and keep it if it is not too long for that."""
+    samples = _joined(blocks, channels)
+    samples.setflags(write=False)
+    if samples.nbytes <= _CACHE.maxsize:
+        _CACHE[key] = samples
+    return samples
 
 
 def _decoded_key(

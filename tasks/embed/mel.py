@@ -26,7 +26,7 @@ def run(
     from tasks.dsp.spectral import frame_features
 
     def describe(window: Samples) -> Samples:
-        return statistics(frame_features(window, RATE_HZ))
+        return statistics(frame_features([window], RATE_HZ))
 
     return windowed.rows(
         tracks,

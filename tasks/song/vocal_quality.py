@@ -51,9 +51,8 @@ def vocal_quality(
     sung = voices.has_vocals(upstream.get("activity"), None, 0.0, duration)
     if sung is False or np.max(separated["vocal_rms"], initial=0.0) < SILENCE_RMS:
         return {"leakage_db": None, "confidence": None}
-    vocals = tools.output(separated["vocals_path"], RATE_HZ)
-    if separated["vocals_gain_db"]:
-        vocals = vocals * np.float32(10 ** (-separated["vocals_gain_db"] / 20))
+    gain = np.float32(10 ** (-separated["vocals_gain_db"] / 20))
+    vocals = (block * gain for block in tools.output_blocks(separated["vocals_path"], RATE_HZ))
     leakage = leakage_db(tools.mix_blocks(track, RATE_HZ, Repair.of(probe)), vocals)
     return {
         "leakage_db": leakage,

@@ -97,7 +97,7 @@ def test_embeddings_are_of_the_rows_that_they_say(music):
     assert mel.item.tolist() == list(range(10))
     for number in (0, 3, 7):
         samples, _ = soundfile.read(music.rows[number]["audio_path"], dtype="float32")
-        expected = statistics(frame_features(samples, RATE_HZ))
+        expected = statistics(frame_features([samples], RATE_HZ))
         assert np.abs(mel.embedding[number] - expected).max() < 1e-5
     # Two rows of one file, and one of a part of it.
     assert np.array_equal(mel.embedding[8], mel.embedding[0])

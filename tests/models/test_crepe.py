@@ -35,7 +35,7 @@ def sung(seconds: float, offset: float = 0.0) -> np.ndarray:
 
 def activations(name: str, samples: np.ndarray) -> np.ndarray:
     adapter = adapters.load(registry.card(name))
-    return np.concatenate(list(adapter.activations(samples, HOP_SAMPLES)))
+    return np.concatenate(list(adapter.activations([samples], HOP_SAMPLES)))
 
 
 def convolved(capacity: str, samples: np.ndarray, dtype: torch.dtype) -> np.ndarray:
@@ -96,7 +96,7 @@ def test_a_tracks_activations_do_not_depend_on_other_tracks():
 
 
 def test_blocks_already_yielded_stay_as_they_were():
-    blocks = adapters.load(registry.card("crepe-tiny")).activations(sung(0.7), HOP_SAMPLES)
+    blocks = adapters.load(registry.card("crepe-tiny")).activations([sung(0.7)], HOP_SAMPLES)
     first = next(blocks)
     copy = first.copy()
     for _ in blocks:

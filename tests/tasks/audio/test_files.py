@@ -258,6 +258,26 @@ def test_a_stream_that_is_left_closes_its_file(tmp_path: Path):
     assert not is_open()
 
 
+def test_short_files_are_one_kept_block_and_long_ones_are_streamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    storage = Storage(str(tmp_path))
+    signal = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 20 * RATE_HZ)).astype(np.float32)
+    audio.write_flac(storage, "x.flac", signal, RATE_HZ)
+
+    def blocks() -> list[np.ndarray]:
+        return list(audio.blocks(storage, "x.flac", rate_hz=RATE_HZ, channels=1))
+
+    monkeypatch.setattr(files, "SHORT_SECONDS", 19.9)
+    streamed = blocks()
+    assert len(streamed) > 1
+    monkeypatch.setattr(files, "SHORT_SECONDS", 20.0)
+    [kept], [again] = blocks(), blocks()
+    assert again is kept
+    assert audio.load(storage, "x.flac", rate_hz=RATE_HZ, channels=1) is kept
+    np.testing.assert_array_equal(np.concatenate(streamed, axis=1), kept)
+
+
 def test_flac_written_in_blocks_is_the_same_file(tmp_path: Path):
     storage = Storage(str(tmp_path))
     samples = tone(440.0, 8.0, 44_100, 2).T

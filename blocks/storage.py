@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from tempfile import TemporaryDirectory, TemporaryFile, gettempdir
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from blocks import places
 from blocks.storage_error import StorageError
@@ -128,7 +128,7 @@ class Storage:
         with _temporary_copy(path) as local:
             pieces = self.pieces(path)
             first = next(pieces, b"")
-            with _explained(local), open(local, "wb") as target:
+            with explained(local), open(local, "wb") as target:
                 target.write(first)
                 target.writelines(pieces)
             yield local
@@ -145,7 +145,7 @@ class Storage:
             If the disk is full, or the folder or bucket cannot be written.
         """
         if not self.is_local:
-            with _temporary_copy(path) as local, _explained(local):
+            with _temporary_copy(path) as local, explained(local):
                 yield local
                 self._bucket.upload(self._key(path), local)
             return
@@ -153,7 +153,7 @@ class Storage:
         # The suffix stays, since writers choose a format by it.
         temporary = target.with_name(f".{uuid.uuid4().hex}{target.suffix}")
         try:
-            with _explained(target):
+            with explained(target):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 yield _unmistakable(temporary)
                 os.replace(temporary, target)
@@ -281,7 +281,28 @@ def _temporary_copy(path: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _explained(target: Path) -> Iterator[None]:
+def temporary_file() -> Iterator[BinaryIO]:
+    """Yield a file without a name in the system's temporary folder, for reading and writing.
+
+    It is gone with the process, however that ends. Write within :func:`explained`.
+
+    Raises
+    ------
+    StorageError
+        If the folder cannot be written.
+    """
+    with explained(Path(gettempdir())):
+        file = cast("BinaryIO", TemporaryFile())  # noqa: SIM115
+    try:
+        yield file
+    finally:
+        # A full disk refuses what was not written yet once more, of a file that nobody wants.
+        with suppress(OSError):
+            file.close()
+
+
+@contextmanager
+def explained(target: Path) -> Iterator[None]:
     """Raise what the system refuses inside the block as one sentence."""
     try:
         yield

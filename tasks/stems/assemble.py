@@ -166,14 +166,14 @@ def _original(results: Results, tools: Tools, made_by: Encoding) -> report.Origi
     made: dict[str, Mapping[Signal, Samples] | None] = {}
 
     def original(row: Mapping[str, Any], signal: Signal) -> Samples | None:
-        if row["pair_id"] not in made:
+        pair_id = row["pair_id"]
+        if pair_id not in made:
             made.clear()
             try:
-                signals = render(row, songs[row["song_id"]], tools, form)
-            except TrackError:  # the prepared stems are gone
-                signals = None
-            made[row["pair_id"]] = signals
-        signals = made[row["pair_id"]]
+                made[pair_id] = render(row, songs[row["song_id"]], tools, form)
+            except TrackError:
+                made[pair_id] = None  # the prepared stems are gone
+        signals = made[pair_id]
         if signals is None:
             return None
         start = row["chunk"] * made_by.chunk_samples

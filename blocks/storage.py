@@ -7,8 +7,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from tempfile import TemporaryDirectory, TemporaryFile, gettempdir
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from blocks import kept_objects, places
 from blocks.storage_error import StorageError, explained
@@ -309,3 +309,24 @@ def _temporary_copy(path: str) -> Iterator[Path]:
     """Yield a path for a copy of an object, under a name of bearable length with its suffix."""
     with TemporaryDirectory(prefix="songmill-") as folder:
         yield Path(folder, f"content{Path(path).suffix}")
+
+
+@contextmanager
+def temporary_file() -> Iterator[BinaryIO]:
+    """Yield a file without a name in the system's temporary folder, for reading and writing.
+
+    It is gone with the process, however that ends. Write within :func:`explained`.
+
+    Raises
+    ------
+    StorageError
+        If the folder cannot be written.
+    """
+    with explained(Path(gettempdir())):
+        file = cast("BinaryIO", TemporaryFile())  # noqa: SIM115
+    try:
+        yield file
+    finally:
+        # A full disk refuses what was not written yet once more, of a file that nobody wants.
+        with suppress(OSError):
+            file.close()

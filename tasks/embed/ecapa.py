@@ -11,7 +11,7 @@ from pydantic import Field
 from models.protocols import SPEAKER_EMBEDDING, VOICE_EMBEDDING
 from models.stretches import Stretches
 from tasks.audio.windows import per_window
-from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column, on_gpu
+from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column, costs, on_gpu
 
 EMBEDDING_DIMENSIONS = 192
 RATE_HZ = 16_000
@@ -110,4 +110,5 @@ STEP = Step(
     upstream=("separate",),
     resource=on_gpu,
     models=lambda config: ("ecapa-voxceleb", "resemblyzer"),
+    cost=costs(0.15, 0.025),
 )

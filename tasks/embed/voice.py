@@ -6,7 +6,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from models.protocols import VOICE_EMBEDDING
-from tasks.step import Row, Step, StepConfig, Tools, Track, column, per_track
+from tasks.step import Row, Step, StepConfig, Tools, Track, column, costs, per_track
 
 EMBEDDING_DIMENSIONS = 256
 RATE_HZ = 16_000
@@ -64,4 +64,5 @@ STEP = Step(
     run=per_track(embed_voice),
     upstream=("separate",),
     models=lambda config: ("resemblyzer",),
+    cost=costs(0.05),
 )

@@ -10,7 +10,18 @@ from pydantic import Field
 from models.stretches import Repeatable
 from tasks.audio import Repair, resampled_mono
 from tasks.song import voices
-from tasks.step import Row, Samples, Step, StepConfig, Tools, Track, TrackError, column, per_track
+from tasks.step import (
+    Row,
+    Samples,
+    Step,
+    StepConfig,
+    Tools,
+    Track,
+    TrackError,
+    column,
+    costs,
+    per_track,
+)
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -217,4 +228,5 @@ STEP = Step(
     run=per_track(_features),
     upstream=("probe",),
     optional_upstream=("activity", "beats"),
+    cost=costs(0.1),
 )

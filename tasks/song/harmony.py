@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from tasks.audio import Repair
 from tasks.song import voices
-from tasks.step import Row, Samples, Step, StepConfig, Tools, Track, column, per_track
+from tasks.step import Row, Samples, Step, StepConfig, Tools, Track, column, costs, per_track
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -119,4 +119,5 @@ STEP = Step(
     run=per_track(_harmony),
     upstream=("probe", "features"),
     optional_upstream=("activity",),
+    cost=costs(0.1),
 )

@@ -202,6 +202,14 @@ def _models(config: PitchConfig) -> tuple[str, ...]:
     return named[config.method]
 
 
+def _cost(config: PitchConfig, device: str) -> float:
+    """Return seconds per minute of audio."""
+    if config.method != "crepe":
+        return {"swiftf0": 0.45, "pyin": 0.15}[config.method]
+    full = 32.0 if device == "cpu" else 0.33
+    return full if config.crepe_model == "full" else 1.9
+
+
 STEP = Step(
     name="pitch",
     version=1,
@@ -223,4 +231,5 @@ STEP = Step(
     upstream=("separate",),
     resource=on_gpu,
     models=_models,
+    cost=_cost,
 )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
-from tasks.step import Row, Step, StepConfig, Tools, Track, column, per_track
+from tasks.step import Row, Step, StepConfig, Tools, Track, column, costs, per_track
 
 RATE_HZ = 16_000
 
@@ -70,4 +70,5 @@ STEP = Step(
     ),
     run=per_track(singing),
     upstream=("separate", "pitch"),
+    cost=costs(0.02),
 )

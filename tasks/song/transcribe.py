@@ -150,6 +150,18 @@ def row_of(transcript: Any, model: str, heard: str) -> Row:
     }
 
 
+_CPU_SECONDS = {
+    **{"tiny": 0.85, "base": 1.6, "small": 5.3, "medium": 17.0, "large-v2": 34.0},
+    **{"large-v3": 34.0, "auto": 34.0, "large-v3-turbo": 20.0},
+}
+"""Per minute of audio; those of larger networks than tiny by their number of weights."""
+
+
+def _cost(config: TranscribeConfig, device: str) -> float:
+    cpu = _CPU_SECONDS.get(config.model, 0.0)
+    return cpu if device == "cpu" else cpu / 70
+
+
 STEP = Step(
     name="transcribe",
     version=2,
@@ -159,4 +171,5 @@ STEP = Step(
     upstream=("probe", "separate"),
     resource=on_gpu,
     models=lambda config: (config.model_name,),
+    cost=_cost,
 )

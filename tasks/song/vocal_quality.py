@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from tasks.audio import Repair
 from tasks.song import voices
-from tasks.step import Row, Step, StepConfig, Tools, Track, column, per_track
+from tasks.step import Row, Step, StepConfig, Tools, Track, column, costs, per_track
 
 RATE_HZ = 16_000
 
@@ -90,4 +90,5 @@ STEP = Step(
     run=per_track(vocal_quality),
     upstream=("probe", "separate"),
     optional_upstream=("activity",),
+    cost=costs(0.11),
 )

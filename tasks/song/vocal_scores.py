@@ -8,7 +8,18 @@ import pyarrow as pa
 
 from models.protocols import VOICE_QUALITY
 from models.stretches import Stretches
-from tasks.step import Row, Samples, Step, StepConfig, Tools, Track, column, on_gpu, per_track
+from tasks.step import (
+    Row,
+    Samples,
+    Step,
+    StepConfig,
+    Tools,
+    Track,
+    column,
+    costs,
+    on_gpu,
+    per_track,
+)
 
 MODEL = "dnsmos"
 
@@ -88,4 +99,5 @@ STEP = Step(
     upstream=("separate", "vocal_quality"),
     resource=on_gpu,
     models=lambda config: (MODEL,),
+    cost=costs(0.5),
 )

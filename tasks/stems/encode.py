@@ -24,7 +24,7 @@ from tasks.stems.distort import PAIR, DistortConfig
 from tasks.stems.pair_signals import Cutting, Owner, PairSignals, Target
 from tasks.stems.row_groups import ROW_GROUP_ROWS, Sorter, grouped
 from tasks.stems.schema import CONTEXTS, Context, Encoding, chunk_fields, to_arrow
-from tasks.step import Row, Step, StepConfig, Tools, column, digest, on_gpu, per_track
+from tasks.step import Row, Step, StepConfig, Tools, column, costs, digest, on_gpu, per_track
 from tasks.track import Samples, Track
 
 BANDWIDTHS_KBPS: Mapping[CodecName, tuple[float, ...]] = {
@@ -303,4 +303,5 @@ STEP = Step(
     upstream=("augment", "assort"),
     resource=on_gpu,
     models=lambda config: (config.encoding.codec,),
+    cost=costs(50.0, 3.0),
 )

@@ -20,6 +20,7 @@ VARIABLE = "SONGMILL_TEST_DASK"
 """Where the processes of a run find the file that will name the scheduler's address."""
 SELDOM = {
     "DASK_DISTRIBUTED__SCHEDULER__WORK_STEALING": "False",
+    "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "500ms",
     "DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL": "5s",
     "DASK_DISTRIBUTED__WORKER__MEMORY__MONITOR_INTERVAL": "1s",
 }

@@ -38,10 +38,11 @@ def shared_address() -> str:
     """Address of its scheduler, which is started when it is first asked for."""
     said = Path(os.environ[VARIABLE]) if VARIABLE in os.environ else _started()[1]
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
-    while not (address := said.read_text()).endswith("\n"):
+    # After its line there may be others: the worker's process has inherited where it prints.
+    while "\n" not in (text := said.read_text()):
         assert time.monotonic() < deadline, "the worker does not start"
         time.sleep(0.1)
-    return address.strip()
+    return text.partition("\n")[0]
 
 
 def stop() -> None:

@@ -65,7 +65,7 @@ def _segments(adapter: demucs.DemucsAdapter) -> int:
 
 def _frames(adapter: crepe.CrepeAdapter) -> int:
     count = crepe.FRAMES_PER_CALL["cuda"]
-    list(adapter.activations(np.zeros((count - 1) * 160, np.float32), 160))
+    list(adapter.activations([np.zeros((count - 1) * 160, np.float32)], 160))
     return count
 
 

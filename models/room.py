@@ -105,6 +105,9 @@ def free(device: str) -> Need:
         return Need(memory)
     import torch
 
+    if not torch.cuda.is_available():
+        # What runs on a CPU whatever the device is, like espeak-ng, loads all the same.
+        return Need(memory, float("inf"))
     return Need(memory, torch.cuda.mem_get_info()[0] / 2**20)
 
 

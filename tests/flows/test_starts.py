@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 import uuid
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.flows.conftest import OFFLINE, command, environment
+from tests.flows.conftest import BUILD_DATASET, OFFLINE, environment
 from tests.flows.test_kill import MARK, gone
 from tests.support.commands import ROOT, TIMEOUT_SECONDS
 
@@ -24,7 +25,10 @@ def test_a_command_that_is_stopped_while_it_starts_leaves_nothing(
 ):
     mark = uuid.uuid4().hex
     process = subprocess.Popen(
-        command("--audio_dir", songs, "--output", tmp_path / "X.json", *OFFLINE),
+        [
+            *(sys.executable, BUILD_DATASET, "--audio_dir", songs),
+            *("--output", tmp_path / "X.json", *OFFLINE),
+        ],
         cwd=ROOT,
         env=environment(**{MARK: mark, "PREFECT_HOME": str(tmp_path)}),
         stdout=subprocess.PIPE,

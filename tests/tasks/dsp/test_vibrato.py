@@ -108,7 +108,7 @@ def test_in_sound_by_pyin(rate_hz: float, extent: float):
     phase = 2 * np.pi * np.cumsum(f0_hz) / 16_000
     samples = (0.1 * sum(np.sin(k * phase) / k for k in range(1, 8))).astype(np.float32)
     pitch = pyin(
-        samples, fmin_hz=65.4, fmax_hz=1046.5, rate_hz=16_000, frame_length=1024, hop_samples=160
+        [samples], fmin_hz=65.4, fmax_hz=1046.5, rate_hz=16_000, frame_length=1024, hop_samples=160
     )
     found = find_vibrato(pitch.f0_hz, HOP_SECONDS, smoothing_seconds=0.058)
     assert found.rate_hz == pytest.approx([rate_hz], abs=0.2)

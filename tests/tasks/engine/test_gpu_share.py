@@ -37,11 +37,10 @@ def test_one_process_that_overlaps_its_tracks_keeps_a_gpu_busy(tmp_path: Path):
 
 
 def test_several_processes_keep_a_gpu_busy(tmp_path: Path):
-    # Forked, so that they need no imports of their own.
-    processes = [
-        multiprocessing.get_context("fork").Process(target=run, args=(tmp_path, 3, 2, 1, 0.08))
-        for _ in range(6)
-    ]
+    # Forked from one that has imported what they need, and runs no threads.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    processes = [context.Process(target=run, args=(tmp_path, 3, 2, 1, 0.08)) for _ in range(6)]
     for process in processes:
         process.start()
     for process in processes:

@@ -9,6 +9,7 @@ from blocks.storage import Storage
 from models.tiny.write import write
 from tasks import audio
 from tasks.audio import files
+from tasks.audio.shared_cache import SharedCache
 from tasks.embed import ecapa, voice
 from tasks.song import features, harmony, pitch, singing, vocal_quality, vocal_scores
 from tasks.step import Row, Samples, Step, StepConfig, Tools, Track
@@ -51,7 +52,7 @@ def in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
             places = np.cumsum(ODD_SAMPLES * (1 + block.shape[1] // sum(ODD_SAMPLES)))
             yield from np.split(block, places[places < block.shape[1]], axis=1)
 
-    monkeypatch.setattr(files, "_CACHE", {})
+    monkeypatch.setattr(files, "_CACHE", SharedCache(0))
     monkeypatch.setattr(files, "stream", cut)
     monkeypatch.setattr(files, "SHORT_SECONDS", 0.1)
 

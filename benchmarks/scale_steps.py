@@ -16,7 +16,8 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import BaseModel, ConfigDict
 
-from blocks.cluster import Needs, task_runner
+from blocks.cluster import task_runner
+from blocks.needs import Needs
 from blocks.storage import Storage
 from tasks.engine import submission
 from tasks.engine.batch import Job, Outcome

@@ -4,10 +4,8 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any, Protocol
+from contextlib import contextmanager
+from typing import Any
 
 from prefect.blocks.core import Block
 from prefect.task_runners import TaskRunner
@@ -16,6 +14,7 @@ from pydantic import Field
 from blocks import crew, dask_quiet, forked_workers
 from blocks import gpus as gpus_here
 from blocks.crew import Crew, GpuWorker
+from blocks.needs import Needs, Reply, needed
 
 HOST = "127.0.0.1"
 RESOURCES = ("CPU", "GPU")
@@ -46,78 +45,6 @@ class DaskCluster(Block):
     _block_type_slug = "dask-cluster"
 
     address: str = Field(description="Address of the scheduler, such as tcp://10.0.0.5:8786.")
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What a worker says before work is sent to it.
-
-    Attributes
-    ----------
-    lacks
-        What it lacks, a phrase each.
-    mark
-        Name of what it wrote into every place that the run writes to.
-    """
-
-    lacks: list[str]
-    mark: str
-
-
-class Question(Protocol):
-    """What every worker is asked before work is sent to it."""
-
-    def marking(self) -> AbstractContextManager[None]:
-        """Leave here what workers look for, within the block."""
-
-    def __call__(self) -> Reply:
-        """Answer; called on the worker."""
-
-    def unseen(self, reply: Reply) -> list[str]:
-        """Return, a phrase each, what is not seen here of what a worker wrote."""
-
-    def clean(self) -> None:
-        """Remove what was written; called on the worker."""
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What a run asks of the cluster that it is about to use.
-
-    Attributes
-    ----------
-    resources
-        Dask resources of its steps.
-    batches
-        Batches of tracks: more workers than that would have nothing to do.
-    preflight
-        What every worker is asked.
-    allowed_failures
-        Workers of this machine that may die of a task before it counts as lost; of a cluster
-        that is there, its scheduler decides.
-    gpu_worker
-        What a worker process of this machine takes that uses a GPU; None if each has a GPU for
-        itself, as fits have.
-    """
-
-    resources: frozenset[str]
-    batches: int
-    preflight: Question
-    allowed_failures: int = 3
-    gpu_worker: GpuWorker | None = None
-
-
-_NEEDS: ContextVar[Needs | None] = ContextVar("needs", default=None)
-
-
-@contextmanager
-def needing(needs: Needs) -> Iterator[None]:
-    """Let the cluster that is started or entered within the block know what it is for."""
-    token = _NEEDS.set(needs)
-    try:
-        yield
-    finally:
-        _NEEDS.reset(token)
 
 
 class DaskLater(TaskRunner[Any]):
@@ -162,7 +89,7 @@ def compute() -> Iterator[Any]:
     context = FlowRunContext.get()
     assert context is not None, "compute() is entered by a flow run"
     params = (context.parameters or {})["params"]
-    needs = _NEEDS.get()
+    needs = needed()
     if params.cluster:
         address = resolve(params.cluster)
         check(address, needs)
@@ -296,7 +223,7 @@ def local_cluster(
     gpus
         How many GPUs, or which of them, as ``CUDA_VISIBLE_DEVICES`` names them.
     allowed_failures
-        See :class:`Needs`.
+        See :class:`blocks.needs.Needs`.
     workers_per_gpu
         Processes that share a GPU.
     gpu_worker

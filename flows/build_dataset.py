@@ -10,7 +10,7 @@ from prefect import flow
 
 from blocks import cluster
 from blocks.storage import Storage, StorageError
-from flows import artifacts, cli, left_out, run
+from flows import artifacts, cli, left_out, model_checks, run
 from flows.build_dataset_params import BuildDatasetCommand, BuildDatasetParams
 from flows.cli import UsageError
 from flows.estimate import estimate
@@ -104,7 +104,7 @@ def check_sources(params: BuildDatasetParams) -> MetadataTable:
     for step in params.left_out:
         if step in asked:
             raise UsageError(f"--steps asks for {step.name}, and {left_out.reason(step)}.")
-    run.check_weights(params, stages, partial(_without, params, stages))
+    model_checks.check_stages(params, stages, partial(_without, params, stages))
     try:
         if any(stage.step is enhance.STEP for stage in stages):
             check_access(params.enhance.llm_model, params.llm_settings)

@@ -9,7 +9,7 @@ from prefect import flow
 
 from blocks import cluster
 from blocks.storage import Storage, StorageError
-from flows import cli, run
+from flows import cli, model_checks, run
 from flows.cli import FailedTracksError, UsageError
 from flows.compute_params import RunCommand
 from flows.evaluate_separator_params import EvaluateSeparatorParams
@@ -88,7 +88,7 @@ def check(params: EvaluateSeparatorParams) -> None:
     try:
         candidates, weights = params.candidates, params.weights
         for name in candidates:
-            run.check_weights(params, params.scoring(name).stages())
+            model_checks.check_stages(params, params.scoring(name).stages())
         for name, address in params.asked_for.items():
             if name not in WITHOUT_MODEL:
                 _check_separator(params, address, weights.card(name))

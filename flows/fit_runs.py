@@ -11,7 +11,8 @@ from prefect.exceptions import TerminationSignal
 from prefect.futures import PrefectFuture
 
 from blocks import cluster
-from blocks.cluster import ClusterError, Needs, needing
+from blocks.cluster import ClusterError
+from blocks.needs import Needs, needing
 from blocks.storage import Storage
 from flows import fit_artifacts, fit_progress
 from flows.cli import UsageError

@@ -7,7 +7,7 @@ from prefect import flow
 
 from blocks import cluster
 from blocks.storage import StorageError
-from flows import cli, run
+from flows import cli, model_checks, run
 from flows.cli import UsageError
 from flows.compute_params import RunCommand
 from flows.generate_music_params import GenerateMusicParams
@@ -54,7 +54,7 @@ def check(params: GenerateMusicParams) -> list[str]:
         # What is written wrongly is said before a model is asked for.
         concepts = concepts_of(params.config, params.tools())
         check_known(prompts, list(concepts.vectors) if concepts else [])
-        run.check_weights(params, params.stages())
+        model_checks.check_stages(params, params.stages())
         for place in (params.place, params.results_place):
             place.check_writable()
     except (ModelError, ConceptError, StorageError) as error:

@@ -8,7 +8,7 @@ from prefect import flow
 
 from blocks import cluster
 from blocks.storage import Storage, StorageError
-from flows import cli, run
+from flows import cli, model_checks, run
 from flows.cli import FailedTracksError, UsageError
 from flows.compute_params import RunCommand
 from flows.prepare_concepts_params import PrepareConceptsParams
@@ -55,7 +55,7 @@ def check(params: PrepareConceptsParams) -> Tables | None:
             tables = query.open_tables(params.from_dataset)
             for asked in params.asked:
                 recordings.chosen_rows(asked, tables)
-        run.check_weights(params, params.stages())
+        model_checks.check_stages(params, params.stages())
         for place in (Storage(str(params.folder)), params.results_place):
             place.check_writable()
     except (ConceptError, QueryError, StorageError) as error:

@@ -9,7 +9,7 @@ from prefect import flow
 
 from blocks import cluster
 from blocks.storage import Storage, StorageError
-from flows import cli, run
+from flows import cli, model_checks, run
 from flows.cli import UsageError
 from flows.compute_params import RunCommand
 from flows.prepare_embeddings_params import PrepareEmbeddingsParams
@@ -63,7 +63,7 @@ def check(params: PrepareEmbeddingsParams) -> Request:
             trust.check(registry.card(name))
     except UntrustedCodeError as error:
         raise UsageError(str(error)) from error
-    run.check_weights(params, params.stages(), _otherwise)
+    model_checks.check_stages(params, params.stages(), _otherwise)
     request = _request(params)
     try:
         for place in (Storage(str(params.output_dir)), params.results_place):

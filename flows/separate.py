@@ -8,7 +8,7 @@ from prefect import flow
 
 from blocks import cluster
 from blocks.storage import Storage, StorageError
-from flows import cli, run
+from flows import cli, model_checks, run
 from flows.cli import UsageError
 from flows.compute_params import RunCommand
 from flows.run import Conclusion, StepFlow, Survey
@@ -69,7 +69,7 @@ def check(params: SeparateParams) -> None:
         config = stages[0].config
         if sources and isinstance(config, UnmixConfig):
             wanted_stems(sources, config, params.tools())
-        run.check_weights(params, stages)
+        model_checks.check_stages(params, stages)
         for place in (output, params.results_place):
             place.check_writable()
     except ModelError as error:

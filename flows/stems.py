@@ -8,7 +8,7 @@ from prefect import flow
 
 from blocks import cluster
 from blocks.storage import Storage, StorageError
-from flows import cli, run
+from flows import cli, model_checks, run
 from flows.cli import FailedTracksError, UsageError
 from flows.compute_params import RunCommand
 from flows.run import Conclusion, StepFlow, Survey
@@ -48,7 +48,7 @@ def check(params: StemsParams) -> Songs:
             f"--output {params.folder} is where the prepared stems are: choose another folder."
         )
     songs = _songs(params)
-    run.check_weights(params, params.stages())
+    model_checks.check_stages(params, params.stages())
     try:
         for place in (Storage(str(params.folder)), params.results_place):
             place.check_writable()

@@ -8,7 +8,7 @@ from prefect.runtime import flow_run
 
 from blocks import cluster, server
 from blocks.storage import Storage, StorageError
-from flows import cli, fit_runs, run
+from flows import cli, fit_runs, model_checks
 from flows.cli import FailedTracksError, UsageError
 from flows.train_inversion_params import TrainInversionParams
 from models.inversion.embeds import FILE
@@ -57,7 +57,7 @@ def plan(params: TrainInversionParams, run_id: str = "") -> FitJob:
         data = opened(address, names)
         check_lengths(data, params.examples_len)
         weights, generator = params.generator()
-        run.check_models(weights, [generator], params.models_dir)
+        model_checks.check(weights, [generator], params.models_dir)
         evaluation.check(params.evaluation, weights)
         Storage(str(params.place)).check_writable()
         return job(

@@ -12,21 +12,18 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from operator import attrgetter
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from blocks.storage import Storage, StorageError
 from tasks.audio import decoders
-from tasks.audio.containers import container_of
 from tasks.audio.conversion import converted
-from tasks.audio.decoders import ANY_READERS, READERS
+from tasks.audio.opening import missing, opened
 from tasks.audio.readers import (
     AudioInfo,
     Block,
-    DecodeError,
     Decoder,
-    NoSuchStreamError,
     Reader,
 )
 from tasks.audio.repair import AS_FOUND, Repair
@@ -300,7 +297,7 @@ def _held(storage: Storage, path: str) -> Iterator[None]:
         with storage.reading(path, keep=True):
             yield
     except FileNotFoundError as error:
-        raise _missing(path) from error
+        raise missing(path) from error
 
 
 def _stamp(storage: Storage, path: str) -> tuple[int, int]:
@@ -311,7 +308,7 @@ def _stamp(storage: Storage, path: str) -> tuple[int, int]:
     except StorageError:
         raise
     except OSError as error:
-        raise _missing(path) from error
+        raise missing(path) from error
     return status.st_mtime_ns, status.st_size
 
 
@@ -327,82 +324,3 @@ def _joined(blocks: Iterable[Samples], channels: int) -> Samples:
         frames.resize((begin + block.shape[1], channels), refcheck=False)
         frames[begin:] = block.T
     return frames.T
-
-
-@contextmanager
-def audio_file(storage: Storage, path: str) -> Iterator[tuple[BinaryIO, str]]:
-    """Open a file that holds audio, and tell its container.
-
-    Raises
-    ------
-    TrackError
-        ``"missing"``, ``"unreadable"``, ``"empty"`` or ``"not-audio"``.
-    """
-    try:
-        with storage.reading(path, keep=True) as local, open(local, "rb") as file:
-            container = container_of(file, path)
-            size = file.seek(0, os.SEEK_END)
-            if size == 0:
-                raise TrackError("empty", f"{printable(path)} is an empty file.")
-            if container is None:
-                raise TrackError("not-audio", f"{printable(path)} does not contain audio.")
-            file.seek(0)
-            yield file, container
-    except FileNotFoundError as error:
-        raise _missing(path) from error
-    except PermissionError as error:
-        raise TrackError("unreadable", f"{printable(path)} may not be read.") from error
-
-
-@contextmanager
-def opened(
-    storage: Storage, path: str, audio_stream: int, decoder: Decoder | None = None
-) -> Iterator[Reader]:
-    """Reader of a file by a decoder, or else by the first that gets audio out of it.
-
-    Raises
-    ------
-    TrackError
-        As :func:`probe`.
-    """
-    with audio_file(storage, path) as (file, container):
-        reasons = []
-        for reader_class in READERS.get(container, ANY_READERS):
-            if decoder not in (None, reader_class.decoder):
-                continue
-            file.seek(0)
-            try:
-                reader = reader_class(file, audio_stream)
-            except NoSuchStreamError as error:
-                raise no_such_stream(path, audio_stream, error) from error
-            except DecodeError as error:
-                reasons.append(str(error))
-                continue
-            try:
-                yield reader
-            finally:
-                reader.close()
-            return
-        raise undecodable(path, container, reasons)
-
-
-def no_such_stream(path: str, audio_stream: int, error: NoSuchStreamError) -> TrackError:
-    """Return the error of a file that has fewer audio streams than asked for."""
-    return TrackError(
-        "missing-stream",
-        f"{printable(path)} has no audio stream {audio_stream} counted from 0: "
-        f"it has {error.audio_streams}.",
-    )
-
-
-def undecodable(path: str, container: str, reasons: Iterable[str]) -> TrackError:
-    """Return the error of a file that no decoder gets anything out of."""
-    return TrackError(
-        "undecodable",
-        f"{printable(path)} looks like {container} but cannot be decoded "
-        f"({'; '.join(dict.fromkeys(reasons))}).",
-    )
-
-
-def _missing(path: str) -> TrackError:
-    return TrackError("missing", f"{printable(path)} is not there any more.")

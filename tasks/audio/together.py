@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from blocks.storage import Storage
-from tasks.audio import files
+from tasks.audio import files, opening
 from tasks.audio.conversion import Conversion
 from tasks.audio.decoders import Assembly, is_exact, open_container, stated_seconds
 from tasks.audio.diagnosis import ABOVE_ANY_MIX
@@ -129,7 +129,7 @@ class StreamPass:
 
     def _one(self) -> Iterator[tuple[int, Block]]:
         [stream], [repair], [heard] = self._streams, self._repairs, self.heard
-        with files.opened(self._storage, self._path, stream, repair.decoder) as reader:
+        with opening.opened(self._storage, self._path, stream, repair.decoder) as reader:
             info = reader.info
             heard.format = info.format
             heard.stated_seconds = info.duration_seconds if info.states_duration else 0.0
@@ -139,11 +139,11 @@ class StreamPass:
             heard.unread_bytes = reader.unread_bytes
 
     def _several(self) -> Iterator[tuple[int, Block]]:
-        with files.audio_file(self._storage, self._path) as (file, container):
+        with opening.audio_file(self._storage, self._path) as (file, container):
             try:
                 opened = open_container(file)
             except DecodeError as error:
-                raise files.undecodable(self._path, container, [str(error)]) from error
+                raise opening.undecodable(self._path, container, [str(error)]) from error
             with closing(opened):
                 yield from self._demuxed(opened)
 
@@ -152,7 +152,7 @@ class StreamPass:
         for stream in self._streams:
             if stream >= len(there):
                 error = NoSuchStreamError(len(there))
-                raise files.no_such_stream(self._path, stream, error)
+                raise opening.no_such_stream(self._path, stream, error)
         chosen = [there[stream] for stream in self._streams]
         places = {stream.index: at for at, stream in enumerate(chosen)}
         assemblies = [Assembly() for _ in chosen]

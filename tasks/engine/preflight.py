@@ -10,7 +10,7 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-from blocks.cluster import Reply
+from blocks.needs import Reply
 from blocks.storage import Storage, StorageError
 from tasks.text import printable
 from tasks.track import Track

@@ -8,7 +8,8 @@ from typing import Any
 from prefect.context import SettingsContext
 from prefect.futures import PrefectFuture
 
-from blocks.cluster import ClusterError, Needs, needing
+from blocks.cluster import ClusterError
+from blocks.needs import Needs, needing
 from tasks.engine import bugs
 from tasks.engine.batch import KILLED_WORKER, UPSTREAM_FAILED, Job, Outcome, run_batch
 from tasks.engine.bugs import INTERNAL_ERROR, TRACEBACKS

@@ -11,9 +11,10 @@ from prefect import task
 from prefect.context import FlowRunContext
 
 from blocks import cluster, crew, gpus
-from blocks.cluster import ClusterError, Needs, Reply
+from blocks.cluster import ClusterError
 from blocks.crew import GpuWorker
 from blocks.dask_runner import TaskRunner
+from blocks.needs import Needs, Reply, needing
 from models import room
 from tests.support import prefect_server
 
@@ -125,7 +126,7 @@ def test_a_run_of_gpus_starts_as_many_workers_as_they_carry(monkeypatch: pytest.
         monkeypatch.setattr(
             cluster, "local_cluster", lambda *a, **k: nullcontext(made.append((a, k)))
         )
-        with cluster.needing(needs(Answered([]), batches, gpu_worker=worker)):
+        with needing(needs(Answered([]), batches, gpu_worker=worker)):
             entered(workers=None, **params)
         ((cpu, names, failures), options) = made[0]
         assert failures == 3
@@ -199,7 +200,7 @@ def needs(
 def test_a_worker_that_lacks_something_is_told_of_before_any_work():
     with (
         scheduler_with("CPU") as running,
-        cluster.needing(needs(Answered(["no access to /songs"]))),
+        needing(needs(Answered(["no access to /songs"]))),
         pytest.raises(ClusterError) as raised,
     ):
         entered(cluster=running.scheduler_address)
@@ -212,14 +213,14 @@ def test_a_worker_whose_files_are_not_seen_here_is_told_of():
     asked = needs(Answered([], ["/out is another place there than here"]))
     with (
         scheduler_with("CPU") as running,
-        cluster.needing(asked),
+        needing(asked),
         pytest.raises(ClusterError, match=r"/out is another place there than here\.$"),
     ):
         entered(cluster=running.scheduler_address)
 
 
 def test_only_the_resources_of_the_run_are_asked_for():
-    with scheduler_with("CPU") as running, cluster.needing(needs(Answered([]))):
+    with scheduler_with("CPU") as running, needing(needs(Answered([]))):
         address = running.scheduler_address
         assert entered(cluster=address) == address
 
@@ -227,7 +228,7 @@ def test_only_the_resources_of_the_run_are_asked_for():
 def test_a_worker_without_the_project_is_told_of():
     with (
         scheduler_with("CPU") as running,
-        cluster.needing(needs(OfElsewhere([]))),
+        needing(needs(OfElsewhere([]))),
         pytest.raises(ClusterError, match="the project"),
     ):
         entered(cluster=running.scheduler_address)
@@ -237,7 +238,7 @@ def test_no_more_workers_start_than_there_are_batches():
     def count(running: Any) -> int:
         return len(running.worker_spec)
 
-    with cluster.needing(needs(Answered([]), batches=1)):
+    with needing(needs(Answered([]), batches=1)):
         assert entered(count, workers=4) == 1
     assert entered(count, workers=2) == 2
 

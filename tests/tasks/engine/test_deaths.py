@@ -16,7 +16,8 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from blocks.cluster import ClusterError, Needs, task_runner
+from blocks.cluster import ClusterError, task_runner
+from blocks.needs import Needs
 from blocks.storage import Storage
 from tasks.engine import marks, submission
 from tasks.engine.batch import Job, Outcome

@@ -7,7 +7,7 @@ import pytest
 
 from blocks.storage import Storage
 from tasks import audio
-from tasks.audio import StreamPass, files
+from tasks.audio import StreamPass, opening
 from tasks.track import TrackError
 from tests.tasks.stems.makers import write_musdb18, write_stems
 
@@ -20,9 +20,9 @@ def test_streams_in_one_pass_are_each_as_alone(tmp_path: Path, monkeypatch: pyte
         for stream in (4, 0, 2)
     ]
     opened: list[str] = []
-    real = files.audio_file
+    real = opening.audio_file
     monkeypatch.setattr(
-        files, "audio_file", lambda storage, path: opened.append(path) or real(storage, path)
+        opening, "audio_file", lambda storage, path: opened.append(path) or real(storage, path)
     )
     passing = StreamPass(place, "A - B.stem.mp4", [4, 0, 2], rate_hz=22_050, channels=1)
     together: list[list[np.ndarray]] = [[], [], []]

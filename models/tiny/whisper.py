@@ -154,9 +154,7 @@ class _Weights:
         self._convolution(encoder.conv1, self._n_mels)
         self._convolution(encoder.conv2, width)
         angles = _angles(np.arange(_AUDIO_POSITIONS))
-        encoder.position_encodings.encodings = _stored(
-            2 * np.sqrt(width) * self._on_circle(angles)
-        )
+        encoder.position_encodings.encodings = _stored(2 * np.sqrt(width) * self._on_circle(angles))
         self._norm(encoder.layer_norm)
         for layer in encoder.layer:
             self._attention(layer.self_attention, is_self=True)

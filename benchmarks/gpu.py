@@ -1,7 +1,7 @@
 """The full profile on a GPU: seconds per song, use of the GPU, start, memory, values of the CPU.
 
-``python -m benchmarks.gpu`` (``make bench-gpu``) writes models of random weights and published sizes
-and songs of three minutes that are sung throughout, once, and measures in three parts:
+``python -m benchmarks.gpu`` (``make bench-gpu``) writes models of random weights, of published
+sizes, and songs of three minutes that are sung throughout, once, and measures in three parts:
 
 * ``runs``: the command builds a dataset of 24 songs, with 1, 2, 4 and 8 processes per GPU;
 * ``steps``: each step of the GPU alone over some songs in one process, and the time in which a
@@ -10,8 +10,8 @@ and songs of three minutes that are sung throughout, once, and measures in three
   those of the CPU in single precision.
 
 What a part finds is printed, and written to ``--json``, when it is there. On a card of the H200's
-class with 16 cores there are floors. ``--device cpu --songs 2 --seconds 8 --tiny`` goes the same way
-without a GPU: its figures mean nothing.
+class with 16 cores there are floors. ``--device cpu --songs 2 --seconds 8 --tiny`` goes the same
+way without a GPU: its figures mean nothing.
 """
 
 import argparse
@@ -25,9 +25,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-
-# Before Prefect is imported, which what follows does.
-os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
 
 import numpy as np
 
@@ -43,7 +40,7 @@ MIN_UTILISATION = 0.8
 MAX_BUSY_SECONDS = 0.7
 """Per song of three minutes, on a card of the H200's class with 16 cores."""
 
-FLOOR_CORES, FLOOR_MEMORY_GB = 16, 75
+FLOOR_CORES, FLOOR_MEMORY_GB, FLOOR_SECONDS = 16, 75, 180.0
 
 WARM_UP_SECONDS = 30
 SECONDS_PER_SONG = {1: 5.4, 3: 2.34, 6: 1.58}
@@ -59,26 +56,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gpu = gpu_watch.gpu() if options.device == "cuda" else None
     if options.device == "cuda" and gpu is None:
         print(
-            "This machine has no NVIDIA GPU: run it on one that has, or see the same parts work with "
-            "--device cpu --songs 2 --seconds 8 --tiny.",
+            "This machine has no NVIDIA GPU: run it on one that has, or see the same parts work "
+            "with --device cpu --songs 2 --seconds 8 --tiny.",
             file=sys.stderr,
         )
         return 2
-    record = Record(options.json, gpu)
+    if gpu is not None:
+        gpu_watch.use_one()
+    record = Record(options.json, gpu, has_floors(gpu, options))
     print(record.machine)
     print(f"It takes about {math.ceil(estimate(options) / 60)} minutes on an H200 with 16 cores.")
     if gpu is None:
         print("Without NVML: use and memory of a GPU are left out.")
     elif not record.has_floors:
-        print("Floors are those of a card of the H200's class with 16 cores: this has none.")
+        print("No floors: they are those of a card of the H200's class, 16 cores, three minutes.")
     with tempfile.TemporaryDirectory() as name:
         for part in options.parts:
             try:
                 for figures in measure(part, options, gpu, record, Path(name)):
                     record.add(figures)
+            except FileExistsError as error:
+                print(f"{error}: name another --models_dir.", file=sys.stderr)
+                return 2
             except (RuntimeError, subprocess.CalledProcessError) as error:
                 record.fail(f"{part}: {error}")
     return record.status
+
+
+def has_floors(gpu: gpu_watch.Gpu | None, options: argparse.Namespace) -> bool:
+    """Return whether the figures are held to floors."""
+    return (
+        gpu is not None
+        and gpu.cores >= gpu_watch.H200_CLASS_CORES
+        and gpu.memory_gb >= FLOOR_MEMORY_GB
+        and cores() >= FLOOR_CORES
+        and options.seconds == FLOOR_SECONDS
+        and not options.tiny
+    )
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -91,7 +105,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--processes", nargs="+", type=int, default=[1, 2, 4, 8], help="per GPU, of each run"
     )
     parser.add_argument("--songs", type=int, default=24)
-    parser.add_argument("--seconds", type=float, default=180.0, help="of each song")
+    parser.add_argument("--seconds", type=float, default=FLOOR_SECONDS, help="of each song")
     parser.add_argument("--profiled_songs", type=int, default=4, help="of the part steps")
     parser.add_argument("--equality_seconds", type=float, default=20.0, help="of each of two songs")
     parser.add_argument(
@@ -182,6 +196,7 @@ def measure_runs(
     slowest, least = (
         (MAX_SECONDS_PER_SONG, 100 * MIN_UTILISATION) if record.has_floors else (None, None)
     )
+    # Not kept if the driver did not tell: NaN is beyond any floor.
     yield [
         Figure("fastest: per song", best.seconds_per_song, "s", at_most=slowest),
         Figure("fastest: utilisation of the GPU", 100 * best.utilisation, "%", at_least=least),
@@ -207,7 +222,7 @@ def step_figures(done: gpu_steps.Done, has_floors: bool) -> list[Figure]:
 
 def estimate(options: argparse.Namespace) -> float:
     """Return the seconds that the parts take on an H200 with 16 cores, about."""
-    length = options.seconds / 180
+    length = options.seconds / FLOOR_SECONDS
     counts, seconds = zip(*sorted(SECONDS_PER_SONG.items()), strict=True)
     runs = [
         WARM_UP_SECONDS + options.songs * length * np.interp(processes, counts, seconds)
@@ -228,16 +243,13 @@ class Record:
         Where they are kept; None for nowhere.
     gpu
         What is measured; None for a CPU.
+    has_floors
+        Whether figures are held to floors.
     """
 
-    def __init__(self, file: Path | None, gpu: gpu_watch.Gpu | None) -> None:
+    def __init__(self, file: Path | None, gpu: gpu_watch.Gpu | None, has_floors: bool) -> None:
         self.status = 0
-        self.has_floors = (
-            gpu is not None
-            and gpu.cores >= gpu_watch.H200_CLASS_CORES
-            and gpu.memory_gb >= FLOOR_MEMORY_GB
-            and cores() >= FLOOR_CORES
-        )
+        self.has_floors = has_floors
         about = f"{gpu.name}, {gpu.memory_gb:.0f} GB" if gpu else "no GPU"
         self.machine = f"{about}; {cores()} cores"
         self._file = file

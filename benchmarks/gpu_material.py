@@ -1,4 +1,4 @@
-"""What the benchmark of a GPU works on: songs that are sung throughout, and models of random weights.
+"""What the benchmark of a GPU works on: songs sung throughout, and models of random weights.
 
 Both are written once into folders that later runs find again.
 """
@@ -24,7 +24,7 @@ SLOWEST_BPM, TEMPI = 148, 12
 
 
 def prepare(params: BuildDatasetParams, songs: int, seconds: float, *, tiny: bool) -> None:
-    """Write the songs and the models that are not there yet, in as many processes as there are cores.
+    """Write the songs and the models that are not there yet, in a process for each core.
 
     Parameters
     ----------

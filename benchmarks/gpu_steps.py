@@ -1,4 +1,4 @@
-"""The GPU's steps over some songs in one process: how long the GPU works for each, and their rows."""
+"""The GPU's steps over songs in one process: how long the GPU works for each, and their rows."""
 
 import os
 import pickle
@@ -133,7 +133,7 @@ def profiled(is_asked: bool, device: str) -> Iterator[list[float]]:
 
     on_gpu = device == "cuda"
     activity = ProfilerActivity.CUDA if on_gpu else ProfilerActivity.CPU
-    with profile(activities=[activity]) as profiler:
+    with profile(activities=[activity], acc_events=True) as profiler:
         yield seconds
     wanted = DeviceType.CUDA if on_gpu else DeviceType.CPU
     spans = [

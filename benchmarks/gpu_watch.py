@@ -1,4 +1,4 @@
-"""How busy a GPU is, and what of its memory is taken, while something runs: by NVML, 10 times a second."""
+"""How busy a GPU is, and what of its memory is taken, while something runs: by NVML."""
 
 import os
 import threading
@@ -62,6 +62,13 @@ class Watch:
         return max((taken for _, _, taken in self.samples), default=float("nan"))
 
 
+def use_one() -> None:
+    """Let this process and those that it starts see one GPU, the first of those visible."""
+    # Numbered as the driver does, and so NVML; CUDA's own order has the fastest first.
+    os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+    os.environ[VISIBLE] = _first()
+
+
 def gpu() -> Gpu | None:
     """Return the GPU that is used, the first one of those visible; None if there is none."""
     with _handle() as (pynvml, handle):
@@ -95,14 +102,26 @@ def watched() -> Iterator[Watch]:
 
 def _sample(pynvml: Any, handle: Any, watch: Watch, ended: threading.Event) -> None:
     while not ended.wait(PERIOD_SECONDS):
-        taken = pynvml.nvmlDeviceGetMemoryInfo(handle).used / 2**30
-        busy = pynvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100
-        watch.samples.append((time.time(), busy, taken))
-        # In a container, the driver may not tell whose memory it is.
-        for process in pynvml.nvmlDeviceGetComputeRunningProcesses(handle):
-            if process.usedGpuMemory is not None:
-                each = process.usedGpuMemory / 2**30
-                watch.most_per_process_gb = max(watch.most_per_process_gb or 0.0, each)
+        try:
+            _sample_once(pynvml, handle, watch)
+        except pynvml.NVMLError:
+            # Of a part of a GPU (MIG), the driver does not tell how busy it is.
+            return
+
+
+def _sample_once(pynvml: Any, handle: Any, watch: Watch) -> None:
+    taken = pynvml.nvmlDeviceGetMemoryInfo(handle).used / 2**30
+    busy = pynvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100
+    watch.samples.append((time.time(), busy, taken))
+    # In a container, the driver may not tell whose memory it is.
+    for process in pynvml.nvmlDeviceGetComputeRunningProcesses(handle):
+        if process.usedGpuMemory is not None:
+            each = process.usedGpuMemory / 2**30
+            watch.most_per_process_gb = max(watch.most_per_process_gb or 0.0, each)
+
+
+def _first() -> str:
+    return os.environ.get(VISIBLE, "0").partition(",")[0].strip()
 
 
 @contextmanager
@@ -116,7 +135,7 @@ def _handle() -> Iterator[tuple[Any, Any]]:
         yield pynvml, None
         return
     try:
-        name = os.environ.get(VISIBLE, "0").partition(",")[0].strip()
+        name = _first()
         if name.isdigit():
             yield pynvml, pynvml.nvmlDeviceGetHandleByIndex(int(name))
         else:

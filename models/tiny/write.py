@@ -30,8 +30,8 @@ _WRITERS = {
     "models.minilm:load": "models.tiny.minilm",
     "models.musicgen:load": "models.tiny.musicgen",
 }
-"""Module that writes the models of an adapter: its ``write(card, folder)`` makes the files. Where it
-has ``published(card)``, that is what ``write`` takes for a model of the published size."""
+"""Module that writes the models of an adapter: its ``write(card, folder)`` makes the files. Where
+it has ``published(card)``, that is what ``write`` takes for a model of the published size."""
 
 
 def write(models_dir: Path, name: str, *, published: bool = False) -> Path:

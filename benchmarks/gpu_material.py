@@ -49,7 +49,7 @@ def prepare(params: BuildDatasetParams, songs: int, seconds: float, *, tiny: boo
         if not _is_there(models_dir / name, name, tiny)
     ]
     wanted += [
-        partial(_write_song, path, number, seconds)
+        partial(write_song, path, number, seconds)
         for number in range(songs)
         if not (path := songs_dir / f"{number:03d}{FORMATS[number % len(FORMATS)]}").exists()
     ]
@@ -74,8 +74,18 @@ def _write_model(models_dir: Path, name: str, tiny: bool) -> None:
     write(models_dir, name, published=not tiny)
 
 
-def _write_song(path: Path, number: int, seconds: float) -> None:
-    """Write a song of so many seconds whose sections all have a voice; a function of its number."""
+def write_song(path: Path, number: int, seconds: float) -> None:
+    """Write a song whose sections all have a voice.
+
+    Parameters
+    ----------
+    path
+        The file; its suffix says the format.
+    number
+        Decides what is sung and played: the same one gives the same samples.
+    seconds
+        Length, to the sample.
+    """
     from examples.songs import RATE_HZ, make_song, write_audio
 
     sections = ceil(seconds / SHORTEST_SECTION_SECONDS)

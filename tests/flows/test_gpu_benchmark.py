@@ -11,10 +11,11 @@ from types import SimpleNamespace
 import numpy as np
 import pynvml
 import pytest
+import soundfile
 import torch
 
 from benchmarks import __main__ as every
-from benchmarks import gpu, gpu_equality, gpu_runs, gpu_steps, gpu_watch
+from benchmarks import gpu, gpu_equality, gpu_material, gpu_runs, gpu_steps, gpu_watch
 from benchmarks.gpu_steps import Done
 from benchmarks.gpu_watch import Gpu, Watch
 from blocks.storage import Storage
@@ -49,6 +50,17 @@ def test_all_benchmarks_leave_it_out_without_a_gpu(monkeypatch, capsys):
     assert "gpu" in ran
 
 
+def test_songs_are_as_long_as_said_and_the_same_every_time(tmp_path: Path):
+    path = tmp_path / "000.flac"
+    gpu_material.write_song(path, 0, 10.0)
+    samples, rate_hz = soundfile.read(path)
+    assert len(samples) == 10 * rate_hz
+    assert [each.name for each in tmp_path.iterdir()] == ["000.flac"]
+    again = tmp_path / "again.flac"
+    gpu_material.write_song(again, 0, 10.0)
+    assert again.read_bytes() == path.read_bytes()
+
+
 @contextmanager
 def commands_in_tests(monkeypatch: pytest.MonkeyPatch):
     """What runs in processes of its own, by the suite's worker and in this process."""
@@ -63,13 +75,20 @@ def commands_in_tests(monkeypatch: pytest.MonkeyPatch):
     yield
 
 
-def test_all_parts_work_on_a_cpu(full_models: Path, tmp_path: Path, monkeypatch, capsys):
+def test_all_parts_work_on_a_cpu(
+    songs: Path, full_models: Path, tmp_path: Path, monkeypatch, capsys
+):
+    # A song that is there is not written anew.
+    there = tmp_path / "songs of 6 s" / "000.flac"
+    there.parent.mkdir()
+    there.symlink_to(songs / "album 1" / "song-1.flac")
     report = tmp_path / "figures.json"
     arguments = [
-        *("--device", "cpu", "--tiny", "--songs", "1", "--seconds", "7", "--processes", "1"),
+        *("--device", "cpu", "--tiny", "--songs", "1", "--seconds", "6", "--processes", "1"),
         *("--models_dir", str(full_models), "--folder", str(tmp_path), "--json", str(report)),
     ]
     with commands_in_tests(monkeypatch):
+        t = time.process_time()
         assert gpu.main(arguments) == 0
     said = capsys.readouterr().out
     content = json.loads(report.read_text())
@@ -94,11 +113,10 @@ def test_all_parts_work_on_a_cpu(full_models: Path, tmp_path: Path, monkeypatch,
     assert busy["transcribe"] < 0.01, "CTranslate2 is not torch's"
     assert values["all steps: GPU busy"] == pytest.approx(sum(busy.values()))
 
-    for name in ("as it runs", "single precision"):
-        assert values[f"{name}: cosine of clap_embedding"] == pytest.approx(1.0)
-        assert values[f"{name}: F0 within 10 cents"] == 100.0
-        assert values[f"{name}: SI-SDR of the vocals"] > 100
-        assert values[f"{name}: texts that are equal"] == 100.0
+    assert values["as it runs: cosine of clap_embedding"] == pytest.approx(1.0)
+    assert values["as it runs: F0 within 10 cents"] == 100.0
+    assert values["as it runs: SI-SDR of the vocals"] > 100
+    assert values["as it runs: texts that are equal"] == 100.0
 
     assert "use and memory of a GPU are left out" in said
     assert not any("utilisation" in name or "NVML" in name for name in values)

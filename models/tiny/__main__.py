@@ -12,7 +12,7 @@ parser.add_argument("names", nargs="*", metavar="NAME", help="models to write (d
 parser.add_argument(
     "--published", action="store_true", help="of the published size, instead of tiny ones"
 )
-options = parser.parse_args()
+options = parser.parse_intermixed_args()
 for name in options.names or [name for name, card in CARDS.items() if card.files]:
     write(options.folder, name, published=options.published)
     print(f"{options.folder / name}")

@@ -3,7 +3,8 @@
 import json
 import math
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -61,8 +62,8 @@ def test_songs_are_as_long_as_said_and_the_same_every_time(tmp_path: Path):
     assert again.read_bytes() == path.read_bytes()
 
 
-@contextmanager
-def commands_in_tests(monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture
+def cheap_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """What runs in processes of its own, by the suite's worker and in this process."""
 
     def forked(arguments: Sequence[str], environment: dict[str, str]) -> None:
@@ -72,11 +73,10 @@ def commands_in_tests(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(gpu_runs, "run_command", forked)
     for module in (gpu_steps, gpu_equality):
         monkeypatch.setattr(module, "in_own_process", gpu_steps.carry_out)
-    yield
 
 
 def test_all_parts_work_on_a_cpu(
-    songs: Path, full_models: Path, tmp_path: Path, monkeypatch, capsys
+    songs: Path, full_models: Path, tmp_path: Path, cheap_processes: None, capsys
 ):
     # A song that is there is not written anew.
     there = tmp_path / "songs of 6 s" / "000.flac"
@@ -87,9 +87,7 @@ def test_all_parts_work_on_a_cpu(
         *("--device", "cpu", "--tiny", "--songs", "1", "--seconds", "6", "--processes", "1"),
         *("--models_dir", str(full_models), "--folder", str(tmp_path), "--json", str(report)),
     ]
-    with commands_in_tests(monkeypatch):
-        t = time.process_time()
-        assert gpu.main(arguments) == 0
+    assert gpu.main(arguments) == 0
     said = capsys.readouterr().out
     content = json.loads(report.read_text())
     assert content["failures"] == []
@@ -277,11 +275,26 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-def test_the_first_visible_gpu_is_watched(driver: list[str]):
+@contextmanager
+def asked_often(monkeypatch: pytest.MonkeyPatch, name: str) -> Iterator[None]:
+    """End no sooner than the driver was asked for something twice."""
+    answer, asked = getattr(pynvml, name), threading.Semaphore(0)
+
+    def count(handle: object) -> object:
+        asked.release()
+        return answer(handle)
+
+    monkeypatch.setattr(pynvml, name, count)
+    yield
+    for _ in range(2):
+        assert asked.acquire(timeout=60)
+
+
+def test_the_first_visible_gpu_is_watched(driver: list[str], monkeypatch):
     assert gpu_watch.gpu() == Gpu("H", 100, 8.0, 5.0)
-    with gpu_watch.watched() as watch:
-        while not watch.samples or watch.most_per_process_gb is None:
-            pass
+    # Once it is asked again, the first sample is complete.
+    with gpu_watch.watched() as watch, asked_often(monkeypatch, "nvmlDeviceGetMemoryInfo"):
+        pass
     assert driver == ["GPU 1", "GPU 1"]
     assert (watch.utilisation(), watch.most_memory_gb, watch.most_per_process_gb) == (
         pytest.approx(0.4),
@@ -290,13 +303,15 @@ def test_the_first_visible_gpu_is_watched(driver: list[str]):
     )
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_gpu_that_does_not_tell_its_use_is_not_seen(driver: list[str], monkeypatch):
+    refused = threading.Event()
+
     def refuse(handle: object) -> None:
-        driver.append("asked")
+        refused.set()
         raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
 
     monkeypatch.setattr(pynvml, "nvmlDeviceGetUtilizationRates", refuse)
     with gpu_watch.watched() as watch:
-        while "asked" not in driver:
-            pass
+        assert refused.wait(60)
     assert math.isnan(watch.utilisation())

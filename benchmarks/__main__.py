@@ -17,6 +17,8 @@ HERE = Path(__file__).parent
 HELPERS = {
     "__main__",
     "bare_loop",
+    "fake_gpu",
+    "fake_gpu_steps",
     "gpu_equality",
     "gpu_material",
     "gpu_runs",

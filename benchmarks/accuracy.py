@@ -131,7 +131,7 @@ def harmony_row(signal: Floats, rate_hz: float) -> Row:
     signal = soxr.resample(signal.astype(np.float32), rate_hz, harmony.RATE_HZ)
     duration_seconds = len(signal) / harmony.RATE_HZ
     features_row = {"duration_seconds": duration_seconds, "beat_times_seconds": None}
-    return harmony.compute_harmony(signal, features_row)
+    return harmony.compute_harmony([signal], features_row)
 
 
 def chord_overlap(song: Song, row: Row) -> float:

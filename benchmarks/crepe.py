@@ -70,7 +70,7 @@ def theirs(samples: np.ndarray) -> np.ndarray:
 
 
 def ours(samples: np.ndarray) -> np.ndarray:
-    blocks = adapters.load(registry.card("crepe-tiny")).activations(samples, HOP_SAMPLES)
+    blocks = adapters.load(registry.card("crepe-tiny")).activations([samples], HOP_SAMPLES)
     n_frames = 1 + len(samples) // HOP_SAMPLES
     return decode_salience(blocks, n_frames, fmin_hz=FMIN_HZ, fmax_hz=FMAX_HZ).f0_hz
 
@@ -80,7 +80,7 @@ def network_difference(samples: np.ndarray) -> float:
     with torch.inference_mode():
         expected = np.concatenate([torchcrepe.infer(batch, "tiny").numpy() for batch in frames])
     adapter = adapters.load(registry.card("crepe-tiny"))
-    found = np.concatenate(list(adapter.activations(samples, HOP_SAMPLES)))
+    found = np.concatenate(list(adapter.activations([samples], HOP_SAMPLES)))
     return float(np.abs(found - expected).max())
 
 

@@ -37,10 +37,10 @@ def main() -> int:
     minutes = len(signal) / RATE_HZ / 60
     variants: dict[str, Callable[[], Any]] = {
         "librosa, one by one": lambda: librosa_features(signal),
-        "songmill, features": lambda: compute_features(signal, RATE_HZ),
-        "songmill, key and chords": lambda: compute_harmony(signal, row),
+        "songmill, features": lambda: compute_features([signal], RATE_HZ),
+        "songmill, key and chords": lambda: compute_harmony([signal], row),
     }
-    row = compute_features(signal, RATE_HZ)
+    row = compute_features([signal], RATE_HZ)
     ms_per_minute = {name: 1e3 * cpu / minutes for name, cpu in interleaved(variants).items()}
 
     print(f"{60 * minutes:.0f} s of music at {RATE_HZ} Hz, CPU time, median of {ROUNDS}")
@@ -88,7 +88,7 @@ def interleaved(variants: dict[str, Callable[[], Any]]) -> dict[str, float]:
 def compare(signal: np.ndarray) -> bool:
     """Print the largest differences; whether all are within their tolerance."""
     theirs = librosa_features(signal)
-    frames = frame_features(signal, RATE_HZ)
+    frames = frame_features([signal], RATE_HZ)
     onsets = onset_strength(frames.mel_db)
     bpm = tracker_tempo(onsets, frames.hop_seconds)
     beats = track_beats(onsets, bpm, frames.hop_seconds)
@@ -96,7 +96,7 @@ def compare(signal: np.ndarray) -> bool:
     # are folded into chroma.
     cqt = np.abs(librosa.cqt(signal, sr=RATE_HZ, tuning=0.0, **CQT_BINS))
     loudest = float(cqt.max())
-    magnitudes = constant_q(signal, RATE_HZ)
+    magnitudes = constant_q([signal], RATE_HZ)
     differences = {
         "mel, dB": (distance(frames.mel_db.T, theirs["mel_db"]), 1e-2),
         "mfcc": (distance(frames.mfcc.T, theirs["mfcc"]), 2e-2),

@@ -177,9 +177,10 @@ def measure_runs(
     """Yield the figures of each run, and those of the fastest."""
     from distributed.system import MEMORY_LIMIT
 
-    runs = []
+    runs, worker = [], params.gpu_worker()
     for processes in options.processes:
-        lacks = gpu and gpu_runs.lacking(processes, gpu, cores(), MEMORY_LIMIT / 2**30)
+        machine = cores(), MEMORY_LIMIT / 2**30
+        lacks = gpu and worker and gpu_runs.lacking(processes, worker, gpu, *machine)
         if lacks:
             print(f"{processes} per GPU: left out, since they need {lacks}.")
             continue

@@ -12,14 +12,11 @@ import pyarrow.parquet as pq
 
 from benchmarks.gpu_watch import Gpu, Watch, watched
 from benchmarks.measure import Figure
+from blocks.crew import TRACK_MB, GpuWorker
 from flows.build_dataset_params import BuildDatasetParams
 
 ROOT = Path(__file__).parents[1]
 COMMAND = ROOT / "flows" / "build_dataset.py"
-
-PROCESS_GPU_GB, PROCESS_GB = 10.0, 5.3
-"""What a process with all models of the full profile was measured to take on an H200: of the GPU's
-memory, and of the machine's (``benchmarks/README.md``)."""
 
 
 @dataclass(frozen=True)
@@ -40,21 +37,25 @@ class Run:
     utilisation: float
 
 
-def lacking(processes: int, gpu: Gpu, cores: int, memory_gb: float) -> str | None:
+def lacking(
+    processes: int, worker: GpuWorker, gpu: Gpu, cores: int, memory_gb: float
+) -> str | None:
     """Return what a number of processes per GPU would need more than there is; None if nothing.
 
     Parameters
     ----------
     processes
         How many.
+    worker
+        What each takes.
     gpu
         The GPU.
     cores, memory_gb
         Of the machine: cores, and memory in 2^30 bytes.
     """
     for needed, there, what in (
-        (processes * PROCESS_GPU_GB, gpu.free_gb, "GB of the GPU's memory"),
-        (processes * PROCESS_GB, memory_gb, "GB of memory"),
+        (processes * worker.gpu_memory_mb / 1024, gpu.free_gb, "GB of the GPU's memory"),
+        (processes * (worker.memory_mb + TRACK_MB) / 1024, memory_gb, "GB of memory"),
         # Each takes a core, and one is left for the steps of CPUs.
         (processes + 1, cores, "cores"),
     ):

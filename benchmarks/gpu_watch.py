@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from blocks import gpus
+
 PERIOD_SECONDS = 0.1
-VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 H200_CLASS_CORES = 16_896
 """CUDA cores of an H100 SXM and an H200: 132 multiprocessors of 128. An RTX 4090 has 16,384."""
@@ -64,9 +65,8 @@ class Watch:
 
 def use_one() -> None:
     """Let this process and those that it starts see one GPU, the first of those visible."""
-    # Numbered as the driver does, and so NVML; CUDA's own order has the fastest first.
-    os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
-    os.environ[VISIBLE] = _first()
+    os.environ.update(gpus.ORDER)
+    os.environ[gpus.VISIBLE] = gpus.visible()[0]
 
 
 def gpu() -> Gpu | None:
@@ -120,25 +120,17 @@ def _sample_once(pynvml: Any, handle: Any, watch: Watch) -> None:
             watch.most_per_process_gb = max(watch.most_per_process_gb or 0.0, each)
 
 
-def _first() -> str:
-    return os.environ.get(VISIBLE, "0").partition(",")[0].strip()
-
-
 @contextmanager
 def _handle() -> Iterator[tuple[Any, Any]]:
-    """Handle of the first visible GPU, numbered as the driver does; None if there is none."""
+    """NVML, and its handle of the first visible GPU; None if there is none."""
     import pynvml
 
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
+    names = gpus.visible()
+    if not names:
         yield pynvml, None
         return
+    pynvml.nvmlInit()
     try:
-        name = _first()
-        if name.isdigit():
-            yield pynvml, pynvml.nvmlDeviceGetHandleByIndex(int(name))
-        else:
-            yield pynvml, pynvml.nvmlDeviceGetHandleByUUID(name) if name else None
+        yield pynvml, gpus.handle(pynvml, names[0])
     finally:
         pynvml.nvmlShutdown()

@@ -66,7 +66,7 @@ def theirs(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def ours(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return pyin(
-        samples,
+        [samples],
         fmin_hz=FMIN_HZ,
         fmax_hz=FMAX_HZ,
         rate_hz=RATE_HZ,

@@ -1,10 +1,10 @@
 """Pairs to codes, against ``transformers.EncodecModel.encode`` one chunk at a time.
 
 ``python -m benchmarks.stem_encoding`` writes a network of the published size with random
-weights and pairs of one synthesised song as FLAC, encodes them by the step `encode`, and
-encodes the same chunks of the same files by the library, as its documentation shows it: file
-by file, chunk by chunk. Both in turns, in one process and thread. It fails if the step is
-slower, or a single code is another one.
+weights and the stems of one synthesised song, mixes and encodes their pairs by the step
+`encode`, and encodes the same chunks of the same signals by the library, as its documentation
+shows it: file by file, chunk by chunk. Both in turns, in one process and thread. It fails if
+the step is slower, or a single code is another one.
 
 The stem of a target is in all of its pairs, and the step encodes it once; so does the library
 here, for the speed per signal to be compared.
@@ -15,12 +15,10 @@ import statistics
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
-import soundfile
 import soxr
 import torch
 from transformers import EncodecModel
@@ -31,10 +29,14 @@ from examples.songs import make_song
 from models import registry
 from models.tiny.encodec import published, write
 from models.weights import write_manifest
-from tasks.stems.encode import STEP, EncodeConfig
-from tasks.stems.schema import to_numpy
+from tasks.audio import write_flac
+from tasks.corpora.prepared_song import PreparedSong, PreparedStem
+from tasks.stems.augment import AugmentConfig, variant_of
+from tasks.stems.distort import DistortConfig
+from tasks.stems.encode import STEP, PairsConfig
+from tasks.stems.render import render
+from tasks.stems.schema import CONTEXTS, Signal, to_numpy
 from tasks.step import Row, Tools
-from tasks.track import Track
 from tasks.weights import Weights
 
 Float32 = npt.NDArray[np.float32]
@@ -42,6 +44,9 @@ Float32 = npt.NDArray[np.float32]
 FLOOR = 1.0
 CODEC = "encodec-32khz"
 RATE_HZ = 32_000
+CONFIG = PairsConfig(distortion=DistortConfig(probability=0, noise_probability=0))
+CHUNKS = 2
+CHUNK_SAMPLES = CONFIG.encoding.cutting.chunk_samples
 
 
 def main() -> int:
@@ -62,92 +67,88 @@ def measure(folder: Path, options: argparse.Namespace) -> list[Figure]:
     write_manifest(weights / CODEC, card, revision="random", licence="CC0-1.0")
     storage = Storage(str(folder))
     tools = Tools(storage, storage, options.device, weights=Weights(str(weights)))
-    pairs, seconds = make_pairs(folder, options.pairs)
-    chunk_seconds = EncodeConfig().chunk_frames * 640 / RATE_HZ
+    song, upstream = make_pairs(storage, options.pairs)
     model = EncodecModel.from_pretrained(weights / CODEC).to(options.device).eval()
     rows: list[Row] = []
 
     def ours() -> None:
-        upstream = {"pairs": pairs, "sample_rate_hz": RATE_HZ, "channels": 1}
-        [row] = STEP.run([Track("song", "song")], {"distort": [upstream]}, EncodeConfig(), tools)
+        [row] = STEP.run([song], upstream, CONFIG, tools)
         assert isinstance(row, dict)
         rows.append(row)
 
     @torch.inference_mode()
-    def library(name: str) -> list[npt.NDArray[np.int64]]:
-        audio, _ = soundfile.read(folder / name, dtype="float32")
-        length = round(chunk_seconds * RATE_HZ)
-        chunks = [audio[start : start + length] for start in range(0, len(audio), length)]
+    def library(signal: Float32) -> list[npt.NDArray[np.int64]]:
+        chunks = [
+            signal[:, start : start + CHUNK_SAMPLES]
+            for start in range(0, signal.shape[1], CHUNK_SAMPLES)
+        ]
         return [
-            model.encode(torch.from_numpy(chunk[None, None]).to(options.device))
+            model.encode(torch.from_numpy(chunk[None]).to(options.device))
             .audio_codes[0, 0]
             .cpu()
             .numpy()
             for chunk in chunks
         ]
 
-    names = [pairs[0]["stem_path"]] + [
-        pair[f"{context}_path"] for pair in pairs for context in ("all", "all_without")
-    ]
     ours()  # loads the network
-    expected = {name: library(name) for name in names}
+    form = AugmentConfig(sample_rate_hz=RATE_HZ, channels=1)
+    signals: dict[tuple[str, Signal], Float32] = {}
+    for pair in rows[0]["pairs"]:
+        for name, signal in render(pair, song, tools, form).items():
+            # One target, one signal: it is encoded once.
+            signals["" if name == "stem" else pair["pair_id"], name] = signal
+    expected = {of: library(signal) for of, signal in signals.items()}
     taken: dict[str, list[float]] = {"ours": [], "library": []}
     for _ in range(options.rounds):
         taken["ours"].append(cpu_seconds(ours))
-        taken["library"].append(cpu_seconds(lambda: [library(name) for name in names]))
+        taken["library"].append(cpu_seconds(lambda: [library(each) for each in signals.values()]))
     cost = {who: statistics.median(each) for who, each in taken.items()}
-    minutes = rows[-1]["encoded_signals"] * chunk_seconds / 60
-    assert minutes == len(names) * seconds / 60
-    per_minute = cost["ours"] / minutes
+    assert rows[-1]["encoded_signals"] == CHUNKS * len(signals)
+    minutes = CHUNKS * len(signals) * CHUNK_SAMPLES / RATE_HZ / 60
     return [
         Figure("transformers, chunk by chunk", 1000 * cost["library"] / minutes, "ms/min"),
-        Figure("the step, per signal", 1000 * per_minute, "ms/min"),
+        Figure("the step, per signal", 1000 * cost["ours"] / minutes, "ms/min"),
         Figure("per signal, speed", cost["library"] / cost["ours"], "x", at_least=FLOOR),
-        Figure("same codes", 100 * same(folder, rows[-1], pairs, expected), "%", 100.0),
+        Figure("same codes", 100 * same(folder, rows[-1], expected), "%", 100.0),
     ]
 
 
-def make_pairs(folder: Path, count: int) -> tuple[list[dict[str, Any]], float]:
-    """Pairs of one target whose contexts differ, of two whole chunks each."""
-    seconds = 2 * EncodeConfig().chunk_frames * 640 / RATE_HZ
-
-    def file(name: str, signal: Float32) -> str:
-        soundfile.write(folder / name, np.clip(signal, -1, 1), RATE_HZ, subtype="PCM_16")
-        return name
-
-    stem, *others = (
-        0.5
-        * soxr.resample(make_song(seed, seconds=30.0).mix.mean(axis=0), 44_100, RATE_HZ)[
-            : round(seconds * RATE_HZ)
-        ]
-        for seed in range(1 + count)
-    )
-    pairs = [
-        {
-            "pair_id": f"pair{number}",
-            "gain_db": 0.0,
-            "stem_path": file("stem.flac", stem),
-            "all_path": file(f"all{number}.flac", stem + other),
-            "all_without_path": file(f"without{number}.flac", other),
-            "samples": len(stem),
-        }
-        for number, other in enumerate(others)
+def make_pairs(storage: Storage, count: int) -> tuple[PreparedSong, dict[str, list[Row]]]:
+    """Return a song of a target and as many others, and rows that pair it with each of them."""
+    samples = CHUNKS * CHUNK_SAMPLES
+    stems = []
+    for number in range(1 + count):
+        mix = make_song(number, seconds=30.0).mix.mean(axis=0)
+        signal = 0.25 * soxr.resample(mix, 44_100, RATE_HZ)[:samples]
+        write_flac(storage, f"{number}.flac", signal[None].astype(np.float32), RATE_HZ)
+        instrument = "bass" if number else "guitar"
+        stems.append(
+            PreparedStem(f"{number}", instrument, instrument, f"{number}.flac", samples / RATE_HZ)
+        )
+    song = PreparedSong("song", "song", stems=stems)
+    variant = variant_of(song, 0, 0.0, 1.0, RATE_HZ) | {"gain_db": 0.0}
+    assortments = [
+        {"target": "0", "companions": [stem.stem_id], "kind": "basic"} for stem in stems[1:]
     ]
-    return pairs, seconds
+    return song, {
+        "augment": [{"variants": [variant], "sample_rate_hz": RATE_HZ, "channels": 1}],
+        "assort": [{"assortments": assortments}],
+    }
 
 
 def same(
-    folder: Path,
-    row: Row,
-    pairs: list[dict[str, Any]],
-    expected: dict[str, list[npt.NDArray[np.int64]]],
+    folder: Path, row: Row, expected: dict[tuple[str, Signal], list[npt.NDArray[np.int64]]]
 ) -> float:
     """Share of codes that are the library's."""
     table = pq.read_table(folder / row["codes_path"])
+    places = list(zip(table["pair_id"].to_pylist(), table["chunk"].to_pylist(), strict=True))
     equal = []
-    for signal in ("stem", "all", "all_without"):
+    for signal in ("stem", *CONTEXTS):
         codes = to_numpy(table[f"codes_{signal}"].combine_chunks())
-        theirs = [each for pair in pairs for each in expected[pair[f"{signal}_path"]]]
+        theirs = [
+            expected["" if signal == "stem" else pair_id, signal][chunk]
+            for pair_id, chunk in places
+        ]
         equal.append(np.mean(codes == np.stack(theirs)))
     return float(np.mean(equal))
 

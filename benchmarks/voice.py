@@ -44,7 +44,7 @@ def main() -> int:
         return encoder.embed_utterance(preprocess_wav(vocals), rate=rate)
 
     def ours(rate: float) -> Float32:
-        return adapter.embed(adapter.voiced(vocals), rate)
+        return adapter.embed(adapter.voiced([vocals]), rate)
 
     calls: dict[str, Callable[[], Float32]] = {
         f"resemblyzer, rate {PACKAGE_RATE}": lambda: package(PACKAGE_RATE),

@@ -6,16 +6,23 @@ turns, in one process, with one thread each. The weights are random, of the size
 The library is called as documented for words with times, with the same precision and voice
 activity detector. It neither samples nor sees the text before, both of which would only cost it
 more. Exits 1 if the adapter is slower, or if the work is not the same.
+
+Then it counts the calls of the network for :data:`TRACKS` short songs, one after the other as on a
+processor and with their windows in the same batches as on a GPU, both on ``--device``. Exits 1
+if there are more than a quarter of the calls, if texts differ, or if that takes more CPU time.
 """
 
 import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from functools import partial
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial, partialmethod
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import numpy.typing as npt
@@ -24,13 +31,17 @@ from faster_whisper import WhisperModel
 
 from benchmarks.measure import Figure, interleaved, report
 from examples.songs import RATE_HZ, make_song
-from models import registry, whisper
+from models import registry, whisper, whisper_windows
 from models.tiny.whisper import published, write
 
 Samples = npt.NDArray[np.float32]
 
 MIN_SPEED = 1.0
 MAX_MORE_TOKENS = 0.1
+
+TRACKS = 8
+TRACK_SECONDS = 20.0
+MAX_CALLS = 0.25
 
 
 def main() -> int:
@@ -58,6 +69,7 @@ def main() -> int:
         calls: dict[str, Callable[[], Any]] = {"faster-whisper": library, "songmill": ours}
         seconds = (timed if options.device == "cuda" else interleaved)(calls, options.repeats)
         characters = {name: sum(map(len, call())) for name, call in calls.items()}
+        together = joined(adapter, options.repeats)
     more = abs(characters["faster-whisper"] / characters["songmill"] - 1)
     speed = seconds["faster-whisper"] / seconds["songmill"]
     costs = [Figure(name, 1000 * taken / minutes, "ms/min") for name, taken in seconds.items()]
@@ -66,8 +78,57 @@ def main() -> int:
             *costs,
             Figure("speed of songmill", speed, "x", at_least=MIN_SPEED),
             Figure("difference in the length of the text", more, at_most=MAX_MORE_TOKENS),
+            *together,
         ]
     )
+
+
+def joined(adapter: whisper.WhisperAdapter, repeats: int) -> list[Figure]:
+    """Count what it saves that windows of several songs share batches."""
+    songs = [adapter.prepare(vocals(seed, TRACK_SECONDS)) for seed in range(TRACKS)]
+    adapters = {
+        "alone": whisper.WhisperAdapter(adapter._model, "cpu"),
+        "joined": whisper.WhisperAdapter(adapter._model, "cuda"),
+    }
+    variants = {
+        name: partial(lambda each: list(each.transcribe_together(songs)), each)
+        for name, each in adapters.items()
+    }
+    counts, texts = {}, {}
+    for name, call in variants.items():
+        with counted() as counts[name]:
+            texts[name] = [[segment.text for segment in each.segments] for each in call()]
+    differ = sum(one != other for one, other in zip(*texts.values(), strict=True))
+    seconds = interleaved(variants, repeats)
+    calls = [
+        Figure(f"calls of {what}, {TRACKS} songs {name}", count)
+        for name, counter in counts.items()
+        for what, count in counter.items()
+    ]
+    most = max(counts["joined"][what] / counts["alone"][what] for what in counts["alone"])
+    return [
+        *calls,
+        Figure("calls of joined songs", most, "x", at_most=MAX_CALLS),
+        Figure("joined songs whose texts differ", differ, at_most=0),
+        Figure("speed of joined songs", seconds["alone"] / seconds["joined"], "x", at_least=1.0),
+    ]
+
+
+@contextmanager
+def counted() -> Iterator[Counter[str]]:
+    """Count the calls of the encoder and of the decoder within the block."""
+    calls: Counter[str] = Counter()
+    original = {name: getattr(whisper.Model, name) for name in ("encode", "decode")}
+
+    def counting(model: whisper.Model, name: str, *arguments: Any) -> Any:
+        calls[name] += 1
+        return original[name](model, *arguments)
+
+    with ExitStack() as stack:
+        for name in original:
+            method = partialmethod(counting, name)
+            stack.enter_context(patch.object(whisper.Model, name, method))
+        yield calls
 
 
 def vocals(seed: int, seconds: float) -> Samples:
@@ -90,7 +151,7 @@ def one_by_one(model: WhisperModel, songs: list[Samples]) -> list[str]:
             song,
             word_timestamps=True,
             vad_filter=True,
-            vad_parameters=dict(whisper.VAD_OPTIONS),
+            vad_parameters=dict(whisper_windows.VAD_OPTIONS),
             temperature=0.0,
             condition_on_previous_text=False,
         )

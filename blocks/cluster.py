@@ -3,34 +3,23 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from prefect.blocks.core import Block
+from prefect.task_runners import TaskRunner
 from pydantic import Field
 
-from blocks import dask_quiet
+from blocks import crew, dask_quiet, forked_workers
+from blocks import gpus as gpus_here
+from blocks.crew import Crew, GpuWorker
 
 HOST = "127.0.0.1"
 RESOURCES = ("CPU", "GPU")
 CONNECT_SECONDS = 10
-
-PRELOADED = (
-    "prefect_dask",
-    "distributed.nanny",
-    "numpy",
-    "scipy.signal",
-    "pyarrow.parquet",
-    "torch",
-    # Imported by pyarrow for tables made of rows, and by Prefect with all its collections.
-    "pandas",
-    "prefect_aws",
-)
-"""What every worker of this machine imports, and takes seconds for."""
 
 # Steps are single-threaded and workers are many: threads of the numeric
 # libraries would only fight over the cores, and their number would show in the
@@ -106,12 +95,16 @@ class Needs:
     allowed_failures
         Workers of this machine that may die of a task before it counts as lost; of a cluster
         that is there, its scheduler decides.
+    gpu_worker
+        What a worker process of this machine takes that uses a GPU; None if each has a GPU for
+        itself, as fits have.
     """
 
     resources: frozenset[str]
     batches: int
     preflight: Question
     allowed_failures: int = 3
+    gpu_worker: GpuWorker | None = None
 
 
 _NEEDS: ContextVar[Needs | None] = ContextVar("needs", default=None)
@@ -127,11 +120,27 @@ def needing(needs: Needs) -> Iterator[None]:
         _NEEDS.reset(token)
 
 
-def task_runner() -> Any:
-    """Return the task runner of every flow: Dask, on whatever cluster the parameters ask for."""
-    from blocks.dask_runner import TaskRunner
+class DaskLater(TaskRunner[Any]):
+    """What becomes the task runner of Dask when a flow run begins.
 
-    return TaskRunner(cluster_class=compute)  # type: ignore[arg-type]
+    To import that takes half a second, which neither `--help` nor what is said of a wrong option
+    should take, nor the time until a server starts.
+    """
+
+    def duplicate(self) -> Any:
+        """Return the runner that a flow run enters."""
+        from blocks.dask_runner import TaskRunner
+
+        return TaskRunner(cluster_class=compute)  # type: ignore[arg-type]
+
+    def submit(self, *arguments: Any, **options: Any) -> Any:
+        """Not called: flow runs submit to what :meth:`duplicate` returns."""
+        raise NotImplementedError
+
+
+def task_runner() -> DaskLater:
+    """Return the task runner of every flow: Dask, on whatever cluster the parameters ask for."""
+    return DaskLater()
 
 
 @contextmanager
@@ -159,14 +168,23 @@ def compute() -> Iterator[Any]:
         check(address, needs)
         yield address
         return
-    workers = default_workers(params.workers)
-    if needs is None:
-        running = local_cluster(workers, params.gpus)
-    else:
-        workers = max(1, min(workers, needs.batches))
-        running = local_cluster(workers, params.gpus, needs.allowed_failures)
-    with running as cluster:
+    here = crew_here(params.workers, params.gpus, needs.gpu_worker if needs else None)
+    if needs is not None:
+        here = crew.no_more_than(here, needs.batches)
+    with local_cluster(
+        here.cpu,
+        here.gpus,
+        needs.allowed_failures if needs else Needs.allowed_failures,
+        workers_per_gpu=here.per_gpu,
+        gpu_worker=needs.gpu_worker if needs else None,
+    ) as cluster:
         yield cluster
+
+
+def begin() -> None:
+    """Begin to start the workers of this machine that :func:`compute` will enter."""
+    # The last is what Dask gives processes that hash alike.
+    forked_workers.begin({**THREAD_VARIABLES, "PYTHONHASHSEED": "6640"})
 
 
 def resolve(cluster: str) -> str:
@@ -190,16 +208,16 @@ def resolve(cluster: str) -> str:
     return block.address
 
 
-def size(cluster: str | None, workers: int | None) -> int:
-    """Return the number of workers to keep busy: as asked for, or all there are.
+def size(cluster: str, workers: int | None) -> int:
+    """Return the number of workers of a cluster to keep busy: as asked for, or all there are.
 
     Raises
     ------
     ClusterError
-        If a cluster does not answer, or has no worker.
+        If it does not answer, or has no worker.
     """
-    if workers or not cluster:
-        return default_workers(workers)
+    if workers:
+        return workers
     address = resolve(cluster)
     with _connected(address) as client:
         count = len(client.scheduler_info(n_workers=-1)["workers"])
@@ -210,8 +228,27 @@ def size(cluster: str | None, workers: int | None) -> int:
 
 def default_workers(workers: int | None) -> int:
     """Return the number of CPU workers: as asked for, or all cores, two spared of many."""
-    count = cores()
-    return workers or (count if count <= 4 else count - 2)
+    return workers or crew.default_cpu_workers(cores())
+
+
+def crew_here(workers: int | None, gpus: int, gpu_worker: GpuWorker | None) -> Crew:
+    """Return the worker processes that a run starts on this machine.
+
+    Parameters
+    ----------
+    workers
+        Those of CPU steps that were asked for; None for as many as the cores carry.
+    gpus
+        GPUs that the run uses.
+    gpu_worker
+        What a process takes that uses a GPU; None for one that has its GPU for itself.
+    """
+    from distributed.system import MEMORY_LIMIT
+
+    names = gpus_here.visible()[:gpus]
+    is_free_known = names and gpu_worker is not None and gpu_worker.per_gpu is None
+    free_mb = gpus_here.free_mb(names) if is_free_known else None
+    return crew.crew(cores(), MEMORY_LIMIT / 2**20, names, free_mb, gpu_worker, workers)
 
 
 def cores() -> int:
@@ -223,25 +260,47 @@ def cores() -> int:
 def gpus(device: str) -> int:
     """Return the number of GPUs to use for ``"cpu"``, ``"cuda"`` or ``"auto"``.
 
+    Those that ``CUDA_VISIBLE_DEVICES`` hides are not counted.
+
     Raises
     ------
     ClusterError
         If ``"cuda"`` was asked for and there is none.
     """
-    # Not torch.cuda: importing torch takes seconds, and the driver's own list is there.
-    present = len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
+    present = len(gpus_here.visible())
     if device == "cuda" and not present:
-        raise ClusterError("--device cuda was given, but this machine has no NVIDIA GPU.")
+        hidden = gpus_here.VISIBLE in os.environ and any(gpus_here.DRIVER.glob("*"))
+        lacks = f"{gpus_here.VISIBLE} hides every" if hidden else "this machine has no"
+        raise ClusterError(f"--device cuda was given, but {lacks} NVIDIA GPU.")
     return 0 if device == "cpu" else present
 
 
 def local_cluster(
-    cpu_workers: int, gpus: int, allowed_failures: int = 3, *, workers_per_gpu: int = 1
+    cpu_workers: int,
+    gpus: int | Sequence[str],
+    allowed_failures: int = 3,
+    *,
+    workers_per_gpu: int = 1,
+    gpu_worker: GpuWorker | None = None,
 ) -> Any:
     """Start a cluster of single-threaded processes on this machine, on the loopback interface.
 
-    Without GPUs, CPU workers carry both resources. The machine's memory is
-    divided evenly: a worker that takes more than its share is restarted.
+    Without GPUs, CPU workers carry both resources. The machine's memory is divided evenly, but
+    for what the models of a GPU's worker take: a worker that takes more than its share is
+    restarted.
+
+    Parameters
+    ----------
+    cpu_workers
+        Processes for the steps of CPUs.
+    gpus
+        How many GPUs, or which of them, as ``CUDA_VISIBLE_DEVICES`` names them.
+    allowed_failures
+        See :class:`Needs`.
+    workers_per_gpu
+        Processes that share a GPU.
+    gpu_worker
+        What each of them takes.
     """
     import dask
     from distributed import Nanny, Scheduler
@@ -257,15 +316,23 @@ def local_cluster(
     # Nannies start workers again. Dask looks 15 s after a worker has died whether it is there, and
     # gives it up for good if it has just died once more: the run would wait for ever.
     dask.config.set({"distributed.deploy.lost-worker-timeout": "365 days"})
-    _fork_workers()
+    forked_workers.fork_workers()
     dask_quiet.quieten()
-    resources = {"CPU": 1} if gpus else dict.fromkeys(RESOURCES, 1)
-    environments = [(f"cpu-{at}", resources, "") for at in range(cpu_workers)]
-    environments += [
-        (f"gpu-{gpu}-{at}", {"GPU": 1}, str(gpu))
-        for at in range(workers_per_gpu)
-        for gpu in range(gpus)
-    ]
+    names = tuple(map(str, range(gpus))) if isinstance(gpus, int) else tuple(gpus)
+    here = Crew(cpu_workers, names, workers_per_gpu)
+    cpu_mb, gpu_mb = crew.limits_mb(here, MEMORY_LIMIT / 2**20, gpu_worker)
+    resources = {"CPU": 1} if names else dict.fromkeys(RESOURCES, 1)
+    at_once = str(crew.tracks_at_once(cores(), here.gpu, cpu_mb))
+    on_gpu = {**THREAD_VARIABLES, crew.TRACKS_AT_ONCE: at_once, **gpus_here.ORDER}
+    workers: dict[str, tuple[dict[str, int], dict[str, str], float]] = {
+        f"cpu-{at}": (resources, {**THREAD_VARIABLES, gpus_here.VISIBLE: ""}, cpu_mb)
+        for at in range(cpu_workers)
+    }
+    # In turn, so that the first ones are not all on one GPU.
+    for at in range(workers_per_gpu):
+        for gpu in names:
+            variables = {**on_gpu, gpus_here.VISIBLE: gpu}
+            workers[f"gpu-{gpu}-{at}"] = ({"GPU": 1}, variables, gpu_mb)
     return SpecCluster(
         name="songmill",
         scheduler={
@@ -285,32 +352,16 @@ def local_cluster(
                     "host": HOST,
                     "dashboard_address": f"{HOST}:0",
                     "resources": owned,
-                    "memory_limit": MEMORY_LIMIT // len(environments),
+                    "memory_limit": int(limit_mb * 2**20),
                     "preload": ["blocks.dask_preload", "blocks.dask_quiet"],
                     # All of it: what workers are forked from has that of its own start.
-                    "env": {**os.environ, **THREAD_VARIABLES, "CUDA_VISIBLE_DEVICES": visible},
+                    "env": {**os.environ, **variables},
                 },
             }
-            for name, owned, visible in environments
+            for name, (owned, variables, limit_mb) in workers.items()
         },
         silence_logs="ERROR",
     )
-
-
-def _fork_workers() -> None:
-    """Let workers be forked from one process that has imported what all of them need.
-
-    The second worker of a machine, and one in the place of a dead one, take a tenth of the time
-    of the first. Not on a Mac, whose own libraries may not be forked.
-    """
-    import dask
-    from distributed.utils import get_mp_context
-
-    if sys.platform != "linux":
-        return
-    dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
-    # When first asked for, it is given a list of Dask's own.
-    get_mp_context().set_forkserver_preload(list(PRELOADED))
 
 
 def check(address: str, needs: Needs | None) -> None:

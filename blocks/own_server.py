@@ -1,5 +1,6 @@
 """A Prefect server for one command: started here, on the loopback interface, and gone with it."""
 
+import gc
 import os
 import socket
 import subprocess
@@ -9,13 +10,16 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from tempfile import mkstemp
 from typing import Any
+from urllib.parse import urlsplit
 
-from blocks import proxies, server_faults
+from blocks import database_template, proxies, server_faults
 
 HOST = "127.0.0.1"
+APP = "prefect.server.api.server:create_app"
 START_SECONDS = 120.0
 STOP_SECONDS = 10.0
 
@@ -26,6 +30,10 @@ VARIABLES = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "0",
     # A command keeps its own console quiet; why a server does not start is said in its log.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR",
+    # Blocks register their type when they are saved. Doing so for all of Prefect's own takes
+    # seconds of a new database, and one of each later start to find that nothing is new.
+    "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "0",
+    "PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION": "0",
 }
 
 
@@ -33,7 +41,7 @@ class ServerError(Exception):
     """No Prefect server; the message is one sentence for people."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class OwnServer:
     """A server that was started here.
 
@@ -61,13 +69,27 @@ class OwnServer:
             return ""
 
     def wait_until_ready(self) -> None:
-        """Wait until it answers.
+        """Wait until it answers. One that others have tripped is started again, once.
 
         Raises
         ------
         ServerError
             If it ends before that, or takes too long.
         """
+        try:
+            self._wait()
+        except ServerError:
+            if not server_faults.may_pass(self.said):
+                raise
+            again = start(port=self._port)
+            self.process, self.log = again.process, again.log
+            self._wait()
+
+    @property
+    def _port(self) -> int:
+        return urlsplit(self.url).port or 0
+
+    def _wait(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         # Bound already: a request waits until it is answered, or the process is gone.
         while not answers(self.url):
@@ -95,8 +117,15 @@ class OwnServer:
             self.process.wait()
 
 
-def start(environment: Mapping[str, str] = os.environ) -> OwnServer:
-    """Start a server on a free port, without waiting until it is ready.
+def start(environment: Mapping[str, str] = os.environ, port: int = 0) -> OwnServer:
+    """Start a server, without waiting until it is ready.
+
+    Parameters
+    ----------
+    environment
+        Its variables.
+    port
+        Where it is to listen; 0 for a free one.
 
     Raises
     ------
@@ -112,7 +141,8 @@ def start(environment: Mapping[str, str] = os.environ) -> OwnServer:
         ) from error
     # Bound here, so that no other process takes the port meanwhile.
     with os.fdopen(handle, "wb") as output, socket.socket() as listening:
-        listening.bind((HOST, 0))
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((HOST, port))
         listening.listen(128)
         process = subprocess.Popen(
             [sys.executable, "-m", "blocks.own_server", str(listening.fileno())],
@@ -130,22 +160,17 @@ def start(environment: Mapping[str, str] = os.environ) -> OwnServer:
 
 @contextmanager
 def running() -> Iterator[OwnServer]:
-    """Run a server inside the block. Its log is kept if it did not start, or ended by itself.
+    """Run a server inside the block, which has to wait until it is ready.
+
+    Its log is kept if it did not start, or ended by itself.
 
     Raises
     ------
     ServerError
-        If it does not start.
+        If there is no room for its log.
     """
     started = start()
     try:
-        try:
-            started.wait_until_ready()
-        except ServerError:
-            if not server_faults.may_pass(started.said):
-                raise
-            started = start()
-            started.wait_until_ready()
         yield started
     finally:
         is_well = started.process.poll() is None
@@ -168,9 +193,6 @@ def answers(url: str) -> bool:
 
 
 def _serve(listening: socket.socket) -> None:
-    import uvicorn
-    from prefect.settings import temporary_settings
-
     def leave_with_parent() -> None:
         # Not by sys.stdin: a thread in the middle of it makes an interpreter that ends abort.
         while os.read(0, 4096):
@@ -178,10 +200,17 @@ def _serve(listening: socket.socket) -> None:
         os._exit(0)
 
     threading.Thread(target=leave_with_parent, daemon=True).start()
+    # What is imported stays: to look through it for garbage takes a fifth of the time.
+    gc.disable()
+    import uvicorn
+    from prefect.settings import temporary_settings
+
+    import_module(APP.partition(":")[0])
+    gc.freeze()
+    gc.enable()
+    database_template.furnish()
     with temporary_settings(restore_defaults=_of_other_servers()):
-        config = uvicorn.Config(
-            "prefect.server.api.server:create_app", factory=True, log_level="error"
-        )
+        config = uvicorn.Config(APP, factory=True, log_level="error")
         uvicorn.Server(config).run(sockets=[listening])
 
 
@@ -202,7 +231,10 @@ def _of_other_servers() -> list[Any]:
             elif field.default is not PydanticUndefined:
                 yield f"{path}.{name}"
 
-    kept = ("server.database.", "server.ui.", "server.analytics", "server.logging_level")
+    kept = (
+        *("server.database.", "server.ui.", "server.analytics", "server.logging_level"),
+        *("server.register_blocks_on_start", "server.memoize_block_auto_registration"),
+    )
     restored = [path for path in below(ServerSettings, "server") if not path.startswith(kept)]
     return [*restored, "server.database.migrate_on_start"]
 

@@ -13,7 +13,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from blocks import s3_client, s3_faults
-from blocks.s3_faults import AccessDeniedError, Attempt, BucketError, NoBucketError
+from blocks.s3_faults import (
+    AccessDeniedError,
+    Attempt,
+    BucketError,
+    NoBucketError,
+    UnchangedError,
+)
 
 __all__ = ["AccessDeniedError", "Bucket", "BucketError", "NoBucketError"]
 
@@ -63,12 +69,35 @@ class Bucket:
         AccessDeniedError
             If it may not be read.
         """
+        return self._pieces(key, self._call("get_object", key))
+
+    def unless(self, key: str, tag: str) -> tuple[str, Iterator[bytes]] | None:
+        """Return entity tag and content of an object by one GET, unless it still has a tag.
+
+        Parameters
+        ----------
+        key
+            The object's.
+        tag
+            Of the version that is known; "" for none.
+
+        Raises
+        ------
+        FileNotFoundError, AccessDeniedError
+            As :meth:`pieces`.
+        """
+        try:
+            answer = self._call("get_object", key, **({"IfNoneMatch": tag} if tag else {}))
+        except UnchangedError:
+            return None
+        return answer["ETag"], self._pieces(key, answer)
+
+    def _pieces(self, key: str, answer: Any) -> Iterator[bytes]:
+        """Yield what the answer to a GET holds, and go on where it breaks off."""
         from botocore.exceptions import BotoCoreError, HTTPClientError, IncompleteReadError
 
         offset, failures = 0, 0
-        conditions: dict[str, str] = {}
         while True:
-            answer = self._call("get_object", key, **conditions)
             end = offset + answer["ContentLength"]
             try:
                 while piece := answer["Body"].read(PIECE_BYTES):
@@ -88,18 +117,27 @@ class Bucket:
             conditions = {"Range": f"bytes={offset}-"} if offset else {}
             # Half of one object must not be continued with half of another.
             conditions |= {"IfMatch": answer["ETag"]} if "ETag" in answer else {}
+            answer = self._call("get_object", key, **conditions)
 
     def put(self, key: str, data: bytes) -> None:
         """Store an object by one PUT."""
         self._call("put_object", key, Body=data)
 
-    def upload(self, key: str, path: Path) -> None:
-        """Store a file, large ones in parts; whole or not at all."""
+    def upload(self, key: str, path: Path) -> str:
+        """Store a file, large ones in parts; whole or not at all.
+
+        Returns
+        -------
+        str
+            Its entity tag; "" of one in parts, which is not told.
+        """
         if path.stat().st_size < MULTIPART_BYTES:
             with open(path, "rb") as file:
-                self._call("put_object", key, Body=file)
-        elif not self._upload_parts(key, path) and not self._upload_parts(key, path):
+                tag: str = self._call("put_object", key, Body=file)["ETag"]
+            return tag
+        if not self._upload_parts(key, path) and not self._upload_parts(key, path):
             raise BucketError(f"The upload of {self._address(key)} was aborted by someone else.")
+        return ""
 
     def exists(self, key: str) -> bool:
         """Return whether there is an object, by one HEAD."""

@@ -37,6 +37,10 @@ class NoBucketError(BucketError, FileNotFoundError):
     """A bucket that is not there, as is nothing in it."""
 
 
+class UnchangedError(BucketError):
+    """An object that is as it was when it was last read."""
+
+
 class AccessDeniedError(BucketError, PermissionError):
     """What these credentials may not use."""
 
@@ -95,6 +99,8 @@ def _of_an_answer(error: Any, attempt: Attempt) -> Exception:
         return no_store(attempt)
     if said in ("NoSuchKey", "404"):
         return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), attempt.where)
+    if status == 304:
+        return UnchangedError(f"{attempt.where} is unchanged.")
     if said == "NoSuchBucket":
         return NoBucketError(
             f"There is no bucket {attempt.bucket} at {attempt.endpoint}: create it, or correct "

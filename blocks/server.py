@@ -6,7 +6,7 @@ everything is pointed at it, and it goes when the run ends, however it ends.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +20,9 @@ __all__ = ["HOST", "ServerError", "mark_crashed", "one_certificate", "running"]
 
 
 @contextmanager
-def running(*, workers_here: bool = False) -> Iterator[str]:
+def running(
+    *, workers_here: bool = False, meanwhile: Callable[[], None] = lambda: None
+) -> Iterator[str]:
     """Yield the address of the API that flow runs report to, inside the block.
 
     ``PREFECT_API_URL`` is used when set; otherwise a server is started on the
@@ -34,6 +36,9 @@ def running(*, workers_here: bool = False) -> Iterator[str]:
         Whether all tasks run on this machine. Only then is :func:`one_certificate`
         used with a server that is given: tasks carry Prefect's settings with them,
         and would look for the file elsewhere.
+    meanwhile
+        What can be done while a server of its own starts, which takes seconds: everything points
+        at it already, but it does not answer. Not called when a server is given.
 
     Raises
     ------
@@ -55,6 +60,8 @@ def running(*, workers_here: bool = False) -> Iterator[str]:
         with own_server.running() as own:
             spared = one_certificate(own.url, Path(folder), whatever_is_chosen=True)
             with _pointed_at({"PREFECT_API_URL": own.url} | spared), _explained(own.url, own):
+                meanwhile()
+                own.wait_until_ready()
                 _check_result_storage()
                 yield own.url
 

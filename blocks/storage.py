@@ -1,17 +1,17 @@
 """Storage by address: a local folder, or a bucket of any S3-compatible store."""
 
-import errno
 import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from tempfile import TemporaryDirectory, TemporaryFile, gettempdir
+from typing import TYPE_CHECKING, BinaryIO, cast
 
-from blocks import places
-from blocks.storage_error import StorageError
+from blocks import kept_objects, places
+from blocks.storage_error import StorageError, explained
 
 if TYPE_CHECKING:
     from blocks.s3 import Bucket
@@ -112,8 +112,16 @@ class Storage:
         self._bucket.put(self._key(path), data)
 
     @contextmanager
-    def reading(self, path: str) -> Iterator[Path]:
+    def reading(self, path: str, *, keep: bool = False) -> Iterator[Path]:
         """Yield the local path of a file, for libraries that open files by name.
+
+        Parameters
+        ----------
+        path
+            Which file.
+        keep
+            Whether the copy of an object is kept for when it is read again: see
+            :mod:`blocks.kept_objects`.
 
         Raises
         ------
@@ -125,19 +133,36 @@ class Storage:
         if self.is_local:
             yield _unmistakable(self._local(path))
             return
+        if keep:
+            with self._reading_kept(path) as local:
+                yield local
+            return
         with _temporary_copy(path) as local:
             pieces = self.pieces(path)
             first = next(pieces, b"")
-            with _explained(local), open(local, "wb") as target:
+            with explained(local), open(local, "wb") as target:
                 target.write(first)
                 target.writelines(pieces)
             yield local
 
     @contextmanager
-    def writing(self, path: str) -> Iterator[Path]:
+    def _reading_kept(self, path: str) -> Iterator[Path]:
+        fetch = partial(self._bucket.unless, self._key(path))
+        with kept_objects.KEPT.reading(self._name(path), Path(path).suffix, fetch) as local:
+            yield local
+
+    @contextmanager
+    def writing(self, path: str, *, keep: bool = False) -> Iterator[Path]:
         """Yield a local path to write to; what is there at the end of the block is stored.
 
         Nothing is stored when the block raises.
+
+        Parameters
+        ----------
+        path
+            Which file.
+        keep
+            Whether it will be read here: what becomes an object is kept as by :meth:`reading`.
 
         Raises
         ------
@@ -145,15 +170,17 @@ class Storage:
             If the disk is full, or the folder or bucket cannot be written.
         """
         if not self.is_local:
-            with _temporary_copy(path) as local, _explained(local):
+            with _temporary_copy(path) as local, explained(local):
                 yield local
-                self._bucket.upload(self._key(path), local)
+                tag = self._bucket.upload(self._key(path), local)
+                if keep and tag:
+                    kept_objects.KEPT.adopt(self._name(path), tag, local)
             return
         target = self._local(path)
         # The suffix stays, since writers choose a format by it.
         temporary = target.with_name(f".{uuid.uuid4().hex}{target.suffix}")
         try:
-            with _explained(target):
+            with explained(target):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 yield _unmistakable(temporary)
                 os.replace(temporary, target)
@@ -242,6 +269,10 @@ class Storage:
         block, _, name = self._host.rpartition("@")
         return Bucket(name, block)
 
+    def _name(self, path: str) -> tuple[str, ...]:
+        """Return what tells an object from those of other buckets, stores and credentials."""
+        return os.environ.get("AWS_ENDPOINT_URL", ""), self._host, self._key(path)
+
     def _key(self, path: str) -> str:
         prefix = self.address.removeprefix(places.S3).partition("/")[2].rstrip("/")
         return f"{prefix}/{path}" if prefix else path
@@ -281,22 +312,21 @@ def _temporary_copy(path: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _explained(target: Path) -> Iterator[None]:
-    """Raise what the system refuses inside the block as one sentence."""
+def temporary_file() -> Iterator[BinaryIO]:
+    """Yield a file without a name in the system's temporary folder, for reading and writing.
+
+    It is gone with the process, however that ends. Write within :func:`explained`.
+
+    Raises
+    ------
+    StorageError
+        If the folder cannot be written.
+    """
+    with explained(Path(gettempdir())):
+        file = cast("BinaryIO", TemporaryFile())  # noqa: SIM115
     try:
-        yield
-    except StorageError:
-        raise
-    except OSError as error:
-        raise StorageError(_sentence(target, error)) from error
-
-
-def _sentence(target: Path, error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return (
-            f"No space is left to write {target}: free some and run the same command again; "
-            "what is finished stays."
-        )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"{target} cannot be written ({error.strerror}): choose another output folder."
-    return f"{target} could not be written: {error.strerror or error}."
+        yield file
+    finally:
+        # A full disk refuses what was not written yet once more, of a file that nobody wants.
+        with suppress(OSError):
+            file.close()

@@ -1,8 +1,8 @@
 """A whole cluster on one machine: ``python -m deployments.local [DIR]``, or ``make cluster``.
 
-Prefect's server and workers, a Dask scheduler with two CPU workers and one that is labelled
-as a GPU's, and an S3-compatible store: the layout of docker/compose.yaml as processes on the
-loopback interface, over a few example songs and tiny models.
+Prefect's server and workers, a Dask scheduler with two CPU workers and two that are labelled
+as those of a GPU which they share, and an S3-compatible store: the layout of docker/compose.yaml
+as processes on the loopback interface, over a few example songs and tiny models.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from models import packages, registry
 BUCKET = "songmill"
 SONGS = 3
 SONG_SECONDS = 8.0
-WORKERS = {"cpu-0": "CPU", "cpu-1": "CPU", "gpu-0": "GPU"}
+WORKERS = {"cpu-0": "CPU", "cpu-1": "CPU", "gpu-0": "GPU", "gpu-1": "GPU"}
 """Resource of each Dask worker, by its name."""
 
 BIN = Path(sys.executable).parent
@@ -136,7 +136,7 @@ def register(cluster: LocalCluster, catalogue: Sequence[Deployment] = DEPLOYMENT
         "checkpoint_dir": f"s3://{BUCKET}/checkpoints",
         "vocals_output_dir": f"s3://{BUCKET}/vocals",
         "models_dir": str(cluster.folder / "models"),
-        # The GPU worker is one by its label only, and songs are to take seconds.
+        # The GPU workers are such by their label only, and songs are to take seconds.
         "device": "auto",
         "pitch": {"method": "pyin"},
         "llm": False,

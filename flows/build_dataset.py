@@ -42,6 +42,10 @@ WITHOUT = {
 VOCALS_PLACE = "vocals-place"
 """File of a folder of results that says where the vocals of its rows lie."""
 
+BYTES_PER_MINUTE = 2.4e6
+"""By which the length of a song is guessed before it was opened: an MP3 of 320 kb/s. What counts
+is that long songs are larger than short ones."""
+
 
 @flow(name="build-dataset", flow_run_name="{params.title}", task_runner=cluster.task_runner())
 def build_dataset(params: BuildDatasetParams) -> dict[str, Any]:
@@ -189,7 +193,12 @@ def survey(
             f"{params.audio_dir} holds no audio: nothing to build a dataset of."
             f"{f' {passed_over}.' if passed_over else ''}"
         )
-    return Survey(found.tracks, counted(len(found.tracks), "track"), found)
+    return Survey(
+        found.tracks,
+        counted(len(found.tracks), "track"),
+        found,
+        {track: size / BYTES_PER_MINUTE for track, size in found.sizes_bytes.items()},
+    )
 
 
 def conclude(params: BuildDatasetParams, results: Results, survey: Survey[Discovery]) -> Conclusion:
@@ -281,11 +290,8 @@ def _merge(params: BuildDatasetParams) -> str:
 
 def _estimate(params: BuildDatasetParams) -> str:
     tracks = survey(params, check_sources(params), remember=False).tracks
-    workers = cluster.default_workers(params.workers)
     try:
-        return str(
-            estimate(params.stages(), tracks, params.tools(), workers=workers, gpus=params.gpus)
-        )
+        return str(estimate(params.stages(), tracks, params.tools(), params.lanes()))
     except ValueError as error:
         raise UsageError(f"{params.audio_dir}: {error}.") from error
 

@@ -6,10 +6,13 @@ from typing import Any, Literal
 from pydantic import Field
 
 from blocks import cluster
+from blocks.crew import GpuWorker
 from blocks.storage import Storage
 from flows.cli import FlowParams
 from flows.place_params import OptionalPlace
-from tasks.engine.stage import Stage
+from models import room
+from tasks.engine.forecast import Lanes
+from tasks.engine.stage import Stage, models_on_gpu
 from tasks.step import Tools
 from tasks.weights import Weights, default_address
 
@@ -30,7 +33,8 @@ class ComputeParams(FlowParams):
     workers: int | None = Field(
         None,
         ge=1,
-        description="Worker processes (default: all cores, two spared from five on).",
+        description="Worker processes (default: all cores, two spared from five on; beside GPUs, "
+        "the cores that their workers leave).",
         json_schema_extra=COMPUTE,
     )
     cluster: str | None = Field(
@@ -43,7 +47,21 @@ class ComputeParams(FlowParams):
 
     def workers_wanted(self) -> int:
         """Return the number of workers to keep busy; another cluster is asked how many it has."""
-        return cluster.size(self.cluster, self.workers)
+        if self.cluster:
+            return cluster.size(self.cluster, self.workers)
+        return cluster.crew_here(self.workers, self.gpus, self.gpu_worker()).size
+
+    def gpu_worker(self) -> GpuWorker | None:
+        """Return what a process takes that shares a GPU; None for one that has it for itself."""
+        return None
+
+    def lanes(self) -> Lanes:
+        """Return the numbers of workers to keep busy, by their resource."""
+        if self.cluster:
+            return {"CPU": self.workers_wanted()}
+        here = cluster.crew_here(self.workers, self.gpus, self.gpu_worker())
+        of_gpus: Lanes = {"GPU": here.gpu} if here.gpu else {}
+        return {"CPU": here.cpu, **of_gpus}
 
     def everywhere(self, place: Storage) -> Storage:
         """Return a place as all workers are told of it: on a cluster, by its absolute path."""
@@ -145,8 +163,26 @@ class ModelParams(DeviceParams, StepFlowParams):
         description="Items that a model on a GPU takes at once (default: each model's own).",
         json_schema_extra=COMPUTE,
     )
+    workers_per_gpu: int | None = Field(
+        None,
+        ge=1,
+        description="Worker processes that share a GPU of this machine (default: as many as its "
+        "free memory, the machine's and half of the cores carry, at most 8).",
+        json_schema_extra=COMPUTE,
+    )
 
     @property
     def weights(self) -> Weights:
         """Where the weights of models lie."""
         return Weights(self.models_dir or default_address())
+
+    def gpu_worker(self) -> GpuWorker | None:
+        """Return what a process of this machine's GPUs takes: all models of the GPU's steps."""
+        if self.cluster or not self.gpus:
+            return None
+        stages = self.stages()
+        if all(stage.step.resource(stage.config) == "CPU" for stage in stages):
+            return GpuWorker(per_gpu=0)
+        names = models_on_gpu(stages)
+        taken = room.process_need([self.weights.card(name) for name in names])
+        return GpuWorker(taken.memory_mb, taken.gpu_memory_mb, self.workers_per_gpu)

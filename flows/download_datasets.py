@@ -1,6 +1,6 @@
 """download-datasets: public corpora to a folder, verified and unpacked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -15,6 +15,7 @@ from flows.download_datasets_params import WHERE, DownloadDatasetsParams
 from flows.run import Conclusion, StepFlow, Survey
 from tasks.dataset.failures import FAILURES, say_failed, write_failures
 from tasks.download import check_space
+from tasks.engine.plan import Plan
 from tasks.engine.results import Results
 from tasks.engine.submission import Progress
 from tasks.sources import record
@@ -86,10 +87,10 @@ def survey(params: DownloadDatasetsParams, checked: None = None) -> Survey[Found
 
 
 def shown(
-    params: DownloadDatasetsParams, survey: Survey[Found], pending: Mapping[str, int]
+    params: DownloadDatasetsParams, survey: Survey[Found], planned: Plan
 ) -> AbstractContextManager[Progress]:
     """Show how far the run is."""
-    return download_progress.shown(survey.found.missing, params.output, pending)
+    return download_progress.shown(survey.found.missing, params.output, planned.pending)
 
 
 def conclude(params: DownloadDatasetsParams, results: Results, survey: Survey[Found]) -> Conclusion:

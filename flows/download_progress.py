@@ -47,7 +47,7 @@ def shown(
     """
     steps = {name: total for name, total in pending.items() if total}
     if not steps:
-        yield lambda step, done, failed: None
+        yield lambda job, outcome: None
         return
     transfer = Transfer(files, folder, steps)
     ended = threading.Event()
@@ -61,7 +61,9 @@ def shown(
         ticking = threading.Thread(target=tick, daemon=True)
         ticking.start()
         try:
-            yield transfer.advance
+            yield lambda job, outcome: transfer.advance(
+                job.step.name, len(job.tracks), outcome.failed
+            )
         finally:
             ended.set()
             ticking.join()

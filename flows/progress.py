@@ -4,46 +4,42 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+from tasks.engine.batch import Job, Outcome
+from tasks.engine.forecast import Forecast
 from tasks.engine.submission import Progress
 from tasks.text import duration
 
 QUIET_SECONDS = 15.0
 """Time between two lines when the output is not a terminal."""
 
+BAR_SECONDS = 2.0
+"""Time between two looks at how long it takes yet, on a terminal."""
+
 LONG_QUIET_SECONDS = 60.0
 """The same while nothing is finished."""
 
 
 @contextmanager
-def shown(pending: Mapping[str, int]) -> Iterator[Progress]:
+def shown(pending: Mapping[str, int], forecast: Forecast) -> Iterator[Progress]:
     """Show how far each step has come while the block runs.
 
     Parameters
     ----------
     pending
         Step name -> tracks that it has to process.
+    forecast
+        Tells how long it takes yet.
     """
     steps = {name: total for name, total in pending.items() if total}
-    if not steps:
-        yield lambda step, done, failed: None
-    elif sys.stderr.isatty():
-        yield from _bars(steps)
-    else:
-        yield from _lines(steps)
+    yield from (_bars if sys.stderr.isatty() else _lines)(steps, forecast)
 
 
-def _bars(steps: Mapping[str, int]) -> Iterator[Progress]:
+def _bars(steps: Mapping[str, int], forecast: Forecast) -> Iterator[Progress]:
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
     failed_tracks: Counter[str] = Counter()
@@ -53,17 +49,20 @@ def _bars(steps: Mapping[str, int]) -> Iterator[Progress]:
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[left]}"),
         TextColumn("[red]{task.fields[failed]}"),
         console=Console(stderr=True),
     ) as bars:
         rows = {
-            name: bars.add_task(name, total=total, rate="", failed="")
+            name: bars.add_task(name, total=total, rate="", left="", failed="")
             for name, total in steps.items()
         }
+        every = bars.add_task("all", total=sum(steps.values()), rate="", left="", failed="")
 
-        def advance(step: str, done: int, failed: int) -> None:
-            failed_tracks[step] += failed
+        def advance(job: Job, outcome: Outcome) -> None:
+            step, done = job.step.name, len(job.tracks)
+            forecast.note(job, outcome.seconds)
+            failed_tracks[step] += outcome.failed
             bars.update(
                 rows[step],
                 advance=done,
@@ -72,42 +71,68 @@ def _bars(steps: Mapping[str, int]) -> Iterator[Progress]:
             row = bars.tasks[rows[step]]
             if row.elapsed:
                 bars.update(rows[step], rate=f"{row.completed / row.elapsed:.1f} tracks/s")
+            bars.update(every, advance=done)
 
-        yield advance
+        def tell() -> None:
+            bars.update(every, left=_left(forecast))
+
+        with _told_every(BAR_SECONDS, tell):
+            yield advance
 
 
-def _lines(steps: Mapping[str, int]) -> Iterator[Progress]:
-    lines = _Lines(steps)
+def _lines(steps: Mapping[str, int], forecast: Forecast) -> Iterator[Progress]:
+    lines = _Lines(steps, forecast)
+    # One long file finishes nothing for an hour, and silence looks like a fault.
+    with _told_every(QUIET_SECONDS, lambda: lines.say_if_due(LONG_QUIET_SECONDS)):
+        yield lines.advance
+
+
+@contextmanager
+def _told_every(seconds: float, tell: Callable[[], None]) -> Iterator[None]:
+    """Call a function now and then while the block runs."""
     ended = threading.Event()
 
     def tick() -> None:
-        # One long file finishes nothing for an hour, and silence looks like a fault.
-        while not ended.wait(QUIET_SECONDS):
-            lines.say_if_due(LONG_QUIET_SECONDS)
+        while not ended.wait(seconds):
+            tell()
 
     ticking = threading.Thread(target=tick, daemon=True)
     ticking.start()
     try:
-        yield lines.advance
+        yield
     finally:
         ended.set()
         ticking.join()
 
 
+def _left(forecast: Forecast) -> str:
+    """Return how long it takes yet, as people say it."""
+    seconds = forecast.seconds_left()
+    return "" if seconds is None else f"about {duration(_rounded(seconds))} left"
+
+
+def _rounded(seconds: float) -> float:
+    """Return a time as closely as it can be told: to two digits, or to five seconds."""
+    unit = 5.0 if seconds < 120 else 30.0 if seconds < 1200 else 300.0
+    return max(unit * round(seconds / unit), unit)
+
+
 class _Lines:
     """Lines that say how far a run is."""
 
-    def __init__(self, steps: Mapping[str, int]) -> None:
+    def __init__(self, steps: Mapping[str, int], forecast: Forecast) -> None:
         self._steps = steps
+        self._forecast = forecast
         self._started = self._said = time.monotonic()
         self._done: Counter[str] = Counter()
         self._failed: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def advance(self, step: str, done: int, failed: int) -> None:
+    def advance(self, job: Job, outcome: Outcome) -> None:
         with self._lock:
-            self._done[step] += done
-            self._failed[step] += failed
+            self._done[job.step.name] += len(job.tracks)
+            self._failed[job.step.name] += outcome.failed
+            self._forecast.note(job, outcome.seconds)
         is_last = self._done.total() >= sum(self._steps.values())
         self.say_if_due(0.0 if is_last else QUIET_SECONDS)
 
@@ -124,17 +149,9 @@ class _Lines:
     def _line(self, elapsed_seconds: float) -> str:
         finished, total = self._done.total(), sum(self._steps.values())
         slowest = min(self._steps, key=lambda name: self._done[name] / self._steps[name])
+        told = (_left(self._forecast) or "time left unknown yet") if finished < total else "done"
         return (
             f"{finished}/{total} track steps done, {slowest} at "
             f"{self._done[slowest]}/{self._steps[slowest]} tracks, {self._failed.total()} failed, "
-            f"{duration(elapsed_seconds)} so far, {self._left(elapsed_seconds)}"
+            f"{duration(elapsed_seconds)} so far, {told}"
         )
-
-    def _left(self, elapsed_seconds: float) -> str:
-        """Return how long it will take yet, once there is something to tell it by."""
-        if waiting := [name for name in self._steps if not self._done[name]]:
-            # Steps take anything between a second and an hour: those that are done say
-            # nothing of the others.
-            return f"time left unknown until {waiting[0]} has finished its first"
-        finished, total = self._done.total(), sum(self._steps.values())
-        return f"{duration(elapsed_seconds / finished * (total - finished))} left"

@@ -2,9 +2,9 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -13,7 +13,7 @@ from prefect.exceptions import TerminationSignal
 from prefect.runtime import flow_run
 from pydantic import ValidationError
 
-from blocks import server
+from blocks import cluster, server
 from blocks.cluster import Needs
 from flows import artifacts, cli, progress
 from flows.cli import FailedTracksError, UsageError
@@ -23,6 +23,7 @@ from models.registry import PackageSource
 from tasks.engine import run_records, submission
 from tasks.engine.batch import KILLED_WORKER
 from tasks.engine.bugs import INTERNAL_ERROR, TRACEBACKS, BrokenStepError
+from tasks.engine.forecast import Forecast
 from tasks.engine.plan import BATCH_TRACKS, Plan, plan
 from tasks.engine.preflight import Preflight, code_digest, samples
 from tasks.engine.results import Results
@@ -50,11 +51,14 @@ class Survey(Generic[F]):
         How many there are, for people: ``12 songs``.
     found
         What else was found, for the flow's own conclusion.
+    minutes
+        Length of each item, by its id, as far as it is known or guessed.
     """
 
     tracks: Sequence[Track]
     title: str
     found: F
+    minutes: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -107,20 +111,38 @@ class StepFlow(Generic[P, C, F]):
     batch_tracks
         Items of a task run at most.
     shown
-        Shows how far a run is, of the given numbers of items to compute by step.
+        Shows how far a plan is while it is carried out.
     """
 
     check: Callable[[P], C]
     survey: Callable[[P, C], Survey[F]]
     conclude: Callable[[P, Results, Survey[F]], Conclusion]
     batch_tracks: int = BATCH_TRACKS
-    shown: Callable[[P, Survey[F], Mapping[str, int]], AbstractContextManager[Progress]] = (
-        lambda params, survey, pending: progress.shown(pending)
+    shown: Callable[[P, Survey[F], Plan], AbstractContextManager[Progress]] = (
+        lambda params, survey, planned: _shown(params, survey, planned)
     )
 
 
-_CHECKED: ContextVar[tuple[StepFlowParams, Any] | None] = ContextVar("checked", default=None)
-"""Parameters that the command has checked before it started a server, and what it read."""
+@dataclass
+class _Begun:
+    """What the command has done before the flow run.
+
+    Attributes
+    ----------
+    params
+        The parameters that it has checked before it started a server.
+    checked
+        What it read to do so.
+    prepared
+        Plan and survey, if it had to wait for the server.
+    """
+
+    params: StepFlowParams
+    checked: Any
+    prepared: tuple[Plan, Survey[Any]] | None = None
+
+
+_BEGUN: ContextVar[_Begun | None] = ContextVar("begun", default=None)
 
 
 def carry_out(flow: StepFlow[P, C, F], params: P) -> dict[str, Any]:
@@ -137,11 +159,12 @@ def carry_out(flow: StepFlow[P, C, F], params: P) -> dict[str, Any]:
     ClusterError
         If the cluster lacks something, or workers die whatever they are given.
     """
-    planned, survey = prepare(flow, params)
+    planned, survey = _prepared(params) or _begin(flow, params)
+    planned = planned.of_run(str(flow_run.id))
     pending = planned.pending
     print(f"{survey.title}; {pending.total()} results of steps to compute")
     with _recorded(params) as counts:
-        with flow.shown(params, survey, pending) as advance:
+        with flow.shown(params, survey, planned) as advance:
             needs = _needs(planned, params)
             try:
                 submission.run(planned, params.workers_wanted, needs, progress=advance)
@@ -169,7 +192,7 @@ def carry_out(flow: StepFlow[P, C, F], params: P) -> dict[str, Any]:
 
 
 def prepare(flow: StepFlow[P, C, F], params: P) -> tuple[Plan, Survey[F]]:
-    """Return the plan of a run, and the survey that it rests on.
+    """Return the plan of a run that has no id yet, and the survey that it rests on.
 
     Raises
     ------
@@ -182,7 +205,7 @@ def prepare(flow: StepFlow[P, C, F], params: P) -> tuple[Plan, Survey[F]]:
         survey.tracks,
         params.everywhere(params.results_place).below("steps"),
         params.shared_tools(),
-        run_id=str(flow_run.id),
+        run_id="",
         workers=params.workers_wanted,
         batch_tracks=flow.batch_tracks,
     )
@@ -201,12 +224,17 @@ def command(
         params = resumed(params, asked.resume_run_id)
     elif isinstance(asked, ContinueCommand) and asked.continue_ and records.all():
         params = resumed(params)
-    token = _CHECKED.set((params, flow.check(params)))
+    begun = _Begun(params, flow.check(params))
+    token = _BEGUN.set(begun)
+
+    def begin() -> None:
+        begun.prepared = _begin(flow, params)
+
     try:
-        with server.running(workers_here=params.cluster is None):
+        with server.running(workers_here=params.cluster is None, meanwhile=begin):
             prefect_flow(params)
     finally:
-        _CHECKED.reset(token)
+        _BEGUN.reset(token)
 
 
 def resumed(params: P, run_id: str | None = None) -> P:
@@ -315,12 +343,41 @@ def _remedies(models: Sequence[str], models_dir: str | None) -> Iterator[str]:
         yield f"the {source}, which brings {name}, is not installed: `make` installs it"
 
 
+def _shown(
+    params: StepFlowParams, survey: Survey[Any], planned: Plan
+) -> AbstractContextManager[Progress]:
+    """Show how far a plan is: nothing if there is nothing to do."""
+    if not planned.batches:
+        return nullcontext(lambda job, outcome: None)
+    forecast = Forecast(planned, survey.minutes, params.lanes())
+    return progress.shown(planned.pending, forecast)
+
+
 def _check(flow: StepFlow[P, C, F], params: P) -> C:
-    checked = _CHECKED.get()
-    if checked is not None and checked[0] == params:
-        read: C = checked[1]
+    begun = _BEGUN.get()
+    if begun is not None and begun.params == params:
+        read: C = begun.checked
         return read
     return flow.check(params)
+
+
+def _begin(flow: StepFlow[P, C, F], params: P) -> tuple[Plan, Survey[F]]:
+    """Do as :func:`prepare` does, while the workers of this machine begin to start.
+
+    Where nothing was made yet they begin at once, otherwise when there is something to do.
+    """
+    is_here = params.cluster is None
+    if is_here and not RunRecords(params.results_place).all():
+        cluster.begin()
+    planned, survey = prepare(flow, params)
+    if is_here and planned.batches:
+        cluster.begin()
+    return planned, survey
+
+
+def _prepared(params: StepFlowParams) -> tuple[Plan, Survey[Any]] | None:
+    begun = _BEGUN.get()
+    return begun.prepared if begun is not None and begun.params == params else None
 
 
 def _troubles(results: Results) -> list[str]:
@@ -385,7 +442,9 @@ def _needs(planned: Plan, params: StepFlowParams) -> Needs:
         samples=samples(tools.source, planned.results.tracks) if params.cluster else (),
     )
     resources = {stage.step.resource(stage.config) for stage in stages}
-    return Needs(frozenset(resources), len(planned.batches), preflight)
+    return Needs(
+        frozenset(resources), len(planned.batches), preflight, gpu_worker=params.gpu_worker()
+    )
 
 
 def overlaid(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -78,7 +78,8 @@ def _songs(params: StemsParams) -> Songs:
 
 def survey(params: StemsParams, songs: Songs) -> Survey[Songs]:
     """Return the songs as the items of the run."""
-    return Survey(songs, f"{len(songs)} songs with {params.instrument}", songs)
+    minutes = {song.track_id: sum(stem.seconds for stem in song.stems) / 60 for song in songs}
+    return Survey(songs, f"{len(songs)} songs with {params.instrument}", songs, minutes)
 
 
 def conclude(params: StemsParams, results: Results, survey: Survey[Songs]) -> Conclusion:

@@ -11,12 +11,12 @@ from flows.place_params import OptionalLocalPath, OptionalPlace, Place
 from flows.prepare_stems_params import PREPARED
 from tasks.corpora.names.instruments import Instrument, instrument_of
 from tasks.engine.stage import Stage
-from tasks.stems import assort, augment, distort, encode, keep_apart
+from tasks.stems import assort, augment, encode, keep_apart
 from tasks.stems.assort import AssortConfig, Assortments
 from tasks.stems.augment import Augmentation, AugmentConfig
 from tasks.stems.chunks import SIGNALS
 from tasks.stems.distort import DistortConfig
-from tasks.stems.encode import EncodeConfig
+from tasks.stems.encode import EncodeConfig, PairsConfig
 from tasks.stems.keep_apart import KeepApartConfig
 from tasks.step import Tools
 
@@ -116,6 +116,5 @@ class StemsParams(ModelParams):
             Stage(augment.STEP, augmented),
             Stage(keep_apart.STEP, KeepApartConfig()),
             Stage(assort.STEP, AssortConfig(instrument=self.instrument, choice=self.assort)),
-            Stage(distort.STEP, self.distort, wanted=True),
-            Stage(encode.STEP, self.encode),
+            Stage(encode.STEP, PairsConfig(distortion=self.distort, encoding=self.encode)),
         ]

@@ -1,23 +1,33 @@
 """Loading models: the adapter of a card, once per process.
 
 What is kept is known by name, revision and device, never by path: a process that lives on
-notices weights that were replaced in place, and releases the old ones.
+notices weights that were replaced in place, and releases the old ones. Where memory is short,
+those that were not used for longest make room for another.
 """
 
 import gc
+import logging
+import weakref
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from threading import RLock
 from types import ModuleType
 from typing import Any
 
-from models import packages, trained
+from models import packages, room, trained
 from models.registry import ModelCard
 from models.weights import NAME_DIGITS, TrainedManifest, read_manifest
 
 _LOADED: dict[tuple[str, str], tuple[tuple[str, Any], Any]] = {}
-"""Revision with arguments, and adapter, by name and device: one of a name at a time. The revision
-of a model that was trained here is that of its weights, and does not tell what they are for."""
+"""Revision with arguments, and adapter, by name and device: one of a name at a time, what was used
+last at the end. The revision of a model that was trained here is that of its weights, and does not
+tell what they are for."""
+
+_LOADING = RLock()
+"""Held while a model is looked up or loaded: of threads that want the same one, one loads it."""
+
+log = logging.getLogger(__name__)
 
 
 def load(card: ModelCard, device: str = "cpu", place: Path | None = None) -> Any:
@@ -52,21 +62,55 @@ def load(card: ModelCard, device: str = "cpu", place: Path | None = None) -> Any
     # The name of a model of one's own holds the first digits of its revision.
     key = (card.name.removesuffix(card.revision[:NAME_DIGITS]), device)
     known = (revision, dict(card.arguments))
-    if key in _LOADED and _LOADED[key][0] == known:
-        return _LOADED[key][1]
-    if _LOADED.pop(key, None):
-        # Before the new one takes its place in memory; networks may refer to themselves.
-        gc.collect()
-    if place and isinstance(manifest, TrainedManifest):
-        trained.verify(place, manifest)
-    adapter = _load(card, device, place)
-    _LOADED[key] = (known, adapter)
-    return adapter
+    with _LOADING:
+        held = _LOADED.pop(key, None)
+        if held and held[0] == known:
+            _LOADED[key] = held
+            return held[1]
+        if held:
+            # Before the new one takes its place in memory; networks may refer to themselves.
+            held = None
+            gc.collect()
+        if place and isinstance(manifest, TrainedManifest):
+            trained.verify(place, manifest)
+        _make_room(card, device)
+        adapter = _load(card, device, place)
+        _LOADED[key] = (known, adapter)
+        return adapter
 
 
 def forget() -> None:
     """Release all models, so that the next call loads anew."""
     _LOADED.clear()
+
+
+def _make_room(card: ModelCard, device: str) -> None:
+    """Release what was not used for longest, until there is memory for a model, or nothing left.
+
+    What a step holds at the moment stays: releasing it would free nothing.
+    """
+    wanted = room.need(card, device)
+    if room.lacking(wanted, room.free(device)) is None:
+        return
+    room.give_back()
+    for key in [*_LOADED]:
+        short = room.lacking(wanted, room.free(device))
+        if short is None:
+            return
+        name, where = key
+        # Models on a GPU have next to nothing in the memory of the process.
+        if where != short:
+            continue
+        held = _LOADED.pop(key)
+        adapter = weakref.ref(held[1])
+        known = held[0]
+        del held
+        room.give_back()
+        if (in_use := adapter()) is not None:
+            _LOADED[key] = (known, in_use)
+            continue
+        log.info("Released %s to make room for %s: memory of the %s is short.", name, card.name,
+                 "GPU" if short == "cuda" else "process")  # fmt: skip
 
 
 def _load(card: ModelCard, device: str, place: Path | None) -> Any:

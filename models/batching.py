@@ -3,13 +3,15 @@
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
-from queue import Queue
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
+
+from models.ahead import Ahead, close_source
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -17,7 +19,22 @@ Result = TypeVar("Result")
 AHEAD = 2
 """Batches that are prepared while the network works on one."""
 
+_TURN = threading.RLock()
+
 log = logging.getLogger(__name__)
+
+
+@contextmanager
+def gpu_turn() -> Iterator[None]:
+    """Let no other thread of this process use a network within the block.
+
+    Threads share adapters, which are not made for it: networks keep buffers, and some settings of
+    torch that adapters change are those of the process. It is held while a network computes and
+    until its result is back from the GPU; never while audio is read or prepared, and never over a
+    `yield`. On a CPU as well, where adapters are no different.
+    """
+    with _TURN:
+        yield
 
 
 class Batcher:
@@ -35,6 +52,7 @@ class Batcher:
     def __init__(self, size: int, *, ahead: bool = False) -> None:
         self.size = size
         self._ahead = ahead
+        self._halving = threading.Lock()
 
     def map(
         self, infer: Callable[[list[Item]], Sequence[Result]], items: Iterable[Item]
@@ -46,16 +64,21 @@ class Batcher:
         infer
             From a batch to as many results.
         items
-            What to process; taken as it is needed, so that it need not fit into memory.
+            What to process; taken as it is needed, so that it need not fit into memory. A
+            generator is closed at the end, whatever the end is.
 
         Raises
         ------
         torch.OutOfMemoryError
             If even a single item does not fit.
         """
-        waiting = _prefetched(items, AHEAD * self.size) if self._ahead else iter(items)
-        while batch := list(islice(waiting, self.size)):
-            yield from self._run(infer, batch)
+        source = Ahead(items, AHEAD * self.size) if self._ahead else items
+        waiting = iter(source)
+        try:
+            while batch := list(islice(waiting, self.size)):
+                yield from self._run(infer, batch)
+        finally:
+            close_source(source)
 
     def _run(self, infer: Callable[[list[Item]], Sequence[Result]], batch: list[Item]) -> Any:
         done: list[Result] = []
@@ -72,9 +95,15 @@ class Batcher:
             # Outside the handler, whose traceback keeps the tensors of the failed call.
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
-            self.size = max(1, len(part) // 2)
-            log.warning("Out of GPU memory at %d items at once: %d now.", len(part), self.size)
+            self._halve(len(part))
         return done
+
+    def _halve(self, too_many: int) -> None:
+        """Note that so many items were too many, if another thread has not done so yet."""
+        with self._halving:
+            if too_many // 2 < self.size:
+                self.size = max(1, too_many // 2)
+                log.warning("Out of GPU memory at %d items at once: %d now.", too_many, self.size)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -85,41 +114,20 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def to_device(array: npt.NDArray[Any], device: torch.device) -> torch.Tensor:
-    """Tensor of an array on a device; to a GPU from pinned memory, without waiting for it."""
+    """Tensor of an array on a device; to a GPU from pinned memory, without waiting for it.
+
+    Pinned memory is not asked for anew: torch keeps it, and gives it out again when the copy
+    from it is done.
+    """
     tensor = torch.from_numpy(np.ascontiguousarray(array))
     if device.type != "cuda":
         return tensor
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
-_END = object()
-
-
-def _prefetched(items: Iterable[Item], capacity: int) -> Iterator[Item]:
-    """Yield the items, taken by a thread that stays at most `capacity` of them ahead."""
-    queue: Queue[Any] = Queue(capacity)
-    stopped = threading.Event()
-
-    def fill() -> None:
-        try:
-            for item in items:
-                queue.put((item, None))
-                if stopped.is_set():
-                    return
-            queue.put((_END, None))
-        except BaseException as error:  # raised where the items are used
-            queue.put((_END, error))
-
-    threading.Thread(target=fill, daemon=True).start()
-    try:
-        while True:
-            item, error = queue.get()
-            if error is not None:
-                raise error
-            if item is _END:
-                return
-            yield item
-    finally:
-        stopped.set()
-        while not queue.empty():
-            queue.get_nowait()
+def to_host(*tensors: torch.Tensor) -> list[npt.NDArray[Any]]:
+    """Arrays of tensors that lie on one device, after one wait for all of them."""
+    arrays = [tensor.to("cpu", non_blocking=True) for tensor in tensors]
+    if tensors[0].is_cuda:
+        torch.cuda.current_stream(tensors[0].device).synchronize()
+    return [array.numpy() for array in arrays]

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from models.batching import Batcher, to_device
+from models.batching import Batcher, gpu_turn, to_device
 from models.quiet import no_progress_bar
 from models.registry import ModelCard
 
@@ -164,8 +164,9 @@ class ClapAdapter:
 
     def _audio_batch(self, windows: Sequence[Float32]) -> list[Float32]:
         signals = np.stack([self._log_mel.filled(window) for window in windows])
-        with torch.inference_mode():
-            bands = self._log_mel(to_device(signals, self._device))
+        given = to_device(signals, self._device)
+        with gpu_turn(), torch.inference_mode():
+            bands = self._log_mel(given)
             with self._half_precision():
                 # (windows, one crop, frames, mels)
                 found = self._network.get_audio_features(input_features=bands[:, None])
@@ -179,7 +180,7 @@ class ClapAdapter:
             max_length=self.max_tokens,
             return_tensors="np",
         )
-        with torch.inference_mode(), self._half_precision():
+        with gpu_turn(), torch.inference_mode(), self._half_precision():
             found = self._network.get_text_features(
                 input_ids=to_device(tokens["input_ids"], self._device),
                 attention_mask=to_device(tokens["attention_mask"], self._device),

@@ -7,12 +7,9 @@ overlap, bags) is equal to ``demucs.apply.apply_model`` by test, but holds a few
 memory instead of the track, and runs of a bag only what the wanted sources need.
 """
 
-import json
-import pickle
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import partial
 from importlib.resources import files
 from itertools import groupby
@@ -24,39 +21,20 @@ import numpy.typing as npt
 import torch
 import yaml
 from demucs.apply import BagOfModels
-from demucs.demucs import Demucs
-from demucs.hdemucs import HDemucs
-from demucs.htdemucs import HTDemucs
-from demucs.states import load_model
-from safetensors import SafetensorError, safe_open
 
-from models.batching import Batcher, to_device
+from models.batching import Batcher, gpu_turn, is_out_of_memory, to_device, to_host
+from models.demucs_files import Network, read_network
+from models.demucs_network import HalfPrecision
 from models.registry import ModelCard
+from models.replay import CudaGraph
 from models.stem_names import chosen
 
 Float32 = npt.NDArray[np.float32]
-Network = Demucs | HDemucs | HTDemucs
 
 OVERLAP = 0.25  # demucs.apply.apply_model's default
 STD_FLOOR = 1e-8  # as demucs.api.Separator adds it
 GPU_BATCH_SECONDS = 64
 """Audio that a GPU processes at once: 8 segments of the hybrid transformers."""
-
-_CLASSES = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in (Demucs, HDemucs, HTDemucs)}
-_SCALAR = np.float64(0).__reduce__()[0]
-# What a published file names besides tensors; the module of numpy's numbers has two names.
-_SAFE_GLOBALS = [
-    *_CLASSES.values(),
-    Fraction,
-    (_SCALAR, "numpy.core.multiarray.scalar"),
-    (_SCALAR, "numpy._core.multiarray.scalar"),
-    np.dtype,
-    *(type(np.dtype(name)) for name in ("bool", "int64", "float32", "float64")),
-]
-_UNREADABLE = (
-    *(pickle.UnpicklingError, SafetensorError, EOFError),
-    *(LookupError, AssertionError, TypeError, ValueError, RuntimeError),
-)
 
 
 def load(card: ModelCard, device: str, folder: Path) -> "DemucsAdapter":
@@ -89,57 +67,6 @@ def load_checkpoint(card: ModelCard, device: str, path: Path) -> "DemucsAdapter"
     if network.audio_channels != 2:
         raise ValueError(f"{path.name} is a network for {network.audio_channels} channels, not 2")
     return DemucsAdapter(BagOfModels([network]), device)
-
-
-def read_network(path: Path) -> Network:
-    """Read a network from a file, without running any code that the file brings.
-
-    Parameters
-    ----------
-    path
-        ``.th``: a pickled dict of class, arguments and state; anything else in it than
-        tensors, plain values and the classes of demucs is refused. ``.safetensors``: the
-        same with class and arguments as JSON in the metadata.
-
-    Raises
-    ------
-    ValueError
-        If the file holds something else.
-    """
-    read = _read_safetensors if path.suffix == ".safetensors" else _read_pickle
-    try:
-        package = read(path)
-        kind, state = package["klass"], package["state"]
-        # Quantised weights take a package of their own to unpack.
-        if kind not in _CLASSES.values() or "__quantized" in state:
-            raise ValueError("unknown class, or quantised")
-        network: Network = load_model({**package, "kwargs": dict(package["kwargs"])})
-    except _UNREADABLE as error:
-        raise ValueError(
-            f"{path.name} holds no network of Demucs that can be loaded safely: {error}"
-        ) from error
-    return network.eval()
-
-
-def _read_pickle(path: Path) -> dict[str, Any]:
-    with torch.serialization.safe_globals(_SAFE_GLOBALS):
-        package: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return package
-
-
-def _read_safetensors(path: Path) -> dict[str, Any]:
-    with safe_open(str(path), framework="pt") as file:
-        metadata = file.metadata() or {}
-        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    # The entry "structure", which would let the file name classes to import, is not read.
-    args, kwargs = (json.loads(metadata[key], object_hook=_fraction) for key in ("args", "kwargs"))
-    return {"klass": _CLASSES[metadata["klass"]], "args": args, "kwargs": kwargs, "state": state}
-
-
-def _fraction(value: dict[str, Any]) -> Any:
-    if value.get("_type") == "fraction":
-        return Fraction(value["numerator"], value["denominator"])
-    return value
 
 
 def level(blocks: Iterable[Float32]) -> tuple[float, float]:
@@ -211,6 +138,8 @@ class DemucsAdapter:
         call cost more, and a track's result shall depend on nothing else. A GPU computes
         in float16 by autocast, which rounds eight times finer than bfloat16; a batch that
         exceeds its range is computed again in float32.
+    half
+        What a device computes in first; None for what `device` says.
 
     Attributes
     ----------
@@ -224,7 +153,7 @@ class DemucsAdapter:
 
     needs_level = True
 
-    def __init__(self, bag: BagOfModels, device: str) -> None:
+    def __init__(self, bag: BagOfModels, device: str, half: torch.dtype | None = None) -> None:
         self._device = torch.device(device)
         self._bag = bag.to(self._device).eval()
         self._networks: list[Any] = list(bag.models)
@@ -235,7 +164,13 @@ class DemucsAdapter:
             raise ValueError(f"the networks of a bag take segments of one length, not {lengths}")
         self._segment = lengths.pop()
         self._stride = int((1 - OVERLAP) * self._segment)
-        self._half = torch.float16 if self._device.type == "cuda" else None
+        on_gpu = self._device.type == "cuda"
+        if half is None and on_gpu:
+            half = torch.float16
+        record = CudaGraph if on_gpu else None
+        self._halves: dict[Network, HalfPrecision] = {}
+        if half is not None:
+            self._halves = {each: HalfPrecision(each, half, record) for each in self._networks}
         self._batchers: dict[int, Batcher] = {}
 
     def separate(
@@ -284,9 +219,10 @@ class DemucsAdapter:
         ]
         order = [kept.index(index) for index, _ in wanted]
         inverted = [is_left_out for _, is_left_out in wanted]
-        infer = partial(self._infer, parts, kept, mean, std)
+        batcher = self._batcher(batch_size)
+        infer = partial(self._infer, batcher, parts, kept, mean, std)
         chunks = self._chunks(blocks, [network for network, _ in parts])
-        outputs = self._batcher(batch_size).map(infer, chunks)
+        outputs = batcher.map(infer, chunks)
         for mix, sources in self._overlapped(outputs, len(kept)):
             result = (sources * std + mean)[order]
             result[inverted] = mix - result[inverted]
@@ -328,6 +264,7 @@ class DemucsAdapter:
 
     def _infer(
         self,
+        batcher: Batcher,
         parts: Sequence[tuple[Network, Float32]],
         kept: Sequence[int],
         mean: float,
@@ -342,23 +279,36 @@ class DemucsAdapter:
             for length, group in groupby(range(len(chunks)), lengths.__getitem__):
                 indices = list(group)
                 batch = np.stack([chunks[index].padded(length, mean, std) for index in indices])
-                outputs = self._run(network, batch)[:, kept].cpu().numpy()
+                mixes = to_device(batch, self._device)
+                with gpu_turn():
+                    outputs = self._run(network, mixes, kept, batcher.size)
                 for index, output in zip(indices, outputs, strict=True):
                     first = (length - chunks[index].length) // 2
                     inner = output[..., first : first + chunks[index].length]
                     results[index] += share[:, None, None] * inner
         return list(zip(chunks, results, strict=True))
 
-    def _run(self, network: Network, batch: Float32) -> torch.Tensor:
-        """Return the sources of a batch of mixes, shape ``(mixes, sources, 2, n)``."""
-        mixes = to_device(batch, self._device)
-        with torch.inference_mode(), _without_fused_attention():
-            if self._half is not None:
-                with torch.autocast(self._device.type, self._half):
-                    sources = network(mixes).float()
-                if bool(torch.isfinite(sources).all()):
-                    return sources
-            return network(mixes)
+    def _run(
+        self, network: Network, mixes: torch.Tensor, kept: Sequence[int], full: int
+    ) -> Float32:
+        """Return the sources of a batch of mixes, shape ``(mixes, len(kept), 2, n)``.
+
+        `full` is how many mixes a full batch has.
+        """
+        try:
+            with torch.inference_mode(), _without_fused_attention():
+                if network in self._halves:
+                    sources = self._halves[network](mixes, full)
+                    low, high = torch.aminmax(sources)  # not finite if one of all values is not
+                    result, extent = to_host(_taken(sources, kept), high - low)
+                    if np.isfinite(extent):
+                        return result
+                return to_host(_taken(network(mixes), kept))[0]
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                for half in self._halves.values():
+                    half.give_memory_back()
+            raise
 
     def _overlapped(
         self, outputs: Iterable[tuple[_Chunk, Float32]], sources: int
@@ -379,6 +329,11 @@ class DemucsAdapter:
             for sums in (total, weight):
                 sums[..., :-stride] = sums[..., stride:].copy()
                 sums[..., -stride:] = 0
+
+
+def _taken(sources: torch.Tensor, kept: Sequence[int]) -> torch.Tensor:
+    """Return some of the sources; a list as index would be copied to the GPU."""
+    return torch.stack([sources[:, index] for index in kept], dim=1)
 
 
 def _input_length(network: Network, length: int) -> int:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
+from models.batching import gpu_turn
 from models.onnx_file import read_arrays
 from models.precision import native_precision
 from models.registry import ModelCard
@@ -137,6 +138,7 @@ class DnsmosAdapter:
             outputs = zip(SCALES.values(), self._outputs(window), strict=True)
             yield np.array([np.polyval(scale, each) for scale, each in outputs], np.float32)
 
+    @gpu_turn()
     def _outputs(self, window: Float32) -> list[float]:
         with torch.inference_mode():
             samples = torch.tensor(window, device=self._device)

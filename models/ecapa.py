@@ -23,7 +23,7 @@ import torch
 import yaml
 from torch.nn import functional
 
-from models.batching import Batcher, to_device
+from models.batching import Batcher, gpu_turn, to_device
 from models.registry import ModelCard
 
 Float32 = npt.NDArray[np.float32]
@@ -155,14 +155,16 @@ class EcapaAdapter:
             by_length.setdefault(len(signal), []).append(index)
         results: list[Float32] = [np.empty(0, np.float32)] * len(signals)
         for indices in by_length.values():
-            embeddings = self._infer(np.stack([signals[index] for index in indices]))
+            alike = np.stack([signals[index] for index in indices])
+            embeddings = self._infer(to_device(alike, self._device))
             for index, embedding in zip(indices, embeddings, strict=True):
                 results[index] = embedding
         return results
 
+    @gpu_turn()
     @torch.inference_mode()
-    def _infer(self, signals: Float32) -> Float32:
-        mels = self._front_end(to_device(signals, self._device))
+    def _infer(self, signals: torch.Tensor) -> Float32:
+        mels = self._front_end(signals)
         mels -= mels.mean(dim=1, keepdim=True)
         # Half precision with 11 bits: activations are normalised and stay far below its
         # limit of 65,504. Statistics over time are computed in single precision.

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from models.batching import Batcher, to_device
+from models.batching import Batcher, gpu_turn, to_device, to_host
 from models.encodec_network import Layers, apply, lighten, lstm_place, tiles
 from models.quiet import no_progress_bar
 from models.registry import ModelCard
@@ -33,11 +33,12 @@ ITEMS_PER_CALL = {"cpu": 1, "cuda": 32}
 """On a CPU, an LSTM rounds otherwise for several items than for one, and now and then a
 code would depend on how many there are."""
 
-TILE_BYTES = {"cpu": 10 * 2**20, "cuda": 128 * 2**20}
+TILE_BYTES = {"cpu": 10 * 2**20, "cuda": 2 * 2**30}
 """Activations of the widest layer that convolutions work on at once. On a CPU, as little
 is used again for the next tile; what hundreds of megabytes take longest for is that the
 system hands them out anew, page by page, in each layer: whole chunks of 512 frames cost up
-to 1.4 times (24 kHz) and 1.7 times (32 kHz) as much."""
+to 1.4 times (24 kHz) and 1.7 times (32 kHz) as much. A GPU has nothing of it: minutes go through
+whole, and tiles only bound the memory of a signal of more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,17 +299,20 @@ class EncodecAdapter:
                 yield samples, done
                 done = []
 
+    @gpu_turn()
     @torch.inference_mode()
     def _codes(self, chunks: Float32, bandwidth: float) -> list[tuple[Codes, Float32 | None]]:
         """Codes ``(codebooks, frames)`` and scale ``(1,)`` of each chunk."""
         hidden, scales = self._hidden(chunks)
         with _exact_convolutions():
             codes = self._model.quantizer.encode(hidden, bandwidth)
-        codes = codes.cpu().numpy().astype(np.uint16)
+        on_host, *of_chunks = to_host(codes, *([] if scales is None else [scales]))
+        codes = on_host.astype(np.uint16)
         if scales is None:
             return [(codes[:, at], None) for at in range(len(chunks))]
-        return [(codes[:, at], scale) for at, scale in enumerate(scales.cpu().numpy())]
+        return [(codes[:, at], scale) for at, scale in enumerate(of_chunks[0])]
 
+    @gpu_turn()
     @torch.inference_mode()
     def _latents(self, chunks: Float32) -> list[Float32]:
         """Return what would be quantised of each chunk, shape ``(frames, dimensions)``."""
@@ -329,6 +333,7 @@ class EncodecAdapter:
             hidden = self._convolve(layers[:lstm], audio, self._hop_samples, 1)
             return apply(layers[lstm:], hidden), scales
 
+    @gpu_turn()
     @torch.inference_mode()
     def _decode_chunk(self, codes: Codes, scale: np.float32 | None) -> Float32:
         """Audio of one chunk, of whole frames, shape ``(channels, samples)``."""

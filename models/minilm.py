@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from models.batching import Batcher, to_device
+from models.batching import Batcher, gpu_turn, to_device
 from models.quiet import no_progress_bar
 from models.registry import ModelCard
 
@@ -117,7 +117,7 @@ class MiniLmAdapter:
             return_tensors="np",
         )
         mask = to_device(tokens["attention_mask"], self._device)
-        with torch.inference_mode():
+        with gpu_turn(), torch.inference_mode():
             hidden = self._network(
                 input_ids=to_device(tokens["input_ids"], self._device), attention_mask=mask
             ).last_hidden_state

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from models.batching import Batcher, to_device
+from models.batching import Batcher, gpu_turn, to_device
 
 Samples = npt.NDArray[np.float32]
 Float32 = npt.NDArray[np.float32]
@@ -133,8 +133,10 @@ class MusicEncoder:
         results: dict[int, Float32] = {}
         for places in by_length.values():
             waves = np.stack([self._prepare(batch[place]) for place in places])
-            hidden = self._hidden(to_device(waves, self._device), layer)
-            results.update(zip(places, hidden.float().cpu().numpy(), strict=True))
+            given = to_device(waves, self._device)
+            with gpu_turn():
+                hidden = self._hidden(given, layer).float().cpu().numpy()
+            results.update(zip(places, hidden, strict=True))
         return [results[place] for place in range(len(batch))]
 
     def _hidden(self, waves: torch.Tensor, layer: int) -> torch.Tensor:

@@ -142,6 +142,13 @@ class ModelCard:
         Whether its repository brings code of its own, which a user has to allow by name.
     arguments
         Of the architecture, for an adapter that builds it itself: JSON values.
+    memory_mb
+        What loading it takes of the process' memory, in 2^20 bytes; None for what its files have.
+    gpu_memory_mb
+        What it holds of a GPU's memory, in 2^20 bytes; None for what its files have.
+    gpu_batch_mb
+        What a batch of the adapter's own size takes there beside, in 2^20 bytes; None if nobody
+        counted it.
     """
 
     name: str
@@ -156,6 +163,9 @@ class ModelCard:
     resource: Resource = "CPU"
     custom_code: bool = False
     arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    memory_mb: int | None = None
+    gpu_memory_mb: int | None = None
+    gpu_batch_mb: int | None = None
 
     @property
     def source(self) -> str:

@@ -6,6 +6,8 @@ that imports librosa and starts several seconds later. What surrounds the networ
 package's own by test.
 """
 
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +19,9 @@ import webrtcvad
 from scipy import fft
 from torchaudio.functional import melscale_fbanks
 
+from models.protocols import VoicedSignal
 from models.registry import ModelCard
+from models.stretches import Stretches
 
 Samples = npt.NDArray[np.float32]
 Float32 = npt.NDArray[np.float32]
@@ -44,6 +48,7 @@ _PARTIAL_FRAMES = 160
 
 _CHUNK_FRAMES = 4096
 _CHUNK_SAMPLES = 10 * 60 * RATE_HZ
+_CHUNK_WINDOWS = 2_000  # a minute
 # Fixed, not a tool's batch size: the last digits depend on it.
 _BATCH_PARTIALS = 32
 
@@ -61,30 +66,58 @@ class _Network(torch.nn.Module):
 
 
 @dataclass(frozen=True)
+class Voiced:
+    """What is voice in a signal; iterated over, in blocks of shape ``(n,)``.
+
+    Attributes
+    ----------
+    blocks
+        The signal.
+    gain
+        What its samples are multiplied by.
+    windows
+        Which whole windows of 30 ms are voice, shape ``(windows,)``.
+    """
+
+    blocks: Iterable[Samples]
+    gain: np.float32
+    windows: npt.NDArray[np.bool_]
+
+    @property
+    def samples(self) -> int:
+        """How many samples are voice."""
+        return int(self.windows.sum()) * _VAD_SAMPLES
+
+    def __iter__(self) -> Iterator[Samples]:
+        signal = Stretches(self.blocks)
+        for first in range(0, len(self.windows), _CHUNK_WINDOWS):
+            keep = self.windows[first : first + _CHUNK_WINDOWS]
+            start = first * _VAD_SAMPLES
+            chunk = signal.read(start, start + len(keep) * _VAD_SAMPLES)
+            yield chunk.reshape(-1, _VAD_SAMPLES)[keep].reshape(-1) * self.gain
+
+
+@dataclass(frozen=True)
 class ResemblyzerAdapter:
     """The loaded network; every signal is mono at ``RATE_HZ``."""
 
     network: _Network
     device: str
 
-    def voiced(self, signal: Samples) -> Samples:
-        """Return what voice activity detection keeps of a signal, raised to -30 dBFS if quieter.
+    def voiced(self, blocks: Iterable[Samples]) -> Voiced:
+        """Find what voice activity detection keeps of a signal, at -30 dBFS if it is quieter.
 
         Equal to ``resemblyzer.preprocess_wav``; empty if there is no voice.
 
         Parameters
         ----------
-        signal
-            Shape ``(samples,)``.
+        blocks
+            Shape ``(n,)`` each; gone over twice, and by the result.
         """
-        gain = _gain(signal)
-        keep = _smooth(_voice_flags(signal, gain))
-        windows = signal[: len(keep) * _VAD_SAMPLES].reshape(-1, _VAD_SAMPLES)
-        kept: Samples = windows[keep].reshape(-1)
-        kept *= gain
-        return kept
+        gain = _gain(blocks)
+        return Voiced(blocks, gain, _smooth(_voice_flags(blocks, gain)))
 
-    def embed(self, voiced: Samples, partials_per_second: float) -> Float32:
+    def embed(self, voiced: VoicedSignal, partials_per_second: float) -> Float32:
         """Embedding of a voice, shape ``(256,)``, unit norm, no component negative.
 
         Equal to ``resemblyzer.VoiceEncoder.embed_utterance(voiced, rate=partials_per_second)``.
@@ -92,7 +125,7 @@ class ResemblyzerAdapter:
         Parameters
         ----------
         voiced
-            What :meth:`voiced` returns, shape ``(samples,)``.
+            What :meth:`voiced` returns.
         partials_per_second
             Density of the partial utterances of 1.6 s whose embeddings are averaged;
             at least 0.625, so that they leave no gaps.
@@ -102,18 +135,11 @@ class ResemblyzerAdapter:
         ValueError
             If `voiced` is empty, or the partial utterances would leave gaps.
         """
-        if len(voiced) == 0:
+        if voiced.samples == 0:
             raise ValueError("no voice to embed")
-        starts = _partial_starts(len(voiced), partials_per_second)
-        mels = _mel_frames(voiced, starts[-1] + _PARTIAL_FRAMES)
+        starts = _partial_starts(voiced.samples, partials_per_second)
         total = np.zeros(256, np.float64)
-        for first in range(0, len(starts), _BATCH_PARTIALS):
-            batch = np.stack(
-                [
-                    mels[start : start + _PARTIAL_FRAMES]
-                    for start in starts[first : first + _BATCH_PARTIALS]
-                ]
-            )
+        for batch in _batches(_mel_frames(voiced, starts[-1] + _PARTIAL_FRAMES), starts):
             with torch.inference_mode():
                 embeddings = self.network(torch.from_numpy(batch).to(self.device))
             total += embeddings.cpu().numpy().sum(axis=0, dtype=np.float64)
@@ -140,33 +166,36 @@ def load(card: ModelCard, device: str) -> ResemblyzerAdapter:
     return ResemblyzerAdapter(network.to(device).eval(), device)
 
 
-def _gain(signal: Samples) -> np.float32:
+def _gain(blocks: Iterable[Samples]) -> np.float32:
     """Factor that raises a signal to the target level; 1 for louder ones and silence."""
-    power = 0.0
-    for start in range(0, len(signal), _CHUNK_SAMPLES):
-        chunk = signal[start : start + _CHUNK_SAMPLES]
+    power, samples = 0.0, 0
+    signal = Stretches(blocks)
+    while (stop := signal.length(samples + _CHUNK_SAMPLES)) > samples:
+        chunk = signal.read(samples, stop)
         power += float(np.dot(chunk, chunk))
+        samples = stop
     if power == 0.0:
         return np.float32(1.0)
-    level_db = 10 * np.log10(power / len(signal))
+    level_db = 10 * np.log10(power / samples)
     return np.float32(max(1.0, 10 ** ((_TARGET_DBFS - level_db) / 20)))
 
 
-def _voice_flags(signal: Samples, gain: np.float32) -> npt.NDArray[np.bool_]:
+def _voice_flags(blocks: Iterable[Samples], gain: np.float32) -> npt.NDArray[np.bool_]:
     """Return whether each whole window of 30 ms is voice, shape ``(windows,)``."""
-    windows = len(signal) // _VAD_SAMPLES
-    flags = np.zeros(windows, bool)
+    flags: list[bool] = []
     detector = webrtcvad.Vad(_VAD_MODE)
-    per_chunk = _CHUNK_SAMPLES // _VAD_SAMPLES
-    for first in range(0, windows, per_chunk):
-        last = min(first + per_chunk, windows)
-        chunk = signal[first * _VAD_SAMPLES : last * _VAD_SAMPLES] * gain * np.float32(_INT16_MAX)
+    signal = Stretches(blocks)
+    size = 2 * _VAD_SAMPLES
+    windows = _CHUNK_WINDOWS
+    while windows == _CHUNK_WINDOWS:
+        start = len(flags) * _VAD_SAMPLES
+        stop = signal.length(start + _CHUNK_WINDOWS * _VAD_SAMPLES)
+        windows = (stop - start) // _VAD_SAMPLES
+        chunk = signal.read(start, start + windows * _VAD_SAMPLES) * gain * np.float32(_INT16_MAX)
         pcm = np.clip(np.round(chunk), -_INT16_MAX - 1, _INT16_MAX).astype("<i2").tobytes()
-        size = 2 * _VAD_SAMPLES
-        for index in range(first, last):
-            offset = (index - first) * size
-            flags[index] = detector.is_speech(pcm[offset : offset + size], RATE_HZ)
-    return flags
+        for offset in range(0, len(pcm), size):
+            flags.append(detector.is_speech(pcm[offset : offset + size], RATE_HZ))
+    return np.array(flags, bool)
 
 
 def _smooth(flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -191,7 +220,24 @@ def _partial_starts(samples: int, partials_per_second: float) -> range:
     return starts[:-1] if coverage < MIN_COVERAGE and len(starts) > 1 else starts
 
 
-def _mel_frames(signal: Samples, frames: int) -> Float32:
+def _batches(mels: Iterable[Float32], starts: range) -> Iterator[Float32]:
+    """Yield partial utterances, shape ``(partials, frames, mels)``, of chunks of mel frames."""
+    held, at = np.empty((0, _MELS), np.float32), 0
+    waiting = deque(starts)
+    batch = []
+    for chunk in mels:
+        held = np.concatenate([held, chunk])
+        while waiting and waiting[0] + _PARTIAL_FRAMES <= at + len(held):
+            first = waiting.popleft() - at
+            batch.append(held[first : first + _PARTIAL_FRAMES])
+            if len(batch) == _BATCH_PARTIALS or not waiting:
+                yield np.stack(batch)
+                batch = []
+        gone = waiting[0] - at if waiting else 0
+        held, at = held[gone:], at + gone
+
+
+def _mel_frames(blocks: Iterable[Samples], frames: int) -> Iterator[Float32]:
     """Power in mel bands, not logarithmic, of frames centred every 10 ms, ``(frames, mels)``."""
     half = _FFT_SAMPLES // 2
     window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_FFT_SAMPLES) / _FFT_SAMPLES)).astype(
@@ -200,13 +246,10 @@ def _mel_frames(signal: Samples, frames: int) -> Float32:
     filters = melscale_fbanks(
         half + 1, 0.0, RATE_HZ / 2, _MELS, RATE_HZ, norm="slaney", mel_scale="slaney"
     ).numpy()
-    mels = np.empty((frames, _MELS), np.float32)
+    signal = Stretches(blocks)
     for first in range(0, frames, _CHUNK_FRAMES):
         last = min(first + _CHUNK_FRAMES, frames)
-        begin, end = first * _HOP_SAMPLES - half, (last - 1) * _HOP_SAMPLES + half
-        padding = (max(-begin, 0), max(end - max(len(signal), begin), 0))
-        samples = np.pad(signal[max(begin, 0) : end], padding)
+        samples = signal.read(first * _HOP_SAMPLES - half, (last - 1) * _HOP_SAMPLES + half)
         views = np.lib.stride_tricks.sliding_window_view(samples, _FFT_SAMPLES)[::_HOP_SAMPLES]
         spectra = fft.rfft(views * window, axis=1)
-        mels[first:last] = (spectra.real**2 + spectra.imag**2) @ filters
-    return mels
+        yield (spectra.real**2 + spectra.imag**2) @ filters

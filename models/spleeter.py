@@ -20,7 +20,7 @@ import torch
 from numpy._core.multiarray import _reconstruct
 from torch.nn import functional
 
-from models.batching import Batcher, to_device
+from models.batching import Batcher, gpu_turn, to_device
 from models.precision import native_precision
 from models.registry import ModelCard
 from models.spleeter_network import MaskNetwork, from_published
@@ -222,7 +222,7 @@ class SpleeterAdapter:
         """Return the frames of the wanted stems, from those in the middle of each piece."""
         window = self._window
         mixes = to_device(np.stack([piece.mix for piece in pieces]), self._device)
-        with torch.inference_mode():
+        with gpu_turn(), torch.inference_mode():
             # Shape (pieces, 2, FRAMES, WINDOW_SAMPLES), without a copy of what overlaps.
             spectra = torch.fft.rfft(mixes.unfold(-1, WINDOW_SAMPLES, HOP_SAMPLES) * window)
             heard = spectra[..., :BINS].abs()

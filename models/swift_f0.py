@@ -13,7 +13,7 @@ interpolation .944, two passes shifted by 8 ms and an interpolation .945, 10 ms 
 frames from 5 to 20 ms apart, .943 to .945. Two passes cost 1.15 times as much.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,8 +22,10 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
+from models.batching import gpu_turn
 from models.onnx_file import read_arrays
 from models.registry import ModelCard
+from models.stretches import Stretches
 
 Float32 = npt.NDArray[np.float32]
 
@@ -102,11 +104,11 @@ class SwiftF0Adapter:
         }
         self._log_frequencies = self._tensor(arrays[_LOG_FREQUENCIES])
         # One that does not fit together is told by its first frame.
-        self.track(np.zeros(1, np.float32), HOP_SAMPLES)
+        self.track([np.zeros(1, np.float32)], HOP_SAMPLES)
 
     def track(
         self,
-        samples: Float32,
+        blocks: Iterable[Float32],
         hop_samples: int,
         *,
         fmax_hz: float = np.inf,
@@ -116,8 +118,8 @@ class SwiftF0Adapter:
 
         Parameters
         ----------
-        samples, shape (n,)
-            Mono, at 16 kHz.
+        blocks
+            Mono, at 16 kHz, shape ``(n,)`` each.
         hop_samples
             Samples between frames.
         fmax_hz
@@ -127,7 +129,7 @@ class SwiftF0Adapter:
 
         Returns
         -------
-        f0_hz, shape (1 + n // hop_samples,)
+        f0_hz, shape (1 + samples // hop_samples,)
             The likeliest pitch, from 46.9 to 2093.8 Hz, whether there is one or not.
         confidence, of the same shape
             From 0 to 1; the package calls a frame voiced from 0.5 on.
@@ -136,28 +138,36 @@ class SwiftF0Adapter:
         spacing = max(1, HOP_SAMPLES // hop_samples)
         half_step = (self._log_frequencies[1] - self._log_frequencies[0]) / 2
         n_pitches = int((self._log_frequencies <= np.log(fmax_hz) + half_step).sum())
-        n_frames = 1 + len(samples) // hop_samples * per_hop
+        signal = Stretches(blocks)
+
+        def frames_up_to(most: int) -> int:
+            hops = -(-(most - 1) // per_hop)
+            return min(most, 1 + signal.length(hops * hop_samples) // hop_samples * per_hop)
+
         found = []
+        start = 0
         with torch.inference_mode():
-            for start in range(0, n_frames, self._frames_per_call):
-                stop = min(start + self._frames_per_call, n_frames)
+            while (stop := frames_up_to(start + self._frames_per_call)) > start:
                 first = max(0, start - REACH_FRAMES * spacing)
-                last = min(n_frames, stop + REACH_FRAMES * spacing)
+                last = frames_up_to(stop + REACH_FRAMES * spacing)
                 centres = np.arange(first, last) * hop_samples // per_hop
-                pitches, confidence = self._infer(self._bands(samples, centres, gain), spacing)
-                values = torch.stack([self._f0_hz(pitches, n_pitches), torch.sigmoid(confidence)])
-                found.append(values[:, start - first : stop - first].cpu().numpy())
+                bands = self._bands(signal, centres, gain)
+                with gpu_turn():
+                    pitches, confidence = self._infer(bands, spacing)
+                    pitch_hz = self._f0_hz(pitches, n_pitches)
+                    values = torch.stack([pitch_hz, torch.sigmoid(confidence)]).cpu().numpy()
+                found.append(values[:, start - first : stop - first])
+                start = stop
         f0_hz, confidence = np.concatenate(found, axis=1)[:, ::per_hop]
         return f0_hz, confidence
 
-    def _bands(self, samples: Float32, centres: npt.NDArray[np.int64], gain: float) -> torch.Tensor:
+    def _bands(
+        self, signal: Stretches, centres: npt.NDArray[np.int64], gain: float
+    ) -> torch.Tensor:
         """Return logarithms of bands, shape ``(1, spectra, bands, frames)``, zeros being beyond."""
         reach = max(n for n, _ in _SPECTRA) // 2
-        first, last = int(centres[0]) - reach, int(centres[-1]) + reach
-        inside = samples[max(first, 0) : last] * np.float32(gain)
-        before = max(-first, 0)
-        padded = torch.from_numpy(np.pad(inside, (before, last - first - before - len(inside))))
-        padded = padded.to(self._device)
+        stretch = signal.read(int(centres[0]) - reach, int(centres[-1]) + reach)
+        padded = torch.from_numpy(stretch * np.float32(gain)).to(self._device)
         starts = torch.from_numpy(centres - int(centres[0])).to(self._device)
         results = []
         for window, bands in self._spectra:

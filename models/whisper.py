@@ -6,13 +6,15 @@ are joined to windows of at most 30 s; these are decoded in batches, independent
 
 Results are reproducible: the beam search takes the likeliest text, and never samples at higher
 temperatures as Whisper does after a failure. Texts that such a failure would have been
-recognised by are marked instead (see :class:`Segment`). A signal's windows never share a batch
-with another signal's.
+recognised by are marked instead (see :class:`Segment`).
+
+On a processor a signal's windows share no batch with another signal's, and its transcript depends
+on nothing else. On a GPU the windows of one signal, of which most songs have one to seven, do not
+fill it: there a batch has those of several, and the last digits of a probability may differ with
+what else is in it, as with all networks there.
 """
 
 import ctypes
-import logging
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,15 +26,16 @@ import numpy as np
 import numpy.typing as npt
 from faster_whisper.audio import pad_or_trim
 
-from models.batching import is_out_of_memory
+from models.batching import gpu_turn
 from models.hallucinations import is_invented
+from models.protocols import Signal
 from models.registry import ModelCard
 from models.whisper_alignment import HeardWord, align
-from models.whisper_pipeline import Model, Pipeline, winner
+from models.whisper_batches import Batches, Heard
+from models.whisper_pipeline import Model
+from models.whisper_windows import RATE_HZ, WINDOW_SECONDS, Prepared
 
 Samples = npt.NDArray[np.float32]
-
-RATE_HZ = 16_000
 
 COMPUTE_TYPES = {"cpu": "int8", "cuda": "float16"}
 """On a CPU, 8-bit weights take half the time of 32-bit ones, and a quarter of the memory. The
@@ -43,25 +46,6 @@ WINDOWS_AT_ONCE = {"cpu": 2, "cuda": 16}
 two; their number is fixed there, and with it every bit of the result. In the half precision of a
 GPU the last digits depend on it."""
 
-VAD_OPTIONS = {"threshold": 0.2, "min_silence_duration_ms": 160}
-"""The threshold for speech, 0.5, misses singing: of the 88 words of a rock song whose vocals
-were separated without weights it kept 31 %, and 2 % of what is not sung. 0.2 kept 72 % and 12 %,
-0.1 kept 77 % and 24 %. The pause that ends a part is the batched pipeline's own."""
-
-PIECE_SECONDS = 600.0
-"""Longest part of a signal that is processed at once, which bounds the memory; the language is
-detected over all of them."""
-
-WINDOW_SECONDS = 30.0
-"""What Whisper hears at once."""
-
-LANGUAGE_WINDOWS = 20
-"""Windows in which the language of a signal of several pieces is heard, evenly spread: these are
-encoded twice, since not all are kept."""
-
-CUT_SECONDS = 60.0
-"""Last part of a piece in which it is cut, where the voice is softest."""
-
 MAX_COMPRESSION_RATIO = 2.4
 MIN_AVERAGE_LOG_PROBABILITY = -1.0
 MAX_NO_SPEECH_PROBABILITY = 0.6
@@ -70,8 +54,6 @@ the two others are passed there is no speech."""
 
 _BCP_47 = {"jw": "jv"}  # Whisper's only language code that is not one
 _WHISPER = {tag: code for code, tag in _BCP_47.items()}
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,19 +155,36 @@ class WhisperAdapter:
         self._model = model
         self._is_cpu = device == "cpu"
         self._at_once = WINDOWS_AT_ONCE[device]
-        self._at_most: int | None = None
 
-    def transcribe(
-        self, signal: Samples, *, language: str | None = None, batch_size: int | None = None
-    ) -> Transcript:
-        """Write down what is said or sung.
+    def prepare(self, signal: Signal) -> Prepared:
+        """Find the voice in a signal, and make the spectra that the network takes of it.
+
+        This leaves Python's lock to others, so that threads may prepare several signals at once.
 
         Parameters
         ----------
         signal, shape (n,)
-            Mono, at 16 kHz.
+            Mono, at 16 kHz. Of one that is longer than :data:`models.whisper_windows.PIECE_SECONDS`
+            a piece at a time is taken, and more than once; it has to stay as it is until the
+            transcript is there.
+        """
+        return Prepared(signal, self._model.feature_extractor)
+
+    def transcribe_together(
+        self,
+        prepared: Iterable[Prepared],
+        *,
+        language: str | None = None,
+        batch_size: int | None = None,
+    ) -> Iterator[Transcript]:
+        """Yield what is said or sung in each of some signals, in order.
+
+        Parameters
+        ----------
+        prepared
+            What :meth:`prepare` made of them; taken as they are needed.
         language
-            BCP 47 tag of the language if it is known, else it is detected.
+            BCP 47 tag of the language of all of them if it is known, else each one's is detected.
         batch_size
             Windows at once on a GPU, None for :data:`WINDOWS_AT_ONCE`. When memory runs out
             it is halved, for good.
@@ -195,26 +194,25 @@ class WhisperAdapter:
         ValueError
             If Whisper does not know the language.
         """
-        code = _WHISPER.get(language, language) if language else None
-        probability = 1.0
-        segments: list[Segment] = []
-        pieces = list(_pieces(signal))
-        if code is None and len(pieces) > 1:
-            code, probability = self._language(pieces, batch_size) or (None, 1.0)
-        for start, piece in pieces:
-            pipeline, found = self._transcribe_piece(piece, code, batch_size)
-            if code is None and pipeline.votes:
-                code, probability = winner(pipeline.votes)
-            first, last = start / RATE_HZ, (start + len(piece)) / RATE_HZ
-            segments += [_segment(each, first, last) for each in found if each.text.strip()]
-        if code is None or not segments:
-            return Transcript(None, None, ())
-        return Transcript(_BCP_47.get(code, code), probability, tuple(segments))
+        code = self._model.tokenizer(_whispers(language)).language_code if language else None
+        size = self._at_once if self._is_cpu else batch_size or self._at_once
+        batches = Batches(self._model, size, joins=not self._is_cpu)
+        return (_transcript(heard) for heard in batches.map(prepared, code))
+
+    def transcribe(
+        self, signal: Signal, *, language: str | None = None, batch_size: int | None = None
+    ) -> Transcript:
+        """Write down what is said or sung in one signal: see :meth:`transcribe_together`."""
+        (transcript,) = self.transcribe_together(
+            [self.prepare(signal)], language=language, batch_size=batch_size
+        )
+        return transcript
 
     def encode(self, window: Samples) -> Any:
         """Encode a window of at most 30 s, mono at 16 kHz, for :meth:`align`."""
-        features = self._model.feature_extractor(window)[..., :-1]
-        return self._model.encode(pad_or_trim(features)[None])
+        features = pad_or_trim(self._model.feature_extractor(window)[..., :-1])
+        with gpu_turn():
+            return self._model.encode(features[None])
 
     @cached_property
     def silence(self) -> Any:
@@ -242,47 +240,8 @@ class WhisperAdapter:
         ValueError
             If Whisper does not know the language, or the words are more than it can read at once.
         """
-        return align(self._model, encoded, words, _WHISPER.get(language, language), seconds)
-
-    def _language(
-        self, pieces: list[tuple[int, Samples]], batch_size: int | None
-    ) -> tuple[str, float] | None:
-        """Return the language of all pieces of a signal, heard in windows all over it."""
-        windows = len(pieces) * PIECE_SECONDS / WINDOW_SECONDS
-        every = max(1, int(windows / LANGUAGE_WINDOWS))
-        votes: Counter[str] = Counter()
-        for _, piece in pieces:
-            votes += self._transcribe_piece(piece, None, batch_size, votes_every=every)[0].votes
-        return winner(votes) if votes else None
-
-    def _transcribe_piece(
-        self,
-        piece: Samples,
-        code: str | None,
-        batch_size: int | None,
-        votes_every: int | None = None,
-    ) -> tuple["Pipeline", list[Any]]:
-        """Transcribe, or with `votes_every` only hear which language every so many windows have."""
-        size = self._at_once if self._is_cpu else batch_size or self._at_once
-        while True:
-            size = min(size, self._at_most or size)
-            pipeline = Pipeline(self._model, detects=code is None, votes_every=votes_every)
-            try:
-                segments, _ = pipeline.transcribe(
-                    piece,
-                    # The pipeline asks for a language, which is replaced before it is used.
-                    language=code or "en",
-                    temperature=0.0,
-                    word_timestamps=True,
-                    vad_parameters=dict(VAD_OPTIONS),
-                    batch_size=size,
-                )
-                return pipeline, list(segments)
-            except RuntimeError as error:
-                if not is_out_of_memory(error) or size == 1:
-                    raise
-            self._at_most = size // 2
-            log.warning("Out of GPU memory at %d windows at once: %d now.", size, self._at_most)
+        with gpu_turn():
+            return align(self._model, encoded, words, _whispers(language), seconds)
 
 
 def load(card: ModelCard, device: str, folder: Path) -> WhisperAdapter:
@@ -344,17 +303,21 @@ def load_cublas() -> None:
         ) from None
 
 
-def _pieces(signal: Samples) -> Iterator[tuple[int, Samples]]:
-    """Pieces of a signal that follow each other, with their first samples."""
-    start, most, block = 0, round(PIECE_SECONDS * RATE_HZ), RATE_HZ // 2
-    while len(signal) - start > most:
-        search = signal[start + most - round(CUT_SECONDS * RATE_HZ) : start + most]
-        blocks = search[: len(search) // block * block].reshape(-1, block)
-        softest = int(np.argmin([np.dot(samples, samples) for samples in blocks]))
-        end = start + most - len(search) + softest * block + block // 2
-        yield start, signal[start:end]
-        start = end
-    yield start, signal[start:]
+def _whispers(tag: str) -> str:
+    """Return a language as Whisper names it."""
+    return _WHISPER.get(tag, tag)
+
+
+def _transcript(heard: Heard) -> Transcript:
+    segments = [
+        _segment(each, first / RATE_HZ, last / RATE_HZ)
+        for first, last, found in heard.found
+        for each in found
+        if each.text.strip()
+    ]
+    if heard.code is None or not segments:
+        return Transcript(None, None, ())
+    return Transcript(_BCP_47.get(heard.code, heard.code), heard.probability, tuple(segments))
 
 
 def _segment(found: Any, first_seconds: float, last_seconds: float) -> Segment:

@@ -12,7 +12,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from faster_whisper.tokenizer import Tokenizer
 
 from models.whisper_pipeline import Model
 
@@ -53,9 +52,7 @@ def tokens_of(model: Model, words: Sequence[str], language: str) -> tuple[Any, l
     ValueError
         If Whisper does not know the language.
     """
-    tokenizer = Tokenizer(
-        model.hf_tokenizer, model.model.is_multilingual, task="transcribe", language=language
-    )
+    tokenizer = model.tokenizer(language)
     return tokenizer, [tokenizer.encode(word) for word in words]
 
 

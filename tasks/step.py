@@ -13,9 +13,9 @@ manifest of a dataset says about its columns.
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import wraps
+from functools import partial, wraps
 from importlib import import_module
 from pickle import PicklingError
 from types import MappingProxyType
@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict
 from blocks.storage import Storage
 from models import adapters, registry
 from models.protocols import Adapter, Task
+from models.stretches import Repeatable
 from tasks import audio
 from tasks.track import Samples, Track, TrackError
 from tasks.weights import ModelError, Weights, default_address
@@ -132,14 +133,25 @@ class Tools:
         ):
             yield block[0]
 
+    def mix_passes(
+        self, track: Track, rate_hz: int, repair: audio.Repair = audio.AS_FOUND
+    ) -> Iterable[Samples]:
+        """Return the mono mix in blocks of shape ``(n,)``, for several passes over it.
+
+        A short one is decoded once, and kept for other steps as by :meth:`mix`.
+        """
+        return Repeatable(partial(_mono_blocks, self.source, track.path, rate_hz, repair))
+
     def output(self, path: str, rate_hz: int) -> Samples:
         """Return the mono signal of a stored output, shape ``(samples,)``, at `rate_hz`."""
         return audio.load(self.outputs, path, rate_hz=rate_hz, channels=1)[0]
 
-    def output_blocks(self, path: str, rate_hz: int) -> Iterator[Samples]:
-        """Yield the same in blocks of shape ``(n,)``, of bounded memory however long it is."""
-        for block in audio.blocks(self.outputs, path, rate_hz=rate_hz, channels=1):
-            yield block[0]
+    def output_blocks(self, path: str, rate_hz: int) -> Iterable[Samples]:
+        """Return the same in blocks of shape ``(n,)``, of bounded memory however long it is.
+
+        It may be iterated over again: what is long is decoded anew then.
+        """
+        return Repeatable(partial(_mono_blocks, self.outputs, path, rate_hz))
 
     def model(self, name: str, task: Task[Adapter]) -> Adapter:
         """Adapter of a model, registered or of the user's own; loaded once per worker process.
@@ -169,6 +181,13 @@ class Tools:
         if not isinstance(adapter, task.protocol):
             raise ModelError(f"{name} lacks what a model of {task.name} needs: {card.adapter}.")
         return cast("Adapter", adapter)
+
+
+def _mono_blocks(
+    storage: Storage, path: str, rate_hz: int, repair: audio.Repair = audio.AS_FOUND
+) -> Iterator[Samples]:
+    for block in audio.blocks(storage, path, rate_hz=rate_hz, channels=1, repair=repair):
+        yield block[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +266,22 @@ def on_gpu(config: Any) -> Resource:
     return "GPU"
 
 
+def costs(cpu: float, gpu: float | None = None) -> Callable[[Any, str], float]:
+    """Return what a step costs, in seconds of a process per minute of audio.
+
+    Parameters
+    ----------
+    cpu, gpu
+        Where its network runs on a CPU, or it has none; and where on a GPU, if that differs.
+    """
+    return lambda config, device: cpu if gpu is None or device == "cpu" else gpu
+
+
+def next_to_nothing(config: Any, device: str) -> float:
+    """Return the cost of a step that does not listen, as :func:`costs` has it."""
+    return 0.005
+
+
 @dataclass(frozen=True)
 class Step:
     """Declaration of a step.
@@ -273,6 +308,9 @@ class Step:
         From a configuration to the names of the registered models it uses.
     attributes
         Attributes of a track that the result depends on.
+    cost
+        From a configuration and the device of its network to the seconds of a process that a
+        minute of audio takes, by which the time of a run is told until it was measured there.
     """
 
     name: str
@@ -285,6 +323,7 @@ class Step:
     resource: Callable[[Any], Resource] = on_cpu
     models: Callable[[Any], tuple[str, ...]] = no_models
     attributes: tuple[str, ...] = ("track_id",)
+    cost: Callable[[Any, str], float] = next_to_nothing
 
     def __post_init__(self) -> None:
         taken = set(self.columns.names) & set(COMMON_COLUMNS.names)

@@ -13,6 +13,7 @@ from models.protocols.embeddings import (
     MusicEmbedder,
     SpeakerEmbedder,
     TextEmbedder,
+    VoicedSignal,
     VoiceEmbedder,
 )
 from models.protocols.generation import LearntConcepts, MusicGenerator
@@ -33,6 +34,7 @@ from models.protocols.signals import (
 from models.protocols.words import (
     LanguageIdentifier,
     Phonemizer,
+    Signal,
     Transcriber,
 )
 
@@ -71,6 +73,7 @@ __all__ = [
     "PitchTracker",
     "Separator",
     "SeparatorOfMany",
+    "Signal",
     "SpeakerEmbedder",
     "Tagger",
     "Task",
@@ -79,6 +82,7 @@ __all__ = [
     "VoiceEmbedder",
     "VoiceRater",
     "VoicedPitchTracker",
+    "VoicedSignal",
 ]
 
 Adapter = TypeVar("Adapter")

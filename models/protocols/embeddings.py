@@ -9,15 +9,28 @@ import numpy.typing as npt
 Float32 = npt.NDArray[np.float32]
 
 
+class VoicedSignal(Protocol):
+    """What is voice in a mono signal; iterated over, in blocks of shape ``(n,)``."""
+
+    @property
+    def samples(self) -> int:
+        """How many samples are voice."""
+        ...
+
+    def __iter__(self) -> Iterator[Float32]:
+        """Iterate over the blocks, as often as is wanted."""
+        ...
+
+
 @runtime_checkable
 class VoiceEmbedder(Protocol):
     """Embeds the voice of an utterance, in which it finds the voice itself."""
 
-    def voiced(self, signal: Float32) -> Float32:
-        """Return what is voice in a mono signal, shape ``(samples,)``; empty if nothing is."""
+    def voiced(self, blocks: Iterable[Float32]) -> VoicedSignal:
+        """Find what is voice in a mono signal; `blocks` may be iterated over more than once."""
         ...
 
-    def embed(self, voiced: Float32, partials_per_second: float) -> Float32:
+    def embed(self, voiced: VoicedSignal, partials_per_second: float) -> Float32:
         """Return the embedding of what :meth:`voiced` returned, of unit norm."""
         ...
 

@@ -67,8 +67,8 @@ class Tagger(Protocol):
 class PitchTracker(Protocol):
     """Hears how likely each pitch is."""
 
-    def activations(self, samples: Float32, hop_samples: int) -> Iterator[Float32]:
-        """Return activations of pitch bins, ``(frames, bins)`` each, of a mono signal in frames."""
+    def activations(self, blocks: Iterable[Float32], hop_samples: int) -> Iterator[Float32]:
+        """Return activations of pitch bins, ``(frames, bins)`` each, of a mono signal in blocks."""
         ...
 
 
@@ -77,7 +77,12 @@ class VoicedPitchTracker(Protocol):
     """Hears the pitch of each frame, and how sure it is that there is one."""
 
     def track(
-        self, samples: Float32, hop_samples: int, *, fmax_hz: float = np.inf, gain: float = 1.0
+        self,
+        blocks: Iterable[Float32],
+        hop_samples: int,
+        *,
+        fmax_hz: float = np.inf,
+        gain: float = 1.0,
     ) -> tuple[Float32, Float32]:
         """Return F0 up to `fmax_hz`, and confidence, ``(frames,)`` each; `gain` is a factor."""
         ...

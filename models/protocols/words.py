@@ -1,6 +1,6 @@
 """What is said in a track, and how."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -11,6 +11,18 @@ if TYPE_CHECKING:
     from models.whisper_alignment import HeardWord
 
 Float32 = npt.NDArray[np.float32]
+
+
+class Signal(Protocol):
+    """Samples of a mono signal: an array, or what reads parts of a long one where they lie."""
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        ...
+
+    def __getitem__(self, part: slice, /) -> Float32:
+        """Return those of a part, shape ``(n,)``."""
+        ...
 
 
 @runtime_checkable
@@ -25,10 +37,17 @@ class Transcriber(Protocol):
 
     silence: Any
 
-    def transcribe(
-        self, signal: Float32, *, language: str | None = None, batch_size: int | None = None
-    ) -> "Transcript":
-        """Return the words of a mono signal, shape ``(n,)``, with their times."""
+    def prepare(self, signal: Signal) -> Any:
+        """Return what :meth:`transcribe_together` takes of a signal: the processor's work.
+
+        May be called by several threads at once.
+        """
+        ...
+
+    def transcribe_together(
+        self, prepared: Iterable[Any], *, language: str | None = None, batch_size: int | None = None
+    ) -> "Iterator[Transcript]":
+        """Yield the words of each signal with their times, in order: the network's work."""
         ...
 
     def encode(self, window: Float32) -> Any:

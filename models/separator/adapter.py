@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from models.batching import Batcher, to_device
+from models.batching import Batcher, gpu_turn, to_device
 from models.registry import ModelCard
 from models.separator import build, checkpoint
 from models.separator.network import Network
@@ -223,8 +223,9 @@ class TrainedSeparator:
             given = mixes.repeat(2, axis=1)
         if length < SHORTEST:
             given = np.pad(given, ((0, 0), (0, 0), (0, SHORTEST - length)))
-        with torch.inference_mode():
-            sources = self._sources(to_device(given, self._device))[..., :length]
+        there = to_device(given, self._device)
+        with gpu_turn(), torch.inference_mode():
+            sources = self._sources(there)[..., :length]
             if self._channels == 1:
                 sources = sources.unflatten(0, (len(mixes), parts)).squeeze(3).transpose(1, 2)
             elif channels == 1:

@@ -7,7 +7,7 @@ from tasks.audio.containers import (
     container_of,
     sniff,
 )
-from tasks.audio.conversion import resampled
+from tasks.audio.conversion import resampled, resampled_mono
 from tasks.audio.downmix import to_channels
 from tasks.audio.files import (
     CACHE_BYTES,
@@ -21,6 +21,7 @@ from tasks.audio.files import (
 from tasks.audio.inspection import Inspection, inspect
 from tasks.audio.readers import AudioInfo
 from tasks.audio.repair import AS_FOUND, Repair
+from tasks.audio.spool import Spooled, spooled
 from tasks.audio.together import Heard, StreamPass
 from tasks.audio.videos import Streams, video_streams
 from tasks.audio.writers import SoundFormat, mp3, write_flac, write_opus, writing_sound
@@ -38,6 +39,7 @@ __all__ = [
     "Inspection",
     "Repair",
     "SoundFormat",
+    "Spooled",
     "StreamPass",
     "Streams",
     "blocks",
@@ -47,7 +49,9 @@ __all__ = [
     "mp3",
     "probe",
     "resampled",
+    "resampled_mono",
     "sniff",
+    "spooled",
     "stream",
     "to_channels",
     "video_streams",

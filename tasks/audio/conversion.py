@@ -32,6 +32,14 @@ def resampled(
         yield rest.T
 
 
+def resampled_mono(
+    blocks: Iterable[Samples], source_rate_hz: int, rate_hz: int
+) -> Iterator[Samples]:
+    """Blocks of a signal, shape ``(n,)`` each, at another rate."""
+    for block in resampled((block[None] for block in blocks), source_rate_hz, rate_hz, 1):
+        yield block[0]
+
+
 class Conversion:
     """A stream on its way to a rate, to mono or to stereo, block by block.
 

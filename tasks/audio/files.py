@@ -8,16 +8,15 @@ the one that a :class:`~tasks.audio.repair.Repair` names, which was found to rea
 """
 
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from operator import attrgetter
-from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
-from cachetools import LRUCache
 
-from blocks.storage import Storage
+from blocks.storage import Storage, StorageError
 from tasks.audio import decoders
 from tasks.audio.containers import container_of
 from tasks.audio.conversion import converted
@@ -31,6 +30,7 @@ from tasks.audio.readers import (
     Reader,
 )
 from tasks.audio.repair import AS_FOUND, Repair
+from tasks.audio.shared_cache import SharedCache
 from tasks.text import printable
 from tasks.track import Samples, TrackError
 
@@ -87,7 +87,7 @@ def decoded(
 
 def packet_seconds(storage: Storage, path: str) -> float | None:
     """Length of a file's packets, none of which is decoded; None for what FFmpeg cannot open."""
-    with storage.reading(path) as local, open(local, "rb") as file:
+    with storage.reading(path, keep=True) as local, open(local, "rb") as file:
         return decoders.packet_seconds(file)
 
 
@@ -164,34 +164,35 @@ def load(
     TrackError
         As :func:`stream`.
     """
-    key = (
-        *(storage.address, path, _stamp(storage, path), audio_stream),
-        *(rate_hz, channels, repair),
-    )
-    samples: Samples | None = _CACHE.get(key)
-    if samples is None:
-        blocks = stream(
-            storage,
-            path,
-            rate_hz=rate_hz,
-            channels=channels,
-            audio_stream=audio_stream,
-            repair=repair,
-        )
-        samples = _joined(blocks, channels)
-        samples.setflags(write=False)
-        if samples.nbytes <= _CACHE.maxsize:
-            _CACHE[key] = samples
+    with _held(storage, path):
+        key = _loaded_key(storage, path, audio_stream, rate_hz, channels, repair)
+        with _CACHE.making(key):
+            samples: Samples | None = _CACHE.get(key)
+            if samples is None:
+                decoded = stream(
+                    storage,
+                    path,
+                    rate_hz=rate_hz,
+                    channels=channels,
+                    audio_stream=audio_stream,
+                    repair=repair,
+                )
+                samples = _kept(key, decoded, channels)
     return samples
 
 
 def blocks(
-    storage: Storage, path: str, *, rate_hz: int, channels: Literal[1, 2]
+    storage: Storage,
+    path: str,
+    *,
+    rate_hz: int,
+    channels: Literal[1, 2],
+    repair: Repair = AS_FOUND,
 ) -> Iterator[Samples]:
     """Decode a file at a rate, whatever its length, and a short one only once.
 
-    What takes at most ``SHORT_SECONDS`` by its header is one block, which :func:`load` keeps for
-    the other steps of a batch; of what is longer, nothing is kept.
+    At most ``SHORT_SECONDS`` are one block, which is kept as by :func:`load` for the other steps
+    of a batch; of what is longer, nothing is kept.
 
     Yields
     ------
@@ -203,10 +204,32 @@ def blocks(
     TrackError
         As :func:`stream`.
     """
-    if 0 < probe(storage, path).duration_seconds <= SHORT_SECONDS:
-        yield load(storage, path, rate_hz=rate_hz, channels=channels)
-        return
-    yield from stream(storage, path, rate_hz=rate_hz, channels=channels)
+    with _held(storage, path):
+        key = _loaded_key(storage, path, 0, rate_hz, channels, repair)
+        held: deque[Samples] = deque()
+        # Of threads that want a short one, one decodes it.
+        with _CACHE.making(key):
+            samples: Samples | None = _CACHE.get(key)
+            decoded = stream(storage, path, rate_hz=rate_hz, channels=channels, repair=repair)
+            if samples is None and not _is_long(decoded, SHORT_SECONDS * rate_hz, held):
+                samples = _kept(key, held, channels)
+        if samples is not None:
+            yield samples
+            return
+        while held:
+            yield held.popleft()
+        yield from decoded
+
+
+def _is_long(blocks: Iterator[Samples], most: float, held: deque[Samples]) -> bool:
+    """Take blocks until they are more than `most` samples, or all."""
+    count = 0
+    for block in blocks:
+        held.append(block)
+        count += block.shape[1]
+        if count > most:
+            return True
+    return False
 
 
 class _Decoded(NamedTuple):
@@ -216,8 +239,23 @@ class _Decoded(NamedTuple):
     nbytes: int
 
 
-_CACHE: LRUCache[Any, Any] = LRUCache(CACHE_BYTES, getsizeof=attrgetter("nbytes"))
+_CACHE = SharedCache(CACHE_BYTES, getsizeof=attrgetter("nbytes"))
 """Signals that were loaded, and what inspections have decoded."""
+
+
+def _loaded_key(
+    storage: Storage, path: str, audio_stream: int, rate_hz: int, channels: int, repair: Repair
+) -> tuple[Any, ...]:
+    return storage.address, path, _stamp(storage, path), audio_stream, rate_hz, channels, repair
+
+
+def _kept(key: tuple[Any, ...], blocks: Iterable[Samples], channels: int) -> Samples:
+    """Join the blocks of a signal, and keep it if it is not too long for that."""
+    samples = _joined(blocks, channels)
+    samples.setflags(write=False)
+    if samples.nbytes <= _CACHE.maxsize:
+        _CACHE[key] = samples
+    return samples
 
 
 def _decoded_key(
@@ -246,20 +284,32 @@ def _blocks(
     storage: Storage, path: str, audio_stream: int, decoder: Decoder | None
 ) -> Iterator[Block]:
     """Yield what a file holds, from memory where it was kept."""
-    kept = _CACHE.get(_decoded_key(storage, path, audio_stream, decoder)) if decoder else None
-    if kept is not None:
-        yield from kept.blocks
-        return
-    with opened(storage, path, audio_stream, decoder) as reader:
-        yield from reader.blocks()
+    with _held(storage, path):
+        kept = _CACHE.get(_decoded_key(storage, path, audio_stream, decoder)) if decoder else None
+        if kept is not None:
+            yield from kept.blocks
+            return
+        with opened(storage, path, audio_stream, decoder) as reader:
+            yield from reader.blocks()
 
 
-def _stamp(storage: Storage, path: str) -> tuple[int, int] | None:
-    """Return what tells a replaced file from the one that was decoded before."""
-    if not storage.is_local:
-        return None
+@contextmanager
+def _held(storage: Storage, path: str) -> Iterator[None]:
+    """Read one and the same version of a file within the block; of an object, fetched once."""
     try:
-        status = os.stat(Path(storage.address, path))
+        with storage.reading(path, keep=True):
+            yield
+    except FileNotFoundError as error:
+        raise _missing(path) from error
+
+
+def _stamp(storage: Storage, path: str) -> tuple[int, int]:
+    """Return what tells a replaced file from the one that was decoded before."""
+    try:
+        with storage.reading(path, keep=True) as local:
+            status = os.stat(local)
+    except StorageError:
+        raise
     except OSError as error:
         raise _missing(path) from error
     return status.st_mtime_ns, status.st_size
@@ -289,7 +339,7 @@ def audio_file(storage: Storage, path: str) -> Iterator[tuple[BinaryIO, str]]:
         ``"missing"``, ``"unreadable"``, ``"empty"`` or ``"not-audio"``.
     """
     try:
-        with storage.reading(path) as local, open(local, "rb") as file:
+        with storage.reading(path, keep=True) as local, open(local, "rb") as file:
             container = container_of(file, path)
             size = file.seek(0, os.SEEK_END)
             if size == 0:

@@ -78,7 +78,7 @@ def writing_sound(
     name = "RF64" if kind == "wav" and may_be_long else kind.upper()
     try:
         with (
-            storage.writing(path) as target,
+            storage.writing(path, keep=True) as target,
             soundfile.SoundFile(
                 target, "w", rate_hz, channels, subtype="PCM_16", format=name
             ) as file,

@@ -62,6 +62,11 @@ class Digests:
         Where to remember them; None for nowhere.
     versions
         Versions of the files, where they are known already.
+
+    Attributes
+    ----------
+    sizes_bytes
+        Size of each file that a digest was asked of, and that can be used.
     """
 
     def __init__(
@@ -75,6 +80,7 @@ class Digests:
         self._versions = versions
         self._known = _read_digests(memory) if memory else {}
         self._before = len(self._known)
+        self.sizes_bytes: dict[str, int] = {}
 
     def of(self, paths: Iterable[str]) -> dict[str, str | TrackError]:
         """Digest of each file, or why there is none."""
@@ -98,6 +104,7 @@ class Digests:
             size_bytes, version = self._version(path)
             if size_bytes == 0:
                 return TrackError("empty", f"{name} is an empty file.")
+            self.sizes_bytes[path] = size_bytes
             key = (path, size_bytes, version)
             if key not in self._known:
                 self._known[key] = _digest_of_file(self._source, path)

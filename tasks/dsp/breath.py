@@ -1,11 +1,15 @@
 """Breaths in a singer's part: short noises between phrases, softer than the voice."""
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
 from scipy.ndimage import median_filter
+
+from models.stretches import Stretches
+from tasks.audio.windows import cut
 
 Floats = npt.NDArray[np.float64]
 
@@ -38,7 +42,7 @@ class Breaths(NamedTuple):
 
 
 def find_breaths(
-    samples: npt.NDArray[np.float32],
+    blocks: Iterable[npt.NDArray[np.float32]],
     rate_hz: int,
     f0_hz: Floats,
     hop_seconds: float,
@@ -50,8 +54,8 @@ def find_breaths(
 
     Parameters
     ----------
-    samples, shape (n,)
-        The vocals.
+    blocks
+        The vocals, shape ``(n,)`` each; gone over twice.
     rate_hz
         Their sample rate, at least 16 kHz.
     f0_hz, shape (frames,)
@@ -67,8 +71,10 @@ def find_breaths(
     voiced = np.isfinite(f0_hz)
     if not voiced.any():
         return Breaths(np.empty(0), np.empty(0))
-    frames = _frames(samples, rate_hz, round(hop_seconds * rate_hz), len(voiced))
-    power = np.einsum("ij,ij->i", frames, frames) / frames.shape[1]
+    window, hop_samples = round(WINDOW_SECONDS * rate_hz), round(hop_seconds * rate_hz)
+    power = np.zeros(len(voiced), np.float32)
+    for first, frames in _frames(blocks, window, hop_samples, len(voiced)):
+        power[first : first + len(frames)] = np.einsum("ij,ij->i", frames, frames) / window
     level_db = 10 * np.log10(np.maximum(power, 1e-12))
     voice_db = np.median(level_db[voiced])
     floor_db = np.percentile(level_db[~voiced], 10) if not voiced.all() else np.inf
@@ -78,10 +84,15 @@ def find_breaths(
         & (level_db <= voice_db + LEVEL_RANGE_DB[1])
     )
     noisy = np.zeros(len(voiced), bool)
+    candidates = (
+        frames[candidate[first : first + len(frames)]]
+        for first, frames in _frames(blocks, window, hop_samples, len(voiced))
+    )
     at = np.flatnonzero(candidate)
-    for start in range(0, len(at), CHUNK_FRAMES):
-        chunk = at[start : start + CHUNK_FRAMES]
-        noisy[chunk] = _is_breath_like(frames[chunk], rate_hz)
+    done = 0
+    for chunk in cut((frames.T for frames in candidates), CHUNK_FRAMES):
+        noisy[at[done : done + chunk.shape[1]]] = _is_breath_like(chunk.T, rate_hz)
+        done += chunk.shape[1]
     # Single frames of noise are as random as noise is.
     noisy = median_filter(noisy, 2 * round(MAX_DROPOUT_SECONDS / hop_seconds) + 1)
     shortest, longest = DURATION_RANGE_SECONDS
@@ -90,13 +101,18 @@ def find_breaths(
 
 
 def _frames(
-    samples: npt.NDArray[np.float32], rate_hz: int, hop_samples: int, n_frames: int
-) -> npt.NDArray[np.float32]:
-    """View of `n_frames` windows of the signal, centred at multiples of the hop."""
-    window = round(WINDOW_SECONDS * rate_hz)
-    missing = max(0, n_frames * hop_samples + window - len(samples))
-    padded = np.pad(samples, (window // 2, missing))
-    return np.lib.stride_tricks.sliding_window_view(padded, window)[::hop_samples][:n_frames]
+    blocks: Iterable[npt.NDArray[np.float32]], window: int, hop_samples: int, n_frames: int
+) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+    """Yield a first frame and windows from there on, ``(frames, window)``, centred at the hops.
+
+    There are `n_frames`, of zeros after the end of the signal.
+    """
+    signal = Stretches(blocks)
+    for first in range(0, n_frames, CHUNK_FRAMES):
+        count = min(CHUNK_FRAMES, n_frames - first)
+        start = first * hop_samples - window // 2
+        stretch = signal.read(start, start + (count - 1) * hop_samples + window)
+        yield first, np.lib.stride_tricks.sliding_window_view(stretch, window)[::hop_samples]
 
 
 def _is_breath_like(frames: npt.NDArray[np.float32], rate_hz: int) -> npt.NDArray[np.bool_]:

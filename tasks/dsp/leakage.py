@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 
+from models.stretches import Stretches
+
 Samples = npt.NDArray[np.float32]
 
 FRAME_SAMPLES, HOP_SAMPLES = 1024, 512
@@ -19,7 +21,7 @@ _PIECE_SAMPLES = PIECE_FRAMES * HOP_SAMPLES
 _OVERLAP_SAMPLES = FRAME_SAMPLES - HOP_SAMPLES
 
 
-def leakage_db(mix: Iterable[Samples], vocals: Samples) -> float | None:
+def leakage_db(mix: Iterable[Samples], vocals: Iterable[Samples]) -> float | None:
     """Estimate the energy of the accompaniment in separated vocals over that of the voice in them.
 
     In a bin of the spectrum where the voice has the share m of the power X of the mix, a filter
@@ -38,8 +40,9 @@ def leakage_db(mix: Iterable[Samples], vocals: Samples) -> float | None:
     ----------
     mix
         The mono mix, in blocks of shape ``(n,)``, at 16 kHz.
-    vocals, shape (samples,)
-        What was separated from it, at the same rate and level.
+    vocals
+        What was separated from it, likewise, at the same rate and level. Resampling may have cost
+        them a sample.
 
     Returns
     -------
@@ -59,22 +62,16 @@ def leakage_db(mix: Iterable[Samples], vocals: Samples) -> float | None:
     return 10.0 * float(np.log10(max(leak / voice, 10.0 ** (LOWEST_DB / 10.0))))
 
 
-def _pieces(mix: Iterable[Samples], vocals: Samples) -> Iterator[tuple[Samples, Samples]]:
-    """Yield both in pieces of whole frames, which are the same however the mix is cut."""
-    waiting, at = np.zeros(0, np.float32), 0
-    for block in mix:
-        waiting = np.concatenate([waiting, block])
-        while len(waiting) >= _PIECE_SAMPLES + _OVERLAP_SAMPLES:
-            yield _both(waiting[: _PIECE_SAMPLES + _OVERLAP_SAMPLES], vocals[at:])
-            waiting, at = waiting[_PIECE_SAMPLES:], at + _PIECE_SAMPLES
-    if len(waiting) >= FRAME_SAMPLES:
-        yield _both(waiting, vocals[at:])
-
-
-def _both(mix: Samples, vocals: Samples) -> tuple[Samples, Samples]:
-    """Return a piece of the mix, and the vocals in it; resampling may have cost them a sample."""
-    vocals = vocals[: len(mix)]
-    return mix, np.pad(vocals, (0, len(mix) - len(vocals)))
+def _pieces(mix: Iterable[Samples], vocals: Iterable[Samples]) -> Iterator[tuple[Samples, Samples]]:
+    """Yield both in pieces of whole frames, which are the same however they are cut."""
+    mixed, separated = Stretches(mix), Stretches(vocals)
+    start = 0
+    while True:
+        stop = mixed.length(start + _PIECE_SAMPLES + _OVERLAP_SAMPLES)
+        if stop - start < FRAME_SAMPLES:
+            return
+        yield mixed.read(start, stop), separated.read(start, stop)
+        start += _PIECE_SAMPLES
 
 
 def _power(samples: Samples) -> Samples:

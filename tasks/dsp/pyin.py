@@ -6,6 +6,7 @@ parameters: the constants below are those defaults.
 """
 
 import math
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numba
@@ -14,6 +15,7 @@ import numpy.typing as npt
 import scipy.fft
 import scipy.special
 
+from models.stretches import framed
 from tasks.dsp.viterbi import decode_voicing
 
 N_THRESHOLDS = 100
@@ -47,7 +49,7 @@ class Pitch(NamedTuple):
 
 
 def pyin(
-    samples: npt.NDArray[np.float32],
+    blocks: Iterable[npt.NDArray[np.float32]],
     *,
     fmin_hz: float,
     fmax_hz: float,
@@ -59,8 +61,8 @@ def pyin(
 
     Parameters
     ----------
-    samples, shape (n,)
-        Finite; converted to float32.
+    blocks
+        The signal, finite, shape ``(n,)`` each.
     fmin_hz, fmax_hz
         Range of F0.
     rate_hz
@@ -73,7 +75,7 @@ def pyin(
     Returns
     -------
     Pitch
-        Arrays of shape ``(1 + n // hop_samples,)``.
+        Arrays of shape ``(1 + samples // hop_samples,)``.
 
     Raises
     ------
@@ -90,37 +92,55 @@ def pyin(
     bins_per_octave = 12 * BINS_PER_SEMITONE
     n_bins = math.floor(bins_per_octave * math.log2(fmax_hz / fmin_hz)) + 1
 
-    counts, periods, probabilities = _candidates(
-        np.asarray(samples, np.float32), min_period, max_period, frame_length, hop_samples
-    )
-    bins = bins_per_octave * np.log2(rate_hz / periods / fmin_hz)
-    offsets, bins, probabilities, voiced_probability = _observations(
-        counts, np.clip(np.round(bins), 0, n_bins).astype(np.int32), probabilities, n_bins
-    )
+    counts: list[npt.NDArray[np.int64]] = []
+    bins: list[npt.NDArray[np.int32]] = []
+    probabilities: list[npt.NDArray[np.float64]] = []
+    voiced: list[npt.NDArray[np.float64]] = []
+    for found in _candidates(blocks, min_period, max_period, frame_length, hop_samples):
+        candidate_bins = bins_per_octave * np.log2(rate_hz / found.periods / fmin_hz)
+        kept = _observations(
+            found.counts,
+            np.clip(np.round(candidate_bins), 0, n_bins).astype(np.int32),
+            found.probabilities,
+            n_bins,
+        )
+        counts.append(kept[0])
+        bins.append(kept[1])
+        probabilities.append(kept[2])
+        voiced.append(kept[3])
+    voiced_probability = np.concatenate(voiced)
     semitones_per_hop = MAX_TRANSITION_OCTAVES_PER_SECOND * 12 * hop_samples / rate_hz
     states = decode_voicing(
-        offsets,
-        bins,
-        probabilities,
+        np.append(0, np.cumsum(np.concatenate(counts))),
+        np.concatenate(bins),
+        np.concatenate(probabilities),
         (1 - voiced_probability) / n_bins,
         n_bins=n_bins,
         half_width=round(semitones_per_hop) * BINS_PER_SEMITONE // 2,
         switch_probability=SWITCH_PROBABILITY,
     )
-    voiced = states < n_bins
+    is_voiced = states < n_bins
     f0_hz = (fmin_hz * 2 ** (np.arange(n_bins) / bins_per_octave))[states % n_bins]
-    f0_hz[~voiced] = np.nan
-    return Pitch(f0_hz, voiced, voiced_probability)
+    f0_hz[~is_voiced] = np.nan
+    return Pitch(f0_hz, is_voiced, voiced_probability)
+
+
+class _Candidates(NamedTuple):
+    """Number of candidates per frame; periods in samples, and probabilities of all."""
+
+    counts: npt.NDArray[np.int64]
+    periods: npt.NDArray[np.float64]
+    probabilities: npt.NDArray[np.float64]
 
 
 def _candidates(
-    samples: npt.NDArray[np.float32],
+    blocks: Iterable[npt.NDArray[np.float32]],
     min_period: int,
     max_period: int,
     frame_length: int,
     hop_samples: int,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the number of candidates per frame, periods in samples and probabilities of all."""
+) -> Iterator[_Candidates]:
+    """Yield the candidates of ``CHUNK_FRAMES`` frames each."""
     thresholds = np.linspace(0, 1, N_THRESHOLDS + 1)
     beta = np.diff(scipy.special.betainc(*BETA_PARAMETERS, thresholds))
     # Entry n: prior of the n lowest thresholds, which no trough undercuts.
@@ -129,19 +149,15 @@ def _candidates(
     boltzmann = _boltzmann(most_troughs)
 
     half = frame_length // 2
-    n_frames = 1 + (len(samples) + 2 * half - frame_length) // hop_samples
     fft_length = scipy.fft.next_fast_len(2 * frame_length - 1, real=True)
-    counts = np.empty(n_frames, np.int64)
-    periods, probabilities = [], []
-    for start in range(0, n_frames, CHUNK_FRAMES):
-        stop = min(start + CHUNK_FRAMES, n_frames)
-        first = start * hop_samples - half
-        stretch = _stretch(samples, first, first + (stop - start - 1) * hop_samples + frame_length)
+    stretches = framed(blocks, hop_samples, CHUNK_FRAMES, half, frame_length - half)
+    for frames, stretch in stretches:
         chunk = np.lib.stride_tricks.sliding_window_view(stretch, frame_length)[::hop_samples]
         spectrum = scipy.fft.rfft(chunk, fft_length)
         power = spectrum.real**2 + spectrum.imag**2
         autocorrelation = scipy.fft.irfft(power, fft_length)
-        found = _troughs(
+        counts = np.empty(frames.stop - frames.start, np.int64)
+        periods, probabilities = _troughs(
             chunk,
             autocorrelation,
             min_period,
@@ -150,18 +166,9 @@ def _candidates(
             beta,
             missed,
             boltzmann,
-            counts[start:stop],
+            counts,
         )
-        periods.append(found[0])
-        probabilities.append(found[1])
-    return counts, np.concatenate(periods), np.concatenate(probabilities)
-
-
-def _stretch(samples: npt.NDArray[np.float32], first: int, last: int) -> npt.NDArray[np.float32]:
-    """Return samples ``first..last - 1``, zeros where there are none."""
-    inside = samples[max(first, 0) : max(last, 0)]
-    before = max(-first, 0)
-    return np.pad(inside, (before, last - first - before - len(inside)))
+        yield _Candidates(counts, periods, probabilities)
 
 
 def _boltzmann(most: int) -> npt.NDArray[np.float64]:
@@ -281,7 +288,7 @@ def _observations(counts, bins, probabilities, n_bins):  # type: ignore[no-untyp
     range do not count, as in librosa.
     """
     n_frames = len(counts)
-    offsets = np.zeros(n_frames + 1, np.int64)
+    kept_counts = np.empty(n_frames, np.int64)
     kept_bins = np.empty_like(bins)
     kept_probabilities = np.empty_like(probabilities)
     voiced_probability = np.empty(n_frames)
@@ -290,13 +297,14 @@ def _observations(counts, bins, probabilities, n_bins):  # type: ignore[no-untyp
     for t in range(n_frames):
         start, end = end, end + counts[t]
         total = 0.0
+        first = kept
         for index in range(end - 1, start - 1, -1):
-            repeated = kept > offsets[t] and kept_bins[kept - 1] == bins[index]
+            repeated = kept > first and kept_bins[kept - 1] == bins[index]
             if bins[index] < n_bins and not repeated:
                 kept_bins[kept] = bins[index]
                 kept_probabilities[kept] = probabilities[index]
                 total += probabilities[index]
                 kept += 1
         voiced_probability[t] = min(max(total, 0.0), 1.0)
-        offsets[t + 1] = kept
-    return offsets, kept_bins[:kept], kept_probabilities[:kept], voiced_probability
+        kept_counts[t] = kept - first
+    return kept_counts, kept_bins[:kept], kept_probabilities[:kept], voiced_probability

@@ -19,6 +19,9 @@ LOWEST_CENTS = 1997.3794084376191  # above 10 Hz: CREPE's first bin, 31.7 Hz
 HALF_WIDTH_BINS = 11  # torchcrepe: weight 12 for staying, 1 for a step of 11
 NEIGHBOUR_BINS = 4  # CREPE's average over nine bins around the best one
 
+CHUNK_FRAMES = 1 << 14
+"""Frames whose pitches are read off the map at once: 5 MB."""
+
 SHARPNESS = 4.0
 """Weight of the network's opinion against the transitions.
 
@@ -102,17 +105,22 @@ def decode_salience(
         raise ValueError(f"{done} frames instead of {n_frames}")
 
     bins = trace_band(codes, HALF_WIDTH_BINS, int(np.argmax(values))) + first
-    near = bins[:, None] + np.arange(-NEIGHBOUR_BINS, NEIGHBOUR_BINS + 1)
-    outside = (near < kept_first) | (near >= kept_last)
-    columns = np.clip(near - kept_first, 0, kept.shape[1] - 1)
-    weights = np.take_along_axis(kept, columns, axis=1).astype(np.float64)
-    weights[outside] = 0
-    periodicity = weights[:, NEIGHBOUR_BINS]
-    total = weights.sum(axis=1)
-    # Where every activation is too small for half precision, the bin's centre remains.
-    offset = (weights * (near - bins[:, None])).sum(axis=1) / np.where(total > 0, total, 1)
-    cents = LOWEST_CENTS + CENTS_PER_BIN * (bins + offset)
-    return SaliencePitch(10 * 2 ** (cents / 1200), periodicity)
+    f0_hz, periodicity = np.empty(n_frames), np.empty(n_frames)
+    for start in range(0, n_frames, CHUNK_FRAMES):
+        frames = slice(start, start + CHUNK_FRAMES)
+        centre = bins[frames, None]
+        near = centre + np.arange(-NEIGHBOUR_BINS, NEIGHBOUR_BINS + 1)
+        outside = (near < kept_first) | (near >= kept_last)
+        columns = np.clip(near - kept_first, 0, kept.shape[1] - 1)
+        weights = np.take_along_axis(kept[frames], columns, axis=1).astype(np.float64)
+        weights[outside] = 0
+        periodicity[frames] = weights[:, NEIGHBOUR_BINS]
+        total = weights.sum(axis=1)
+        # Where every activation is too small for half precision, the bin's centre remains.
+        offset = (weights * (near - centre)).sum(axis=1) / np.where(total > 0, total, 1)
+        cents = LOWEST_CENTS + CENTS_PER_BIN * (bins[frames] + offset)
+        f0_hz[frames] = 10 * 2 ** (cents / 1200)
+    return SaliencePitch(f0_hz, periodicity)
 
 
 def _bin(frequency_hz: float) -> float:

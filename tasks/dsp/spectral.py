@@ -6,13 +6,15 @@ before the next one is made. Values equal those of librosa's own functions, each
 called on the signal (see ``tests/tasks/dsp/test_spectral.py`` for the tolerances).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy import fft
 
+from models.stretches import framed
+from tasks.dsp.energy import hop_energies
 from tasks.dsp.filterbanks import chroma_filterbank, dct_basis, mel_filterbank
 from tasks.dsp.tuning import SpectralPeaks, estimate_tuning
 
@@ -49,6 +51,8 @@ class FrameFeatures:
 
     Attributes
     ----------
+    duration_seconds
+        Length of the signal.
     hop_seconds
         Time between frames.
     rms
@@ -64,6 +68,7 @@ class FrameFeatures:
         shape ``(frames, 12)``; 0 in silence.
     """
 
+    duration_seconds: float
     hop_seconds: float
     rms: Float32
     centroid_hz: Float32
@@ -72,9 +77,18 @@ class FrameFeatures:
     chroma: Float32
 
 
-def frame_features(signal: Float32, sample_rate_hz: int) -> FrameFeatures:
-    """Compute all features of `signal`, shape ``(samples,)``, in one go."""
-    spectrum = _PowerSpectrum(signal)
+def frame_features(blocks: Iterable[Float32], sample_rate_hz: int) -> FrameFeatures:
+    """Compute all features of a signal in one go.
+
+    Parameters
+    ----------
+    blocks
+        The signal, shape ``(n,)`` each. A long one is gone over three times, others twice.
+    sample_rate_hz
+        Its rate.
+    """
+    rms, samples = frame_rms(blocks)
+    spectrum = _PowerSpectrum(blocks, len(rms))
     bins_hz = np.fft.rfftfreq(N_FFT, 1 / sample_rate_hz).astype(np.float32)
     sums = np.stack([np.ones_like(bins_hz), bins_hz], axis=1)
     bands = _MelBands(sample_rate_hz)
@@ -96,8 +110,9 @@ def frame_features(signal: Float32, sample_rate_hz: int) -> FrameFeatures:
 
     mel_db = decibels(mel)
     return FrameFeatures(
+        duration_seconds=samples / sample_rate_hz,
         hop_seconds=HOP_SAMPLES / sample_rate_hz,
-        rms=frame_rms(signal),
+        rms=rms,
         centroid_hz=_ratio(magnitudes[:, 1], magnitudes[:, 0]),
         mel_db=mel_db,
         mfcc=mel_db @ dct_basis(N_MELS, N_MFCC),
@@ -105,23 +120,28 @@ def frame_features(signal: Float32, sample_rate_hz: int) -> FrameFeatures:
     )
 
 
-def frame_rms(signal: Float32) -> Float32:
-    """Root mean square of frames of ``N_FFT`` samples, shape ``(frames,)``.
+def frame_rms(blocks: Iterable[Float32]) -> tuple[Float32, int]:
+    """Root mean square of frames of ``N_FFT`` samples, and the number of samples of the signal.
 
     Equal to ``librosa.feature.rms(y=signal)[0]``.
+
+    Parameters
+    ----------
+    blocks
+        The signal, shape ``(n,)`` each.
+
+    Returns
+    -------
+    Float32, int
+        The former of shape ``(1 + samples // HOP_SAMPLES,)``.
     """
-    frames = 1 + len(signal) // HOP_SAMPLES
+    hop_energy, samples = hop_energies(blocks, HOP_SAMPLES, np.float32)
+    frames = len(hop_energy)
     reach = N_FFT // HOP_SAMPLES
     # Frame i covers the hops i - reach / 2 to i + reach / 2; silence lies outside the signal.
-    hop_energy = np.zeros(frames + reach - 1)
-    first = reach // 2
-    whole = len(signal) // HOP_SAMPLES
-    hops = signal[: whole * HOP_SAMPLES].reshape(whole, HOP_SAMPLES)
-    hop_energy[first : first + whole] = np.einsum("ij,ij->i", hops, hops)
-    rest = signal[whole * HOP_SAMPLES :]
-    hop_energy[first + whole] = rest @ rest
+    hop_energy = np.pad(hop_energy, (reach // 2, reach // 2 - 1))
     energy = np.sum([hop_energy[k : k + frames] for k in range(reach)], axis=0)
-    return np.sqrt(energy / N_FFT).astype(np.float32)
+    return np.sqrt(energy / N_FFT).astype(np.float32), samples
 
 
 def decibels(power: Float32) -> Float32:
@@ -148,9 +168,9 @@ class _PowerSpectrum:
     are computed anew, so that memory stays bounded.
     """
 
-    def __init__(self, signal: Float32) -> None:
-        self.signal = signal
-        self.frames = 1 + len(signal) // HOP_SAMPLES
+    def __init__(self, blocks: Iterable[Float32], frames: int) -> None:
+        self.frames = frames
+        self._blocks = blocks
         # Periodic, as usual for spectral analysis.
         angles = 2 * np.pi * np.arange(N_FFT) / N_FFT
         self._window = (0.5 - 0.5 * np.cos(angles)).astype(np.float32)
@@ -160,24 +180,17 @@ class _PowerSpectrum:
         if self._kept:
             yield from self._kept
             return
-        blocks = []
-        for start in range(0, self.frames, BLOCK_FRAMES):
-            frames = slice(start, min(start + BLOCK_FRAMES, self.frames))
-            block = frames, self._power(frames)
+        kept = []
+        reach = N_FFT // 2
+        for frames, stretch in framed(self._blocks, HOP_SAMPLES, BLOCK_FRAMES, reach, reach):
+            block = frames, self._power(stretch)
             if self.frames <= KEPT_FRAMES:
-                blocks.append(block)
+                kept.append(block)
             yield block
-        self._kept = blocks
+        self._kept = kept
 
-    def _power(self, frames: slice) -> Float32:
-        first = frames.start * HOP_SAMPLES - N_FFT // 2
-        last = (frames.stop - 1) * HOP_SAMPLES + N_FFT // 2
-        piece = self.signal[max(first, 0) : last]
-        before = max(-first, 0)
-        after = last - first - before - len(piece)
-        if before or after:
-            piece = np.pad(piece, (before, after))
-        windows = np.lib.stride_tricks.sliding_window_view(piece, N_FFT)[::HOP_SAMPLES]
+    def _power(self, stretch: Float32) -> Float32:
+        windows = np.lib.stride_tricks.sliding_window_view(stretch, N_FFT)[::HOP_SAMPLES]
         parts = fft.rfft(windows * self._window, overwrite_x=True).view(np.float32)
         parts *= parts
         return parts[:, ::2] + parts[:, 1::2]

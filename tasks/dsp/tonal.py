@@ -1,10 +1,14 @@
 """Constant-Q transform, and the notes that stand out in it."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import tee
 
 import numpy as np
 import numpy.typing as npt
-import soxr
+
+from models.stretches import Stretches
+from tasks.audio import resampled_mono
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -54,7 +58,7 @@ class Notes:
     steadiness: float
 
 
-def constant_q(signal: Float32, sample_rate_hz: int) -> Float32:
+def constant_q(blocks: Iterable[Float32], sample_rate_hz: int) -> Float32:
     """Magnitudes of a constant-Q transform of C2 to B5, shape ``(frames, 144)``.
 
     Equal to these octaves of ``abs(librosa.cqt(...))`` with 36 bins per octave and a hop
@@ -66,10 +70,10 @@ def constant_q(signal: Float32, sample_rate_hz: int) -> Float32:
 
     Parameters
     ----------
-    signal
-        Shape ``(samples,)``.
+    blocks
+        The signal, shape ``(n,)`` each.
     sample_rate_hz
-        Rate of `signal`, at least 8 kHz.
+        Its rate, at least 8 kHz.
     """
     top_hz = LOWEST_HZ * 2 ** (OCTAVES - 1 + np.arange(36) / BINS_PER_OCTAVE)
     factor = 1
@@ -80,17 +84,32 @@ def constant_q(signal: Float32, sample_rate_hz: int) -> Float32:
     hop_samples = smallest_hop * round(HOP_SECONDS * rate_hz / smallest_hop)
     kernels = _kernels(top_hz / rate_hz)
 
-    signal = _decimate(signal, factor)
-    frames = 1 + len(signal) // hop_samples
-    octaves = []
-    for octave in range(OCTAVES):
-        if octave:
-            signal = _decimate(signal, 2)
-        # An octave lower, a filter is twice as long in time: sqrt(2) of its response,
-        # and the factor sqrt(factor) is that of a filter at the signal's own rate.
-        gain = np.float32(np.sqrt(factor * 2**octave))
-        octaves.append(_transform(signal, kernels * gain, hop_samples // 2**octave, frames))
-    return np.concatenate(octaves[::-1], axis=1)
+    # All octaves are transformed side by side, so that the branches wait for little of each other.
+    branches = [_decimated(blocks, factor)]
+    for _ in range(1, OCTAVES):
+        branches[-1], above = tee(branches[-1])
+        branches.append(_decimated(above, 2))
+    signals = [Stretches(branch) for branch in branches]
+    smaller = [2**octave for octave in range(OCTAVES)]
+    # An octave lower, a filter is twice as long in time: sqrt(2) of its response,
+    # and the factor sqrt(factor) is that of a filter at the signal's own rate.
+    filters = [kernels * np.float32(np.sqrt(factor * each)) for each in smaller]
+    before = len(kernels) // 2
+    magnitudes: list[Float32] = []
+    start = 0
+    while True:
+        most = (start + BLOCK_FRAMES - 1) * hop_samples
+        stop = 1 + signals[0].length(most) // hop_samples
+        if stop <= start:
+            return np.concatenate(magnitudes)
+        octaves = []
+        for signal, each, of_octave in zip(signals, smaller, filters, strict=True):
+            hop = hop_samples // each
+            first = start * hop - before
+            stretch = signal.read(first, first + (stop - 1 - start) * hop + len(kernels))
+            octaves.append(_transform(stretch, of_octave, hop))
+        magnitudes.append(np.concatenate(octaves[::-1], axis=1))
+        start = stop
 
 
 def find_notes(magnitudes: Float32) -> Notes:
@@ -135,8 +154,8 @@ def _between_bins(magnitudes: Float32, positions: Float64) -> Float32:
     return at_lower + share * (magnitudes[:, np.clip(lower + 1, 0, last)] - at_lower)
 
 
-def _decimate(signal: Float32, factor: int) -> Float32:
-    return soxr.resample(signal, factor, 1, quality="HQ") if factor > 1 else signal
+def _decimated(blocks: Iterable[Float32], factor: int) -> Iterator[Float32]:
+    return resampled_mono(blocks, factor, 1) if factor > 1 else iter(blocks)
 
 
 def _kernels(frequencies: Float64) -> Float32:
@@ -164,18 +183,9 @@ def _kernels(frequencies: Float64) -> Float32:
     return kernels.astype(np.float32)
 
 
-def _transform(signal: Float32, kernels: Float32, hop_samples: int, frames: int) -> Float32:
-    """Magnitudes of one octave of `signal`, at its own rate and hop, ``(frames, bins)``."""
-    size, bins = len(kernels), kernels.shape[1] // 2
-    magnitudes = np.empty((frames, bins), np.float32)
-    for start in range(0, frames, BLOCK_FRAMES):
-        stop = min(start + BLOCK_FRAMES, frames)
-        low = start * hop_samples - size // 2
-        high = low + (stop - 1 - start) * hop_samples + size
-        piece = signal[max(low, 0) : high]
-        before = max(-low, 0)
-        piece = np.pad(piece, (before, high - low - before - len(piece)))
-        windows = np.lib.stride_tricks.sliding_window_view(piece, size)[::hop_samples]
-        parts = np.ascontiguousarray(windows) @ kernels
-        np.hypot(parts[:, :bins], parts[:, bins:], out=magnitudes[start:stop])
-    return magnitudes
+def _transform(stretch: Float32, kernels: Float32, hop_samples: int) -> Float32:
+    """Magnitudes of all frames that a stretch of an octave's signal holds, ``(frames, bins)``."""
+    bins = kernels.shape[1] // 2
+    windows = np.lib.stride_tricks.sliding_window_view(stretch, len(kernels))[::hop_samples]
+    parts = np.ascontiguousarray(windows) @ kernels
+    return np.hypot(parts[:, :bins], parts[:, bins:])

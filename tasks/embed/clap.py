@@ -11,7 +11,7 @@ from pydantic import Field
 from models.protocols import AUDIO_TEXT_EMBEDDING
 from tasks.embed import windowed
 from tasks.embed.windowed import Heard
-from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column, on_gpu
+from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column, costs, on_gpu
 
 DIMENSIONS = 512
 
@@ -79,4 +79,5 @@ STEP = Step(
     upstream=("probe",),
     resource=on_gpu,
     models=lambda config: (config.model,),
+    cost=costs(1.1, 0.17),
 )

@@ -10,7 +10,7 @@ from models.protocols import AUDIO_TEXT_EMBEDDING
 from tasks.embed import windowed
 from tasks.embed.clap import ClapModelName
 from tasks.embed.windowed import COLUMNS, WindowedConfig
-from tasks.step import Row, Step, Tools, Track, TrackError, on_gpu
+from tasks.step import Row, Step, Tools, Track, TrackError, costs, on_gpu
 
 
 class ClapWindowsConfig(WindowedConfig):
@@ -46,4 +46,5 @@ STEP = Step(
     run=run,
     resource=on_gpu,
     models=lambda config: (config.model,),
+    cost=costs(1.1, 0.17),
 )

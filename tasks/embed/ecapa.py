@@ -9,8 +9,9 @@ import pyarrow as pa
 from pydantic import Field
 
 from models.protocols import SPEAKER_EMBEDDING, VOICE_EMBEDDING
+from models.stretches import Stretches
 from tasks.audio.windows import per_window
-from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column, on_gpu
+from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column, costs, on_gpu
 
 EMBEDDING_DIMENSIONS = 192
 RATE_HZ = 16_000
@@ -50,12 +51,18 @@ def embed_voices(
     def windows(at: int) -> Iterator[npt.NDArray[np.float32]]:
         separated = upstream["separate"][at]
         assert separated is not None
-        voiced = detector.voiced(tools.output(separated["vocals_path"], RATE_HZ))
-        voiced_samples[at] = len(voiced)
-        for start in _window_starts(len(voiced), config.max_windows):
-            yield voiced[start : start + WINDOW_SAMPLES].copy()
+        voiced = detector.voiced(tools.output_blocks(separated["vocals_path"], RATE_HZ))
+        voiced_samples[at] = voiced.samples
+        signal = Stretches(voiced)
+        for start in _window_starts(voiced.samples, config.max_windows):
+            yield signal.read(start, start + WINDOW_SAMPLES)
 
-    found = per_window(len(tracks), windows, lambda signals: model.embed(signals, tools.batch_size))
+    found = per_window(
+        len(tracks),
+        windows,
+        lambda signals: model.embed(signals, tools.batch_size),
+        tools.tracks_at_once,
+    )
     return [
         embeddings
         if isinstance(embeddings, TrackError)
@@ -103,4 +110,5 @@ STEP = Step(
     upstream=("separate",),
     resource=on_gpu,
     models=lambda config: ("ecapa-voxceleb", "resemblyzer"),
+    cost=costs(0.15, 0.025),
 )

@@ -8,7 +8,7 @@ import numpy as np
 from models.protocols import CODEC
 from tasks.embed import windowed
 from tasks.embed.windowed import COLUMNS, WindowedConfig
-from tasks.step import Row, Samples, Step, Tools, Track, TrackError, on_gpu
+from tasks.step import Row, Samples, Step, Tools, Track, TrackError, costs, on_gpu
 
 LatentCodecName = Literal["encodec-24khz", "encodec-32khz"]
 
@@ -55,4 +55,5 @@ STEP = Step(
     run=run,
     resource=on_gpu,
     models=lambda config: (config.codec,),
+    cost=costs(2.4, 0.1),
 )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from tasks.embed import windowed
 from tasks.embed.windowed import COLUMNS, WindowedConfig
-from tasks.step import Row, Samples, Step, Tools, Track, TrackError
+from tasks.step import Row, Samples, Step, Tools, Track, TrackError, costs
 
 RATE_HZ = 22_050
 WINDOW_SECONDS = 30
@@ -26,7 +26,7 @@ def run(
     from tasks.dsp.spectral import frame_features
 
     def describe(window: Samples) -> Samples:
-        return statistics(frame_features(window, RATE_HZ))
+        return statistics(frame_features([window], RATE_HZ))
 
     return windowed.rows(
         tracks,
@@ -39,4 +39,11 @@ def run(
     )
 
 
-STEP = Step(name="mel", version=1, config=MelConfig, columns=COLUMNS, run=run)
+STEP = Step(
+    name="mel",
+    version=1,
+    config=MelConfig,
+    columns=COLUMNS,
+    run=run,
+    cost=costs(0.11),
+)

@@ -5,7 +5,7 @@ from typing import Literal
 
 from tasks.embed import music_encoder
 from tasks.embed.windowed import COLUMNS, WindowedConfig
-from tasks.step import Row, Step, Tools, Track, TrackError, on_gpu
+from tasks.step import Row, Step, Tools, Track, TrackError, costs, on_gpu
 
 MertModelName = Literal["mert-v1-95m", "mert-v1-330m"]
 
@@ -39,4 +39,5 @@ STEP = Step(
     run=run,
     resource=on_gpu,
     models=lambda config: (config.model,),
+    cost=costs(11.5, 0.03),
 )

@@ -6,7 +6,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from models.protocols import VOICE_EMBEDDING
-from tasks.step import Row, Step, StepConfig, Tools, Track, column, per_track
+from tasks.step import Row, Step, StepConfig, Tools, Track, column, costs, per_track
 
 EMBEDDING_DIMENSIONS = 256
 RATE_HZ = 16_000
@@ -38,8 +38,8 @@ def embed_voice(
     separated = upstream["separate"]
     assert separated is not None
     model = tools.model("resemblyzer", VOICE_EMBEDDING)
-    voiced = model.voiced(tools.output(separated["vocals_path"], RATE_HZ))
-    voiced_seconds = len(voiced) / RATE_HZ
+    voiced = model.voiced(tools.output_blocks(separated["vocals_path"], RATE_HZ))
+    voiced_seconds = voiced.samples / RATE_HZ
     has_voice = voiced_seconds >= MIN_VOICED_SECONDS
     return {
         "voice_embedding": model.embed(voiced, config.partials_per_second) if has_voice else None,
@@ -64,4 +64,5 @@ STEP = Step(
     run=per_track(embed_voice),
     upstream=("separate",),
     models=lambda config: ("resemblyzer",),
+    cost=costs(0.05),
 )

@@ -106,11 +106,12 @@ def embed(
                 heard[at].append((number * window_samples / rate_hz, len(window)))
                 yield window
 
+    embedded = per_window(len(tracks), audible, infer, tools.tracks_at_once)
     return [
         found
         if isinstance(found, TrackError)
         else [Heard(*place, each) for place, each in zip(places, found, strict=True)]
-        for found, places in zip(per_window(len(tracks), audible, infer), heard, strict=True)
+        for found, places in zip(embedded, heard, strict=True)
     ]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from prefect import task
 from prefect.context import TaskRunContext
 
+from blocks.crew import FEWEST_TRACKS_AT_ONCE, TRACKS_AT_ONCE
 from blocks.storage import Storage
 from tasks.engine import bugs, marks, memory
 from tasks.engine.bugs import BrokenGpuError, Bug, Result
@@ -98,6 +99,8 @@ class Outcome:
         How many met a bug in this step.
     bug
         The first of them: the exception, in one line.
+    seconds
+        What it took, by the clock; of what was not run here, nothing.
     """
 
     part: str
@@ -105,6 +108,7 @@ class Outcome:
     ran: int = 0
     bugs: int = 0
     bug: str | None = None
+    seconds: float = 0.0
 
 
 def run(job: Job) -> Outcome:
@@ -122,7 +126,7 @@ def run(job: Job) -> Outcome:
         If this process has to end.
     """
     step = job.step
-    started = time.process_time()
+    started, begun = time.process_time(), time.perf_counter()
     memory.reset_peak()
     _check_revisions(job)
     by_name = {each.step.name: _rows(job.tables, each) for each in job.upstream}
@@ -133,9 +137,7 @@ def run(job: Job) -> Outcome:
     runnable = [at for at, result in enumerate(results) if result is None]
     if runnable:
         usable = {name: [_usable(rows[at]) for at in runnable] for name, rows in by_name.items()}
-        # A worker without a GPU may run a model as well, if its step belongs on a CPU.
-        on_cpu = step.resource(job.config) == "CPU"
-        tools = replace(job.tools, device="cpu") if on_cpu else job.tools
+        tools = _here(job)
         tracks = [job.tracks[at] for at in runnable]
         computed = bugs.run_step(step, tracks, usable, job.config, tools)
         for at, result in zip(runnable, computed, strict=True):
@@ -169,7 +171,20 @@ def run(job: Job) -> Outcome:
         ran=len(runnable),
         bugs=len(met),
         bug=met[0].error if met else None,
+        seconds=time.perf_counter() - begun,
     )
+
+
+def _here(job: Job) -> Tools:
+    """Return the tools of a job, as they are for its step in this process."""
+    if job.step.resource(job.config) == "CPU":
+        # A worker without a GPU may run a model as well, if its step belongs on a CPU.
+        return replace(job.tools, device="cpu", tracks_at_once=1)
+    if job.tools.device == "cpu":
+        return job.tools
+    # How many cores there are for a GPU's worker is known where it was started.
+    at_once = int(os.environ.get(TRACKS_AT_ONCE, FEWEST_TRACKS_AT_ONCE))
+    return replace(job.tools, tracks_at_once=at_once)
 
 
 def store_failures(job: Job, error: TrackError) -> Outcome:

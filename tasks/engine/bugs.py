@@ -7,9 +7,11 @@ its traceback is kept beside the tables. Of the machine or the models, it ends t
 import errno
 import platform
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
+from threading import Event
 
 from blocks.storage import Storage, StorageError
 from tasks.engine import memory
@@ -83,6 +85,9 @@ def run_step(
     run again on halves, until the tracks are found on which it does: those without a fault
     keep their rows.
 
+    With ``tools.tracks_at_once``, a step of one track at a time works on so many in threads of
+    their own. After what is no track's fault no other is begun, and those under way are waited for.
+
     Raises
     ------
     StorageError, ModelError
@@ -110,8 +115,38 @@ def run_step(
         return results_of(ats[:half]) + results_of(ats[half:])
 
     every = range(len(tracks))
-    groups: Sequence[Sequence[int]] = [[at] for at in every] if step.is_per_track else [every]
-    return [result for group in groups for result in results_of(group)]
+    if not step.is_per_track:
+        return results_of(every)
+    at_once = min(tools.tracks_at_once, len(tracks))
+    found = _in_threads(lambda at: results_of([at]), every, at_once)
+    return [result for [result] in found]
+
+
+def _in_threads(
+    function: Callable[[int], list[Result]], every: Sequence[int], at_once: int
+) -> list[list[Result]]:
+    """Call a function of each track, at most `at_once` at a time, until one raises."""
+    if at_once <= 1:
+        return [function(at) for at in every]
+    ended = Event()
+
+    def one(at: int) -> list[Result]:
+        if ended.is_set():
+            return []
+        try:
+            return function(at)
+        except BaseException:
+            ended.set()
+            raise
+
+    with ThreadPoolExecutor(at_once) as threads:
+        futures = [threads.submit(one, at) for at in every]
+        try:
+            # What raises comes before what was not begun: tracks are begun in their order.
+            return [future.result() for future in futures]
+        except BaseException:
+            ended.set()  # also for an interruption of this thread
+            raise
 
 
 def bug_of(error: BaseException) -> Bug:

@@ -84,9 +84,7 @@ def processes(job: FitJob) -> int:
         return job.options.processes
     if job.device == "cpu":
         return 1
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    count = cluster.gpus("auto") if visible is None else len(list(filter(None, visible.split(","))))
-    return max(1, count)
+    return max(1, cluster.gpus("auto"))
 
 
 def _watch(job: FitJob, child: "subprocess.Popen[bytes]") -> Outcome | None:

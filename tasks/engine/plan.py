@@ -8,7 +8,7 @@ among many costs one song.
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from blocks.storage import Storage
 from tasks.engine.batch import Job, Upstream, run
@@ -45,6 +45,14 @@ class Plan:
             for job in jobs:
                 tracks[job.step.name] += len(job.tracks)
         return tracks
+
+    def of_run(self, run_id: str) -> "Plan":
+        """Return the same plan for another run, by its id."""
+        scope = _cache_scope(self.results.tables, run_id)
+        return replace(
+            self,
+            batches=[[replace(job, cache_scope=scope) for job in jobs] for jobs in self.batches],
+        )
 
 
 def plan(
@@ -86,7 +94,7 @@ def plan(
     workers = workers() if callable(workers) else workers
     rounds = -(-len(waiting) // (batch_tracks * workers))
     size = -(-len(waiting) // (rounds * workers))
-    scope = f"{place_id(tables)} {run_id}"
+    scope = _cache_scope(tables, run_id)
     for start in range(0, len(waiting), size):
         batch = waiting[start : start + size]
         result.batches.append(list(_jobs(results, batch, lacking, tools, scope)))
@@ -103,6 +111,10 @@ def run_here(plan: Plan) -> dict[str, float]:
             seconds[job.step.name] += time.perf_counter() - started
         plan.results.record(jobs)
     return seconds
+
+
+def _cache_scope(tables: Storage, run_id: str) -> str:
+    return f"{place_id(tables)} {run_id}"
 
 
 def _jobs(

@@ -30,3 +30,15 @@ def fetched_models(stages: Iterable[Stage]) -> list[str]:
     names = {name for stage in stages for name in stage.step.models(stage.config)}
     packaged = {name for name, card in registry.CARDS.items() if not card.files}
     return sorted(names - packaged)
+
+
+def models_on_gpu(stages: Iterable[Stage]) -> list[str]:
+    """Return the models of the steps that belong on a GPU: all that its workers come to hold."""
+    return sorted(
+        {
+            name
+            for stage in stages
+            if stage.step.resource(stage.config) == "GPU"
+            for name in stage.step.models(stage.config)
+        }
+    )

@@ -17,8 +17,8 @@ from tasks.engine.first_tracks import FirstTracks
 from tasks.engine.plan import Plan
 from tasks.engine.results import Results
 
-Progress = Callable[[str, int, int], None]
-"""Called with a step's name, tracks done and tracks failed, as batches finish."""
+Progress = Callable[[Job, Outcome], None]
+"""Called with every job that is done, as batches finish."""
 
 LOGGED_MESSAGES = 10
 """Messages that each connection keeps for debugging. Dask keeps 1,000, and ours hold batches:
@@ -148,7 +148,7 @@ class _Run:
             else:
                 done.append((job, outcome))
                 self._deaths.note_finished()
-                self._progress(job.step.name, len(job.tracks), outcome.failed)
+                self._progress(job, outcome)
         self._plan.results.record(job for job, _ in done)
         for job, outcome in done:
             self._first_tracks.note(job, outcome)
@@ -158,7 +158,7 @@ class _Run:
         again, given_up = self._deaths.recover(lost)
         self._plan.results.record(given_up)
         for job in given_up:
-            self._progress(job.step.name, len(job.tracks), len(job.tracks))
+            self._progress(job, Outcome(job.part, failed=len(job.tracks)))
             self._first_tracks.note_killed(job)
         return again
 

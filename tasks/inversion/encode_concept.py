@@ -14,7 +14,7 @@ from tasks.audio.measures import SILENT_DBFS
 from tasks.audio.windows import cut
 from tasks.dataset.near_duplicates import MixFingerprint
 from tasks.embed.items import Item
-from tasks.step import Row, Step, StepConfig, Tools, column, digest, on_gpu, per_track
+from tasks.step import Row, Step, StepConfig, Tools, column, costs, digest, on_gpu, per_track
 from tasks.text import printable
 from tasks.track import Samples, Track, TrackError
 
@@ -180,4 +180,5 @@ STEP = Step(
     upstream=("probe",),
     resource=on_gpu,
     models=lambda config: (CODEC_NAME,),
+    cost=costs(5.6, 0.1),
 )

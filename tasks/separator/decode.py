@@ -24,7 +24,7 @@ from tasks.separator.planes import (
 )
 from tasks.separator.store import WINDOW_SECONDS, StoredSong
 from tasks.separator.training_song import MIXTURE, SOURCES, SourceFile, TrainingSong
-from tasks.step import Row, Step, StepConfig, Tools, column, digest, per_track
+from tasks.step import Row, Step, StepConfig, Tools, column, costs, digest, per_track
 from tasks.text import printable
 from tasks.track import Samples, TrackError
 
@@ -328,4 +328,5 @@ STEP = Step(
         ]
     ),
     run=per_track(decode),
+    cost=costs(0.1),
 )

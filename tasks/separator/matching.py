@@ -8,7 +8,7 @@ from tasks.audio import resampled
 from tasks.track import Samples
 
 MATCH_SECONDS = 300.0
-"""As much of a song's middle is heard: the constant-Q transform of an hour takes gigabytes."""
+"""As much of a song's middle is heard, and held whole."""
 
 
 def tempo_and_key(
@@ -35,10 +35,10 @@ def tempo_and_key(
     signal = _part(resampled(blocks, rate_hz, RATE_HZ, 1), first, MATCH_SECONDS, RATE_HZ)
     if len(signal) < HOP_SAMPLES or not signal.any():
         return None, None
-    mel_db = frame_features(signal, RATE_HZ).mel_db
+    mel_db = frame_features([signal], RATE_HZ).mel_db
     beats = find_beats(mel_db, mel_centres_hz(RATE_HZ, N_MELS), HOP_SAMPLES / RATE_HZ)
     tempo_bpm = None if beats is None else beats.tempo_bpm
-    key, _ = find_key_and_chords(find_notes(constant_q(signal, RATE_HZ)))
+    key, _ = find_key_and_chords(find_notes(constant_q([signal], RATE_HZ)))
     if key is None:
         return tempo_bpm, None
     relative = 0 if key.mode == "major" else 3

@@ -23,7 +23,7 @@ from tasks.separator.candidates import (
     separated,
 )
 from tasks.separator.training_song import MIXTURE, SOURCES, TrainingSong
-from tasks.step import Resource, Row, Step, StepConfig, Tools, column, digest, per_track
+from tasks.step import Resource, Row, Step, StepConfig, Tools, column, costs, digest, per_track
 from tasks.track import Samples, TrackError
 
 READ_SAMPLES = 2**18
@@ -278,4 +278,5 @@ STEP = Step(
     upstream=("decode",),
     resource=_resource,
     models=_models,
+    cost=costs(2.0),
 )

@@ -24,6 +24,7 @@ from tasks.step import (
     Track,
     TrackError,
     column,
+    costs,
     digest,
     on_gpu,
 )
@@ -278,4 +279,5 @@ STEP = Step(
     run=unmix,
     resource=on_gpu,
     models=_models,
+    cost=costs(3.0, 0.3),
 )

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from models.protocols import AUDIO_EVENTS
 from tasks.audio import Repair
-from tasks.step import Row, Step, StepConfig, Tools, Track, column, per_track
+from tasks.step import Row, Step, StepConfig, Tools, Track, column, costs, per_track
 
 MODEL = "fireredvad-aed"
 
@@ -118,4 +118,5 @@ STEP = Step(
     run=per_track(activity),
     upstream=("probe",),
     models=lambda config: (MODEL,),
+    cost=costs(0.15),
 )

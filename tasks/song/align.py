@@ -15,7 +15,7 @@ from tasks.song.heard import heard, signal
 from tasks.song.lyric_files.lines import notice
 from tasks.song.transcribe import LANGUAGES
 from tasks.song.word_places import Known, PlacedLine
-from tasks.step import Row, Step, StepConfig, Tools, Track, column, on_gpu, per_track
+from tasks.step import Row, Step, StepConfig, Tools, Track, column, costs, on_gpu, per_track
 
 OTHER_LANGUAGE = "en"
 """What Whisper is told of words in a language that it does not know, or that nobody could tell."""
@@ -151,4 +151,5 @@ STEP = Step(
     upstream=("probe", "separate", "lyrics"),
     resource=on_gpu,
     models=lambda config: (config.model_name,),
+    cost=costs(2.0, 0.3),
 )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from models.protocols import Transcriber
+from models.protocols import Signal, Transcriber
 from tasks.song import word_edges
 from tasks.song.word_places import (
     MAX_BYTES,
@@ -12,7 +12,6 @@ from tasks.song.word_places import (
     Known,
     Placed,
     PlacedLine,
-    Samples,
     bytes_of,
     located,
     next_start,
@@ -21,7 +20,7 @@ from tasks.song.word_places import (
 
 
 def find(
-    model: Transcriber, signal: Samples, lines: Sequence[Known], language: str, *, is_vocals: bool
+    model: Transcriber, signal: Signal, lines: Sequence[Known], language: str, *, is_vocals: bool
 ) -> list[PlacedLine | None]:
     """Find the words of lines in a recording.
 
@@ -82,7 +81,7 @@ def _beginning(word: str) -> str:
 
 
 def _find_parts(
-    ear: Ear, signal: Samples, lines: Sequence[Known], is_vocals: bool
+    ear: Ear, signal: Signal, lines: Sequence[Known], is_vocals: bool
 ) -> list[PlacedLine | None]:
     wordless = [word_edges.is_wordless(line.words) for line in lines]
     is_timed = any(line.start_seconds is not None for line in lines)

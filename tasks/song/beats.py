@@ -8,7 +8,7 @@ import pyarrow as pa
 from models.protocols import BEATS
 from tasks.audio import Repair
 from tasks.song import voices
-from tasks.step import Row, Samples, Step, StepConfig, Tools, Track, column, per_track
+from tasks.step import Row, Samples, Step, StepConfig, Tools, Track, column, costs, per_track
 
 LOUDNESS_LUFS = -14.0
 """At which the network hears a track: at -50 LUFS it hears next to nothing."""
@@ -102,4 +102,5 @@ STEP = Step(
     upstream=("probe",),
     optional_upstream=("activity",),
     models=lambda config: (config.model,),
+    cost=costs(0.31),
 )

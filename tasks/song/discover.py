@@ -37,6 +37,8 @@ class Discovery:
         frequent first.
     videos
         How many of the songs' files hold moving pictures; in a bucket, how many are named so.
+    sizes_bytes
+        Size of each track's file, by the track's id.
     """
 
     tracks: list[SongTrack]
@@ -44,6 +46,7 @@ class Discovery:
     failures: list[FileFailure]
     passed_over: dict[str, int] = field(default_factory=dict)
     videos: int = 0
+    sizes_bytes: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,7 @@ def discover(
             result.duplicates[path] = first[track_id]
         else:
             first[track_id] = path
+            result.sizes_bytes[track_id] = digests.sizes_bytes[path]
             sidecar, lyrics_digest, others = chosen(of_song[track_id], found)
             result.tracks.append(
                 SongTrack(

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from models.llm_texts import max_tokens, texts_in
 from tasks.chat import ChatConfig, ChatTools
-from tasks.step import Row, Step, Track, TrackError, column
+from tasks.step import Row, Step, Track, TrackError, column, costs
 
 # Longer lists are cut: models lose count, and one reply stays a few kilobytes.
 MAX_PROMPTS_PER_REQUEST = 24
@@ -98,4 +98,5 @@ STEP = Step(
     ),
     run=run,
     upstream=("prompts",),
+    cost=costs(0.5),
 )

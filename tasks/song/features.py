@@ -1,15 +1,27 @@
 """What a track sounds like: tempo, beats, loudness, timbre, as a whole and beat by beat."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from tasks.audio import Repair
+from models.stretches import Repeatable
+from tasks.audio import Repair, resampled_mono
 from tasks.song import voices
-from tasks.step import Row, Samples, Step, StepConfig, Tools, Track, TrackError, column, per_track
+from tasks.step import (
+    Row,
+    Samples,
+    Step,
+    StepConfig,
+    Tools,
+    Track,
+    TrackError,
+    column,
+    costs,
+    per_track,
+)
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -91,14 +103,20 @@ COLUMNS = pa.schema(
 
 
 def compute_features(
-    signal: Samples, sample_rate_hz: int, heard: Row | None = None, *, has_beats: bool = True
+    blocks: Iterable[Samples],
+    sample_rate_hz: int,
+    heard: Row | None = None,
+    *,
+    has_beats: bool = True,
 ) -> Row:
-    """Row of features of a mono signal, shape ``(samples,)``.
+    """Row of features of a mono signal.
 
     Parameters
     ----------
-    signal, sample_rate_hz
-        Of the track.
+    blocks
+        The signal, shape ``(n,)`` each; gone over more than once.
+    sample_rate_hz
+        Its rate.
     heard
         Row of the step `beats`, empty where it failed; without one, beats are found here.
     has_beats
@@ -110,24 +128,23 @@ def compute_features(
         ``"too-short"`` below 0.1 s; ``"not-finite"`` if samples are NaN or infinite.
     """
     from tasks.dsp.rhythm import beat_grid
-    from tasks.dsp.spectral import frame_features, frame_rms
+    from tasks.dsp.spectral import frame_features
 
-    duration_seconds = len(signal) / sample_rate_hz
+    frames = frame_features(blocks, sample_rate_hz)
+    duration_seconds, rms = frames.duration_seconds, frames.rms
     if duration_seconds < MIN_SECONDS:
         raise TrackError(
             "too-short",
             f"The track lasts {duration_seconds:.3f} s; features need at least {MIN_SECONDS} s.",
         )
-    rms = frame_rms(signal)
     if not np.isfinite(rms).all():
         raise TrackError(
             "not-finite", "The track has samples that are not a finite number; export it again."
         )
-    frames = frame_features(signal, sample_rate_hz)
     if not has_beats:
         beats = None
     elif heard is None:
-        beats = _beats(signal, sample_rate_hz, frames.mel_db)
+        beats = _beats(blocks, sample_rate_hz, frames.mel_db)
     else:
         beats = _heard(heard)
     grid_seconds = beat_grid(beats, duration_seconds)
@@ -158,10 +175,10 @@ def compute_features(
 def _features(
     track: Track, upstream: Mapping[str, Row | None], config: FeaturesConfig, tools: Tools
 ) -> Row:
-    signal = tools.mix(track, config.sample_rate_hz, Repair.of(upstream["probe"]))
+    blocks = tools.mix_passes(track, config.sample_rate_hz, Repair.of(upstream["probe"]))
     heard = (upstream["beats"] or {}) if "beats" in upstream else None
     has_beats = voices.may_be_music(upstream.get("activity"))
-    return compute_features(signal, config.sample_rate_hz, heard, has_beats=has_beats)
+    return compute_features(blocks, config.sample_rate_hz, heard, has_beats=has_beats)
 
 
 def _heard(row: Row) -> "Beats | None":
@@ -175,17 +192,15 @@ def _heard(row: Row) -> "Beats | None":
     return Beats(row["tempo_bpm"], times, row["tempo_confidence"])
 
 
-def _beats(signal: Samples, sample_rate_hz: int, mel_db: "Float32") -> "Beats | None":
+def _beats(blocks: Iterable[Samples], sample_rate_hz: int, mel_db: "Float32") -> "Beats | None":
     """Find the beats, whatever the rate, at that of the analysis."""
     from tasks.dsp.filterbanks import mel_centres_hz
     from tasks.dsp.rhythm import RATE_HZ, find_beats
     from tasks.dsp.spectral import HOP_SAMPLES, N_MELS, frame_features
 
     if sample_rate_hz != RATE_HZ:
-        import soxr
-
-        signal = soxr.resample(signal, sample_rate_hz, RATE_HZ)
-        mel_db = frame_features(signal, RATE_HZ).mel_db
+        at_rate = Repeatable(lambda: resampled_mono(blocks, sample_rate_hz, RATE_HZ))
+        mel_db = frame_features(at_rate, RATE_HZ).mel_db
     return find_beats(mel_db, mel_centres_hz(RATE_HZ, N_MELS), HOP_SAMPLES / RATE_HZ)
 
 
@@ -213,4 +228,5 @@ STEP = Step(
     run=per_track(_features),
     upstream=("probe",),
     optional_upstream=("activity", "beats"),
+    cost=costs(0.1),
 )

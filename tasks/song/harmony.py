@@ -1,6 +1,6 @@
 """The key of a track, and its chords, one after the other."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from tasks.audio import Repair
 from tasks.song import voices
-from tasks.step import Row, Samples, Step, StepConfig, Tools, Track, column, per_track
+from tasks.step import Row, Samples, Step, StepConfig, Tools, Track, column, costs, per_track
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -48,13 +48,13 @@ COLUMNS = pa.schema(
 )
 
 
-def compute_harmony(signal: Samples, features: Row) -> Row:
-    """Row of the harmony of a mono signal at 22,050 Hz, shape ``(samples,)``.
+def compute_harmony(blocks: Iterable[Samples], features: Row) -> Row:
+    """Row of the harmony of a mono signal at 22,050 Hz.
 
     Parameters
     ----------
-    signal
-        Of which samples are finite.
+    blocks
+        Of finite samples, shape ``(n,)`` each.
     features
         The track's row of `features`, of which the duration and the beats are taken.
     """
@@ -62,7 +62,7 @@ def compute_harmony(signal: Samples, features: Row) -> Row:
     from tasks.dsp.key import find_key_and_chords
     from tasks.dsp.tonal import constant_q, find_notes
 
-    key, chords = find_key_and_chords(find_notes(constant_q(signal, RATE_HZ)))
+    key, chords = find_key_and_chords(find_notes(constant_q(blocks, RATE_HZ)))
     edges, numbers = _spans(chords, features)
     return {
         "tonic": key and key.tonic,
@@ -81,7 +81,8 @@ def _harmony(
     assert features is not None
     if not voices.may_be_music(upstream.get("activity")):
         return dict.fromkeys(COLUMNS.names)
-    return compute_harmony(tools.mix(track, RATE_HZ, Repair.of(upstream["probe"])), features)
+    blocks = tools.mix_passes(track, RATE_HZ, Repair.of(upstream["probe"]))
+    return compute_harmony(blocks, features)
 
 
 def _spans(chords: "Int8", features: Row) -> "tuple[Float64, Int8]":
@@ -118,4 +119,5 @@ STEP = Step(
     run=per_track(_harmony),
     upstream=("probe", "features"),
     optional_upstream=("activity",),
+    cost=costs(0.1),
 )

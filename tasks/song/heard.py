@@ -8,9 +8,10 @@ and 85 % in the weight-free vocals (``python -m benchmarks truth``): so these ar
 from collections.abc import Mapping
 from typing import Literal
 
-from tasks.audio import Repair
+from models.protocols import Signal
+from tasks.audio import SHORT_SECONDS, Repair, spooled
 from tasks.song.separate import WITHOUT_WEIGHTS
-from tasks.step import Row, Samples, Tools, Track
+from tasks.step import Row, Tools, Track
 
 RATE_HZ = 16_000
 
@@ -22,8 +23,8 @@ def heard(separated: Row) -> Heard:
     return "mix" if separated["method"] == WITHOUT_WEIGHTS else "vocals"
 
 
-def signal(track: Track, upstream: Mapping[str, Row | None], tools: Tools) -> Samples:
-    """Return it, mono at :data:`RATE_HZ`, shape ``(n,)``.
+def signal(track: Track, upstream: Mapping[str, Row | None], tools: Tools) -> Signal:
+    """Return it, mono at :data:`RATE_HZ`, shape ``(n,)``; a long one lies in a file.
 
     Parameters
     ----------
@@ -37,5 +38,7 @@ def signal(track: Track, upstream: Mapping[str, Row | None], tools: Tools) -> Sa
     separated = upstream["separate"]
     assert separated is not None
     if heard(separated) == "vocals":
-        return tools.output(separated["vocals_path"], RATE_HZ)
-    return tools.mix(track, RATE_HZ, Repair.of(upstream["probe"]))
+        blocks = tools.output_blocks(separated["vocals_path"], RATE_HZ)
+    else:
+        blocks = tools.mix_blocks(track, RATE_HZ, Repair.of(upstream["probe"]))
+    return spooled(blocks, round(SHORT_SECONDS * RATE_HZ))

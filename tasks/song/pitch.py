@@ -1,6 +1,6 @@
 """Fundamental frequency and voicing of the vocals, by swift-f0, CREPE or pYIN."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import numpy as np
@@ -99,13 +99,13 @@ def pitch(
     """Track F0 over the whole of the separated vocals."""
     separated = upstream["separate"]
     assert separated is not None  # not optional
-    vocals = tools.output(separated["vocals_path"], RATE_HZ)
+    vocals = tools.output_blocks(separated["vocals_path"], RATE_HZ)
     hop_samples = round(config.hop_seconds * RATE_HZ)
     power = _power(vocals, hop_samples)
     if config.method == "pyin":
         f0_hz, probability = _pyin(vocals, hop_samples, config)
     elif config.method == "crepe":
-        f0_hz, probability = _crepe(vocals, hop_samples, config, tools)
+        f0_hz, probability = _crepe(vocals, hop_samples, len(power), config, tools)
     else:
         f0_hz, probability = _swift_f0(vocals, hop_samples, power, config, tools)
     f0_hz = np.where(_is_audible(power), f0_hz, np.nan)
@@ -119,7 +119,9 @@ def pitch(
     }
 
 
-def _pyin(vocals: Samples, hop_samples: int, config: PitchConfig) -> tuple[Floats, Floats]:
+def _pyin(
+    vocals: Iterable[Samples], hop_samples: int, config: PitchConfig
+) -> tuple[Floats, Floats]:
     from tasks.dsp.pyin import pyin
 
     found = pyin(
@@ -134,13 +136,13 @@ def _pyin(vocals: Samples, hop_samples: int, config: PitchConfig) -> tuple[Float
 
 
 def _crepe(
-    vocals: Samples, hop_samples: int, config: PitchConfig, tools: Tools
+    vocals: Iterable[Samples], hop_samples: int, n_frames: int, config: PitchConfig, tools: Tools
 ) -> tuple[Floats, Floats]:
     from tasks.dsp.salience import decode_salience
 
     found = decode_salience(
         tools.model(f"crepe-{config.crepe_model}", PITCH).activations(vocals, hop_samples),
-        1 + len(vocals) // hop_samples,
+        n_frames,
         fmin_hz=config.fmin_hz,
         fmax_hz=config.fmax_hz,
     )
@@ -149,7 +151,11 @@ def _crepe(
 
 
 def _swift_f0(
-    vocals: Samples, hop_samples: int, power: Floats, config: PitchConfig, tools: Tools
+    vocals: Iterable[Samples],
+    hop_samples: int,
+    power: Floats,
+    config: PitchConfig,
+    tools: Tools,
 ) -> tuple[Floats, Floats]:
     tracker = tools.model("swift-f0", PITCH_AND_VOICING)
     f0_hz, confidence = tracker.track(
@@ -161,17 +167,14 @@ def _swift_f0(
     return np.where(voiced, f0_hz, np.nan).astype(np.float64), confidence.astype(np.float64)
 
 
-def _power(vocals: Samples, hop_samples: int) -> Floats:
+def _power(vocals: Iterable[Samples], hop_samples: int) -> Floats:
     """Return per frame the mean square of the two hops around its centre."""
-    n_frames = 1 + len(vocals) // hop_samples
-    whole = len(vocals) - len(vocals) % hop_samples
-    hops = vocals[:whole].reshape(-1, hop_samples)
-    rest = vocals[whole:].astype(np.float64)
-    # Beyond the signal's ends lies silence; padding it would copy the whole signal.
-    power = np.zeros(n_frames + 1)
-    power[1 : 1 + len(hops)] = np.einsum("ij,ij->i", hops, hops, dtype=np.float64)
-    power[1 + len(hops) : 2 + len(hops)] = rest @ rest
-    return (power[:-1] + power[1:]) / (2 * hop_samples)
+    from tasks.dsp.energy import hop_energies
+
+    energies, _ = hop_energies(vocals, hop_samples, np.float64)
+    # Before the signal lies silence.
+    energies = np.concatenate([[0.0], energies])
+    return (energies[:-1] + energies[1:]) / (2 * hop_samples)
 
 
 def _is_audible(power: Floats) -> npt.NDArray[np.bool_]:
@@ -199,6 +202,14 @@ def _models(config: PitchConfig) -> tuple[str, ...]:
     return named[config.method]
 
 
+def _cost(config: PitchConfig, device: str) -> float:
+    """Return seconds per minute of audio."""
+    if config.method != "crepe":
+        return {"swiftf0": 0.45, "pyin": 0.15}[config.method]
+    full = 32.0 if device == "cpu" else 0.33
+    return full if config.crepe_model == "full" else 1.9
+
+
 STEP = Step(
     name="pitch",
     version=1,
@@ -220,4 +231,5 @@ STEP = Step(
     upstream=("separate",),
     resource=on_gpu,
     models=_models,
+    cost=_cost,
 )

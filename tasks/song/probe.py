@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pyarrow as pa
 
 from tasks import audio
-from tasks.step import Row, Step, StepConfig, Tools, Track, column, per_track
+from tasks.step import Row, Step, StepConfig, Tools, Track, column, costs, per_track
 
 REPAIR = pa.struct(
     [
@@ -89,4 +89,5 @@ STEP = Step(
         ]
     ),
     run=per_track(probe),
+    cost=costs(0.1),
 )

@@ -243,6 +243,14 @@ def _rms(mono: Samples) -> np.float32:
     return np.float32(np.sqrt(np.dot(mono, mono) / len(mono)))
 
 
+def _cost(config: SeparateConfig, device: str) -> float:
+    """Return seconds per minute of audio; a model of the user's own may cost anything."""
+    cpu = {WITHOUT_WEIGHTS: 0.85, "spleeter": 1.35, "spleeter-wiener": 2.0, "mdx_extra": 160.0}
+    if config.separator in cpu and (device == "cpu" or _resource(config) == "CPU"):
+        return cpu[config.separator]
+    return 39.0 if device == "cpu" else 0.8
+
+
 STEP = Step(
     name="separate",
     version=2,
@@ -274,4 +282,5 @@ STEP = Step(
     upstream=("probe",),
     resource=_resource,
     models=_models,
+    cost=_cost,
 )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
-from tasks.step import Row, Step, StepConfig, Tools, Track, column, per_track
+from tasks.step import Row, Step, StepConfig, Tools, Track, column, costs, per_track
 
 RATE_HZ = 16_000
 
@@ -34,7 +34,7 @@ def singing(
     assert pitch is not None  # is optional
     f0_hz = np.asarray(pitch["f0_hz"], np.float64)
     hop_seconds = pitch["hop_seconds"]
-    vocals = tools.output(separated["vocals_path"], RATE_HZ)
+    vocals = tools.output_blocks(separated["vocals_path"], RATE_HZ)
     vibrato = find_vibrato(f0_hz, hop_seconds, smoothing_seconds=SMOOTHING_SECONDS[pitch["method"]])
     breaths = find_breaths(vocals, RATE_HZ, f0_hz, hop_seconds)
     return {
@@ -70,4 +70,5 @@ STEP = Step(
     ),
     run=per_track(singing),
     upstream=("separate", "pitch"),
+    cost=costs(0.02),
 )

@@ -9,7 +9,7 @@ import pyarrow as pa
 from models.protocols import TAGGING
 from tasks.audio import Repair
 from tasks.song import voices
-from tasks.step import Row, Samples, Step, StepConfig, Tools, Track, column, per_track
+from tasks.step import Row, Samples, Step, StepConfig, Tools, Track, column, costs, per_track
 
 MODELS = {"mtt_scores": "musicnn-mtt", "msd_scores": "musicnn-msd"}
 """By the columns that they fill."""
@@ -126,4 +126,5 @@ STEP = Step(
     upstream=("probe",),
     optional_upstream=("activity",),
     models=lambda config: tuple(MODELS.values()),
+    cost=costs(0.4),
 )

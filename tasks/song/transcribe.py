@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from models.protocols import TRANSCRIPTION
 from tasks.audio.windows import per_window
 from tasks.song.heard import heard, signal
-from tasks.step import Row, Samples, Step, StepConfig, Tools, Track, TrackError, column, on_gpu
+from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column, on_gpu
 
 _TAGS = (
     "af am ar as az ba be bg bn bo br bs ca cs cy da de el en es et eu fa fi fo fr gl gu ha haw he "
@@ -102,24 +102,18 @@ def run(
     tools: Tools,
 ) -> list[Row | TrackError]:
     """Transcripts of a batch; one without words where no voice is found."""
-    from models.batching import Batcher
-
     model = tools.model(config.model_name, TRANSCRIPTION)
 
-    def sound(at: int) -> Iterator[Samples]:
-        yield signal(tracks[at], {name: rows[at] for name, rows in upstream.items()}, tools)
+    def prepared(at: int) -> Iterator[Any]:
+        rows_of_track = {name: rows[at] for name, rows in upstream.items()}
+        yield model.prepare(signal(tracks[at], rows_of_track, tools))
 
-    def transcripts(signals: Iterable[Samples]) -> Iterator[Any]:
-        # The windows of a track are the model's batch; the next tracks are decoded meanwhile.
-        one_by_one = Batcher(1, ahead=tools.device == "cuda")
-        return one_by_one.map(
-            lambda signal: [
-                model.transcribe(signal[0], language=config.language, batch_size=tools.batch_size)
-            ],
-            signals,
+    def transcripts(signals: Iterable[Any]) -> Iterator[Any]:
+        return model.transcribe_together(
+            signals, language=config.language, batch_size=tools.batch_size
         )
 
-    results = per_window(len(tracks), sound, transcripts)
+    results = per_window(len(tracks), prepared, transcripts, tools.tracks_at_once)
     separated: Any = upstream["separate"]
     return [
         result
@@ -156,6 +150,18 @@ def row_of(transcript: Any, model: str, heard: str) -> Row:
     }
 
 
+_CPU_SECONDS = {
+    **{"tiny": 0.85, "base": 1.6, "small": 5.3, "medium": 17.0, "large-v2": 34.0},
+    **{"large-v3": 34.0, "auto": 34.0, "large-v3-turbo": 20.0},
+}
+"""Per minute of audio; those of larger networks than tiny by their number of weights."""
+
+
+def _cost(config: TranscribeConfig, device: str) -> float:
+    cpu = _CPU_SECONDS.get(config.model, 0.0)
+    return cpu if device == "cpu" else cpu / 70
+
+
 STEP = Step(
     name="transcribe",
     version=2,
@@ -165,4 +171,5 @@ STEP = Step(
     upstream=("probe", "separate"),
     resource=on_gpu,
     models=lambda config: (config.model_name,),
+    cost=_cost,
 )

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from tasks.audio import Repair
 from tasks.song import voices
-from tasks.step import Row, Step, StepConfig, Tools, Track, column, per_track
+from tasks.step import Row, Step, StepConfig, Tools, Track, column, costs, per_track
 
 RATE_HZ = 16_000
 
@@ -51,9 +51,8 @@ def vocal_quality(
     sung = voices.has_vocals(upstream.get("activity"), None, 0.0, duration)
     if sung is False or np.max(separated["vocal_rms"], initial=0.0) < SILENCE_RMS:
         return {"leakage_db": None, "confidence": None}
-    vocals = tools.output(separated["vocals_path"], RATE_HZ)
-    if separated["vocals_gain_db"]:
-        vocals = vocals * np.float32(10 ** (-separated["vocals_gain_db"] / 20))
+    gain = np.float32(10 ** (-separated["vocals_gain_db"] / 20))
+    vocals = (block * gain for block in tools.output_blocks(separated["vocals_path"], RATE_HZ))
     leakage = leakage_db(tools.mix_blocks(track, RATE_HZ, Repair.of(probe)), vocals)
     return {
         "leakage_db": leakage,
@@ -91,4 +90,5 @@ STEP = Step(
     run=per_track(vocal_quality),
     upstream=("probe", "separate"),
     optional_upstream=("activity",),
+    cost=costs(0.11),
 )

@@ -1,13 +1,25 @@
 """How the separated vocals would sound to listeners, by DNSMOS P.835."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from models.protocols import VOICE_QUALITY
-from tasks.step import Row, Samples, Step, StepConfig, Tools, Track, column, on_gpu, per_track
+from models.stretches import Stretches
+from tasks.step import (
+    Row,
+    Samples,
+    Step,
+    StepConfig,
+    Tools,
+    Track,
+    column,
+    costs,
+    on_gpu,
+    per_track,
+)
 
 MODEL = "dnsmos"
 
@@ -31,7 +43,7 @@ def vocal_scores(
     if quality["leakage_db"] is None:
         return dict.fromkeys(COLUMNS.names)
     rater = tools.model(MODEL, VOICE_QUALITY)
-    vocals = tools.output(separated["vocals_path"], rater.sample_rate_hz)
+    vocals = tools.output_blocks(separated["vocals_path"], rater.sample_rate_hz)
     envelope = np.asarray(separated["vocal_rms"], np.float64)
     windows = loud_windows(vocals, envelope, rater.window_samples)
     scores = np.stack(list(rater.scores(windows))).mean(axis=0, dtype=np.float64)
@@ -39,14 +51,15 @@ def vocal_scores(
 
 
 def loud_windows(
-    samples: Samples, envelope: npt.NDArray[np.float64], window_samples: int
+    blocks: Iterable[Samples], envelope: npt.NDArray[np.float64], window_samples: int
 ) -> list[Samples]:
     """Return windows of a signal, around the moments at which equal shares of its energy have been.
 
     Parameters
     ----------
-    samples, shape (samples,)
-        Repeated as often as it takes if it is shorter than a window, as the package speechmos does.
+    blocks
+        The signal, shape ``(n,)`` each; gone over twice. It is repeated as often as it takes if it
+        is shorter than a window, as the package speechmos does.
     envelope, shape (blocks,)
         RMS of blocks of equal length, not all of which are zero.
     window_samples
@@ -57,14 +70,16 @@ def loud_windows(
     list of ndarray, shape (window_samples,) each
         ``WINDOWS`` of them, or as many as cover a short signal.
     """
-    if len(samples) < window_samples:
-        return [np.resize(samples, window_samples)]
-    count = min(WINDOWS, -(-len(samples) // window_samples))
+    samples = sum(map(len, blocks))
+    signal = Stretches(blocks)
+    if samples < window_samples:
+        return [np.resize(signal.read(0, samples), window_samples)]
+    count = min(WINDOWS, -(-samples // window_samples))
     energy = np.cumsum(envelope**2)
     moments = np.searchsorted(energy, (np.arange(count) + 0.5) / count * energy[-1])
-    centres = (moments + 0.5) * len(samples) / len(envelope)
-    starts = np.clip(np.round(centres) - window_samples // 2, 0, len(samples) - window_samples)
-    return [samples[start : start + window_samples] for start in starts.astype(int)]
+    centres = (moments + 0.5) * samples / len(envelope)
+    starts = np.clip(np.round(centres) - window_samples // 2, 0, samples - window_samples)
+    return [signal.read(start, start + window_samples) for start in starts.astype(int).tolist()]
 
 
 COLUMNS = pa.schema(
@@ -84,4 +99,5 @@ STEP = Step(
     upstream=("separate", "vocal_quality"),
     resource=on_gpu,
     models=lambda config: (MODEL,),
+    cost=costs(0.5),
 )

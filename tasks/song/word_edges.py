@@ -12,11 +12,15 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from tasks.song.word_places import RATE_HZ, Placed, PlacedLine, Samples
+from models.protocols import Signal
+from tasks.song.word_places import RATE_HZ, Placed, PlacedLine
 
 Mask = npt.NDArray[np.bool_]
 
 FRAME_SECONDS = 0.02
+
+FRAMES_AT_ONCE = 3_000
+"""A minute, of a signal that need not be in memory."""
 
 QUIET_DB = 30.0
 """Below the level that a hundredth of the frames exceed: a voice is not heard any more."""
@@ -43,12 +47,15 @@ MIN_WORD_SECONDS = 0.02
 """A frame of Whisper's."""
 
 
-def voiced(vocals: Samples) -> Mask:
+def voiced(vocals: Signal) -> Mask:
     """Return which frames of separated vocals have a voice, shape ``(frames,)``."""
     frame = round(FRAME_SECONDS * RATE_HZ)
-    frames = vocals[: len(vocals) // frame * frame].reshape(-1, frame)
-    power = np.einsum("ij,ij->i", frames, frames) / frame
-    if not len(power) or not power.any():
+    whole, step = len(vocals) // frame * frame, FRAMES_AT_ONCE * frame
+    power = np.empty(whole // frame, np.float32)
+    for first in range(0, whole, step):
+        frames = vocals[first : min(first + step, whole)].reshape(-1, frame)
+        power[first // frame :][: len(frames)] = np.einsum("ij,ij->i", frames, frames) / frame
+    if not power.any():
         return np.zeros(len(power), bool)
     return power > np.quantile(power, 0.99) * 10 ** (-QUIET_DB / 10)
 

@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.protocols import Transcriber
+from models.protocols import Signal, Transcriber
 from tasks.song.lyric_files.lines import is_spaceless
 
-Samples = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 
 RATE_HZ = 16_000
@@ -107,7 +106,7 @@ class Ear:
         BCP 47 tag of the words' language.
     """
 
-    def __init__(self, model: Transcriber, signal: Samples, language: str) -> None:
+    def __init__(self, model: Transcriber, signal: Signal, language: str) -> None:
         self._model = model
         self._signal = signal
         self._language = language

@@ -25,13 +25,15 @@ from tasks.dataset.split import SPLITS, Split, split
 from tasks.engine import provenance
 from tasks.engine.results import Results
 from tasks.stems import datacard, dataset_files, report
-from tasks.stems.distort import STEP as DISTORT
+from tasks.stems.augment import AugmentConfig
 from tasks.stems.encode import STEP as ENCODE
-from tasks.stems.encode import EncodeConfig, encoding
-from tasks.stems.schema import Encoding
+from tasks.stems.encode import EncodeConfig, PairsConfig, encoding
+from tasks.stems.render import render
+from tasks.stems.schema import Encoding, Signal
 from tasks.stems.summary import Summary
-from tasks.step import Row, Tools, digest
+from tasks.step import Tools, digest
 from tasks.text import printable
+from tasks.track import Samples, TrackError
 
 FORMAT_VERSION = 1
 """Raised when the layout of a dataset's files changes."""
@@ -141,16 +143,13 @@ def _write_pages(
     """Write the report, whose examples are decoded from the codes, and the dataset's card."""
     from models.encodec import Encoded as Codes
 
-    pairs = _pairs_of(results, {example.row["song_id"] for example in summary.examples})
     codec = tools.model(summary.encoding.codec, CODEC)
     page = report.render(
         summary,
         failures,
         content,
         decode=lambda codes, scales, samples: codec.decode(Codes(codes, scales, samples)),
-        original=lambda row, signal: report.stored_signal(
-            tools.outputs, pairs[row["pair_id"]], row, signal, summary.encoding
-        ),
+        original=_original(results, tools, summary.encoding),
     )
     card = datacard.render(
         summary, content, instrument=content["instrument"], tars=content["webdataset"]
@@ -160,14 +159,27 @@ def _write_pages(
     storage.write_bytes(CARD, card.encode())
 
 
-def _pairs_of(results: Results, song_ids: set[str]) -> dict[str, Row]:
-    """Return the pairs of some songs, by identity."""
-    return {
-        pair["pair_id"]: pair
-        for song in _encoded(results)
-        if song.track_id in song_ids
-        for pair in results.row(DISTORT.name, song)["pairs"]
-    }
+def _original(results: Results, tools: Tools, made_by: Encoding) -> report.Original:
+    """Return what makes the signals of chunks again, of several of one pair once."""
+    songs = {song.track_id: song for song in _encoded(results)}
+    form = AugmentConfig(sample_rate_hz=made_by.sample_rate_hz, channels=made_by.channels)
+    made: dict[str, Mapping[Signal, Samples] | None] = {}
+
+    def original(row: Mapping[str, Any], signal: Signal) -> Samples | None:
+        pair_id = row["pair_id"]
+        if pair_id not in made:
+            made.clear()
+            try:
+                made[pair_id] = render(row, songs[row["song_id"]], tools, form)
+            except TrackError:
+                made[pair_id] = None  # the prepared stems are gone
+        signals = made[pair_id]
+        if signals is None:
+            return None
+        start = row["chunk"] * made_by.chunk_samples
+        return signals[signal][:, start : start + row["samples"]]
+
+    return original
 
 
 def _encoded(results: Results) -> Iterator[PreparedSong]:
@@ -198,20 +210,19 @@ def _failures(results: Results, encoded: Sequence[PreparedSong]) -> Iterator[Fai
 
 def _why_empty(results: Results, song: PreparedSong) -> tuple[str, str]:
     """Return why a song has no chunk at all: a reason, and a sentence with the remedy."""
-    row, config = results.row(ENCODE.name, song), results.stages[-1].config
-    assert isinstance(config, EncodeConfig)
+    row = results.row(ENCODE.name, song)
     name = printable(song.path)
     if not row["dropped_short_chunks"]:
         return (
             "silent-target",
             f"{name} has no chunk in which its target is louder than -80 dB of full scale.",
         )
-    samples = min(pair["samples"] for pair in results.row(DISTORT.name, song)["pairs"])
-    seconds = samples / row["sample_rate_hz"]
+    seconds = min(pair["samples"] for pair in row["pairs"]) / row["sample_rate_hz"]
+    least_seconds = _config(results).min_chunk_seconds
     return (
         "too-short-for-chunk",
         f"{name} has variants of {seconds:.2f} s, which is no whole chunk, and less than the "
-        f"{config.min_chunk_seconds:g} s of --encode.min_chunk_seconds: a smaller value, such as "
+        f"{least_seconds:g} s of --encode.min_chunk_seconds: a smaller value, such as "
         f"{math.floor(100 * seconds) / 100:g}, takes it.",
     )
 
@@ -238,9 +249,14 @@ def _files(folder: Path, content: Mapping[str, Any]) -> list[Path]:
     return [folder / name for name in (*content["files"], FAILURES, REPORT)]
 
 
-def _encoding(results: Results, tools: Tools, first: PreparedSong) -> Encoding:
+def _config(results: Results) -> EncodeConfig:
     config = results.stages[-1].config
-    assert isinstance(config, EncodeConfig)
+    assert isinstance(config, PairsConfig)
+    return config.encoding
+
+
+def _encoding(results: Results, tools: Tools, first: PreparedSong) -> Encoding:
+    config = _config(results)
     return encoding(results.row(ENCODE.name, first), config, tools.weights.revision(config.codec))
 
 
@@ -252,13 +268,12 @@ def _rows(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of the dataset, song by song."""
     for song in songs:
-        codes = (tools.outputs, results.row(ENCODE.name, song)["codes_path"])
-        pairs = results.row(DISTORT.name, song)["pairs"]
-        yield from dataset_files.song_rows(song, pairs, codes, made_by)
+        row = results.row(ENCODE.name, song)
+        codes = (tools.outputs, row["codes_path"])
+        yield from dataset_files.song_rows(song, row["pairs"], codes, made_by)
 
 
 def _count(totals: Counter[str], results: Results, song: PreparedSong) -> None:
     """Add up what became of a song."""
     row = results.row(ENCODE.name, song)
-    pairs = results.row(DISTORT.name, song)["pairs"]
-    totals.update({"pairs": len(pairs), **{name: row[name] for name in COUNTED}})
+    totals.update({"pairs": len(row["pairs"]), **{name: row[name] for name in COUNTED}})

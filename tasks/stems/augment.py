@@ -5,6 +5,9 @@ target and companions share them, and mixed afterwards, target and companions ar
 their mix. Pitch costs nothing beyond the resampling to the codec's rate: audio decoded at
 another rate and taken as if it were at the codec's is higher or lower, and the stretching
 undoes what that does to the tempo as well.
+
+What the step stores is how each variant is made. Its audio is made where it is needed, by
+:func:`varied`, and kept nowhere.
 """
 
 from collections.abc import Mapping
@@ -31,7 +34,9 @@ VARIANT = pa.struct(
         ("samples", pa.int64()),
     ]
 )
-SIGNAL = pa.struct([("variant", pa.int32()), ("stem_id", pa.string()), ("path", pa.string())])
+
+NAMED_BY_VERSION = 1
+"""In :func:`name_of`. Raised when :func:`varied` gives other samples: pairs are others then."""
 
 
 class Augmentation(StepConfig):
@@ -65,19 +70,10 @@ class AugmentConfig(StepConfig):
 def augment(
     track: Track, upstream: Mapping[str, Row | None], config: AugmentConfig, tools: Tools
 ) -> Row:
-    """Store every stem of a song in every variant, all stems of a variant at one length."""
+    """Draw the variants of a song."""
     assert isinstance(track, PreparedSong)
-    variants = draw(track, config)
-    signals = []
-    for stem in track.stems:
-        for variant in variants:
-            path = _path(stem, variant, config)
-            signal = varied(tools, stem, variant, config)
-            audio.write_flac(tools.outputs, path, signal, config.sample_rate_hz)
-            signals.append({"variant": variant["variant"], "stem_id": stem.stem_id, "path": path})
     return {
-        "variants": variants,
-        "signals": signals,
+        "variants": draw(track, config),
         "sample_rate_hz": config.sample_rate_hz,
         "channels": config.channels,
     }
@@ -132,7 +128,8 @@ def varied(
 ) -> Samples:
     """Return a stem in one variant, shape ``(channels, samples)``, at the codec's rate.
 
-    Its gain is not in it: it is one for all signals of a pair.
+    All stems of a variant have one length. Its gain is not in it: it is one for all signals of
+    a pair.
 
     Raises
     ------
@@ -148,18 +145,26 @@ def varied(
         rate_hz=decoding_rate_hz,
         channels=1 if config.channels == 1 else 2,
     )
+    # In the order that `stretch` takes, which would hold a copy beside it.
     if stem.balance_db:
-        signal = signal * from_db(stem.balance_db)
+        signal = np.multiply(signal, from_db(stem.balance_db), order="C")
+    else:
+        signal = np.ascontiguousarray(signal)
     signal = stretch(signal, rate_hz, variant["tempo"] * decoding_rate_hz / rate_hz)
-    samples = variant["samples"]
-    padding = max(0, samples - signal.shape[1])
-    return np.pad(signal[:, :samples], ((0, 0), (0, padding)))
+    signal = signal[:, : variant["samples"]]
+    if padding := variant["samples"] - signal.shape[1]:
+        signal = np.pad(signal, ((0, 0), (0, padding)))
+    return signal
 
 
-def _path(stem: PreparedStem, variant: Mapping[str, Any], config: AugmentConfig) -> str:
-    """Return the name of a stored signal: a digest of all that it depends on."""
+def name_of(stem: PreparedStem, variant: Mapping[str, Any], config: AugmentConfig) -> str:
+    """Return the name of a stem in one variant: a digest of all that it depends on.
+
+    It has the form of a file's, as which such signals were stored once: identities of pairs
+    are made of it, and datasets that are there go by these.
+    """
     made_of = [
-        STEP.version,
+        NAMED_BY_VERSION,
         stem.path,
         stem.balance_db,
         config.sample_rate_hz,
@@ -173,14 +178,13 @@ def _path(stem: PreparedStem, variant: Mapping[str, Any], config: AugmentConfig)
 
 STEP = Step(
     name="augment",
-    version=1,
+    version=2,
     config=AugmentConfig,
     columns=pa.schema(
         [
             column("variants", pa.list_(VARIANT), "Parameters of each variant, the original first"),
-            column("signals", pa.list_(SIGNAL), "File of each stem in each variant, 16-bit FLAC"),
-            column("sample_rate_hz", pa.int32(), "Rate of the files", "Hz"),
-            column("channels", pa.int32(), "Channels of the files"),
+            column("sample_rate_hz", pa.int32(), "Rate of their signals", "Hz"),
+            column("channels", pa.int32(), "Channels of their signals"),
         ]
     ),
     run=per_track(augment),

@@ -14,7 +14,7 @@ import pyarrow as pa
 from blocks.storage import Storage
 from tasks.stems import low_rate
 from tasks.stems.near_copies import Relation, relations
-from tasks.step import Row, Step, StepConfig, Tools, column, per_track
+from tasks.step import Row, Step, StepConfig, Tools, column, costs, per_track
 from tasks.track import Track
 
 RELATION = pa.struct(
@@ -84,4 +84,5 @@ STEP = Step(
     ),
     run=per_track(compare),
     upstream=("convert",),
+    cost=costs(0.05),
 )

@@ -23,7 +23,7 @@ from tasks.corpora.names.instruments import instrument_of, is_mixture, read_name
 from tasks.corpora.song import Song, StemFile
 from tasks.dataset.near_duplicates import MixFingerprint
 from tasks.stems import low_rate
-from tasks.step import Row, Step, StepConfig, Tools, column, digest, per_track
+from tasks.step import Row, Step, StepConfig, Tools, column, costs, digest, per_track
 from tasks.text import printable
 from tasks.track import Track, TrackError
 
@@ -322,4 +322,5 @@ STEP = Step(
     ),
     run=per_track(convert),
     attributes=("track_id", "labels"),
+    cost=costs(0.6),
 )

@@ -18,8 +18,8 @@ from tasks.corpora.prepared_song import PreparedSong
 from tasks.dataset.manifest import declare_unfinished
 from tasks.dataset.split import SPLITS, Split
 from tasks.stems import schema, webdataset
-from tasks.stems.encode import ROW_GROUP_ROWS
 from tasks.stems.mixing import gone
+from tasks.stems.row_groups import ROW_GROUP_ROWS, grouped
 from tasks.stems.schema import Encoding
 
 MAX_SHARD_ROWS = 20_480
@@ -111,7 +111,7 @@ def song_rows(
     song
         The song.
     pairs
-        Its pairs, as `distort` recorded them.
+        Its pairs, as `encode` recorded them.
     codes
         Where the outputs lie, and the path of the song's codes among them.
     encoding
@@ -203,7 +203,7 @@ def _write_split(
     """Write the shards of a split under names that become theirs when `stack` is left."""
     storage, target = Storage(str(folder)), schema.dataset(encoding)
     shards: list[DatasetFile] = []
-    groups = _grouped(batches, target)
+    groups = grouped(batches, target)
     group = next(groups, target.empty_table())
     for number in range(10**9):
         name = f"{split}-{number:05}"
@@ -229,22 +229,6 @@ def _write_split(
         if group is None:
             break
     return shards
-
-
-def _grouped(batches: Iterable[pa.RecordBatch], target: pa.Schema) -> Iterator[pa.Table]:
-    """Yield rows in groups of ROW_GROUP_ROWS, however they come."""
-    waiting: list[pa.RecordBatch] = []
-    count = 0
-    for batch in batches:
-        waiting.append(batch)
-        count += batch.num_rows
-        while count >= ROW_GROUP_ROWS:
-            table = pa.Table.from_batches(waiting, target)
-            yield table.slice(0, ROW_GROUP_ROWS).combine_chunks()
-            waiting = table.slice(ROW_GROUP_ROWS).to_batches()
-            count -= ROW_GROUP_ROWS
-    if count:
-        yield pa.Table.from_batches(waiting, target).combine_chunks()
 
 
 def _remove_others(folder: Path, kept: set[str]) -> None:

@@ -5,22 +5,24 @@ room, through some codec. Target and contexts of a pair keep their balance: one 
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from tasks import audio
 from tasks.dataset.seeding import seed_of
-from tasks.stems.mixing import from_db, mixture, peak_dbfs
-from tasks.step import Row, Step, StepConfig, Tools, column, digest, per_track
-from tasks.track import Samples, Track
+from tasks.stems.mixing import Pcm, Stems, peak_dbfs, to_pcm
+from tasks.stems.schema import CONTEXTS, Context
+from tasks.step import StepConfig, digest
+from tasks.track import Samples
 
 PEAK_DBFS = -1.0
-"""Of the loudest context: as files are stored with whole numbers, more would be clipped."""
+"""Of the loudest context: what the codec hears is rounded to 16 bits, where more is clipped."""
+
+NAMED_BY_VERSION = 1
+"""In the identity of a pair. Raised when its signals become others from the same parameters."""
 
 DistortionName = Literal["band_stop", "room", "seven_band_eq", "compression", "codec"]
 
@@ -36,9 +38,6 @@ PAIR = pa.struct(
         ("gain_db", pa.float64()),
         ("seed", pa.string()),
         ("distortions", pa.string()),
-        ("stem_path", pa.string()),
-        ("all_path", pa.string()),
-        ("all_without_path", pa.string()),
         ("samples", pa.int64()),
     ]
 )
@@ -68,155 +67,82 @@ class DistortConfig(StepConfig):
         return self
 
 
-@dataclass(frozen=True, slots=True)
-class Mixes:
-    """The signals of a pair before any distortion, shape ``(channels, samples)`` each.
-
-    Attributes
-    ----------
-    stem, all_without
-        The target, and its companions together.
-    all
-        Both: their sum, sample by sample.
-    """
-
-    stem: Samples
-    all: Samples
-    all_without: Samples
-
-
-def distort(
-    track: Track, upstream: Mapping[str, Row | None], config: DistortConfig, tools: Tools
-) -> Row:
-    """Mix and store the contexts of every assortment of a song in every variant."""
-    augmented, assorted = upstream["augment"], upstream["assort"]
-    assert augmented is not None
-    assert assorted is not None
-    pairs = [
-        pair
-        for variant in augmented["variants"]
-        for target in dict.fromkeys(each["target"] for each in assorted["assortments"])
-        for pair in _pairs(
-            [each for each in assorted["assortments"] if each["target"] == target],
-            variant,
-            augmented,
-            config,
-            tools,
-        )
-    ]
-    return {
-        "pairs": pairs,
-        "sample_rate_hz": augmented["sample_rate_hz"],
-        "channels": augmented["channels"],
-    }
-
-
-def mixes(
-    tools: Tools,
-    assortment: Mapping[str, Any],
-    paths: Mapping[str, str],
-    *,
-    gain_db: float,
-    sample_rate_hz: int,
-    channels: int,
-    samples: int,
-) -> Mixes:
-    """Mix the signals of a pair before any distortion.
+def gain_of(
+    stems: Stems, assortments: Sequence[Mapping[str, Any]], variant: Mapping[str, Any]
+) -> float:
+    """Return the gain in dB of all pairs of one target in one variant, which share its signal.
 
     Parameters
     ----------
-    tools
-        Where the signals are stored.
-    assortment
-        Target and companions.
-    paths
-        File of each stem in the pair's variant.
-    gain_db
-        Of all three.
-    sample_rate_hz, channels, samples
-        Of the files.
+    stems
+        Of the variant.
+    assortments
+        Of the target.
+    variant
+        As `augment` drew it; its gain is too much where a mix would be clipped.
     """
-    stored = {"rate_hz": sample_rate_hz, "channels": channels, "samples": samples}
-    companions = [paths[stem_id] for stem_id in assortment["companions"]]
-    stem = mixture(tools.outputs, [paths[assortment["target"]]], **stored)
-    all_without = mixture(tools.outputs, companions, **stored)
-    gain = from_db(gain_db)
-    stem *= gain
-    all_without *= gain
-    return Mixes(stem, stem + all_without, all_without)
+    loudest_dbfs = max(stems.peak_dbfs(each, "all", 0.0) for each in assortments)
+    gain_db: float = min(variant["gain_db"], PEAK_DBFS - loudest_dbfs)
+    return gain_db
 
 
-def _pairs(
-    assortments: Sequence[Mapping[str, Any]],
+def distorted_pair(
+    stems: Stems,
+    names: Mapping[str, str],
+    assortment: Mapping[str, Any],
     variant: Mapping[str, Any],
-    augmented: Row,
+    gain_db: float,
+    rate_hz: int,
     config: DistortConfig,
-    tools: Tools,
-) -> Iterator[dict[str, Any]]:
-    """Yield the pairs of one target in one variant, which share its signal and so their gain."""
-    rate_hz, channels = augmented["sample_rate_hz"], augmented["channels"]
-    paths = {
-        each["stem_id"]: each["path"]
-        for each in augmented["signals"]
-        if each["variant"] == variant["variant"]
+) -> tuple[dict[str, Any], dict[Context, Pcm]]:
+    """Return a pair, as rows hold it, and its contexts.
+
+    Parameters
+    ----------
+    stems, names
+        Stems of the variant, and the name of each by its identity.
+    assortment, variant
+        Target and companions, and the variant.
+    gain_db
+        Of all signals of the pair.
+    rate_hz
+        Sample rate.
+    config
+        What may be drawn.
+    """
+    ids = (assortment["target"], *assortment["companions"])
+    seed = seed_of("distort", config.seed, *ids, variant["variant"])
+    contexts, chain = distorted(
+        lambda context: stems.mixed(assortment, context, gain_db), rate_hz, seed, config
+    )
+    made_of = {
+        "version": NAMED_BY_VERSION,
+        "stems": [names[each] for each in ids],
+        "gain_db": gain_db,
+        "distortions": chain,
     }
-
-    def mixed(assortment: Mapping[str, Any], gain_db: float) -> Mixes:
-        return mixes(
-            tools,
-            assortment,
-            paths,
-            gain_db=gain_db,
-            sample_rate_hz=rate_hz,
-            channels=channels,
-            samples=variant["samples"],
-        )
-
-    # Mixed twice, since no more than one pair is to be in memory: sums cost next to nothing.
-    loudest_dbfs = max(peak_dbfs(mixed(each, 0.0).all) for each in assortments)
-    gain_db = min(variant["gain_db"], PEAK_DBFS - loudest_dbfs)
-    for assortment in assortments:
-        together = mixed(assortment, gain_db)
-        seed = seed_of(
-            "distort",
-            config.seed,
-            assortment["target"],
-            *assortment["companions"],
-            variant["variant"],
-        )
-        contexts, chain = distorted(together, rate_hz, seed, config)
-        made_of = {
-            "version": STEP.version,
-            "stems": [paths[each] for each in (assortment["target"], *assortment["companions"])],
-            "gain_db": gain_db,
-            "distortions": chain,
-        }
-        pair_id = digest(json.dumps(made_of, sort_keys=True).encode())
-        stored = {name: f"contexts/{pair_id}-{name}.flac" for name in contexts}
-        for name, context in contexts.items():
-            audio.write_flac(tools.outputs, stored[name], context, rate_hz)
-        yield {
-            "pair_id": pair_id,
-            **assortment,
-            **{name: variant[name] for name in ("variant", "pitch_semitones", "tempo", "samples")},
-            "gain_db": gain_db,
-            "seed": seed,
-            "distortions": json.dumps(chain),
-            "stem_path": paths[assortment["target"]],
-            "all_path": stored["all"],
-            "all_without_path": stored["all_without"],
-        }
+    pair = {
+        "pair_id": digest(json.dumps(made_of, sort_keys=True).encode()),
+        **assortment,
+        **{name: variant[name] for name in ("variant", "pitch_semitones", "tempo", "samples")},
+        "gain_db": gain_db,
+        "seed": seed,
+        "distortions": json.dumps(chain),
+    }
+    # One after the other, for a float and a rounded copy of both not to be there at once.
+    return pair, {name: to_pcm(contexts.pop(name)) for name in CONTEXTS}
 
 
 def distorted(
-    together: Mixes, rate_hz: int, seed: str, config: DistortConfig
-) -> tuple[dict[str, Samples], list[dict[str, Any]]]:
+    mixed: Callable[[Context], Samples], rate_hz: int, seed: str, config: DistortConfig
+) -> tuple[dict[Context, Samples], list[dict[str, Any]]]:
     """Distort both contexts of a pair alike; return what was done to them as well.
 
     Parameters
     ----------
-    together
-        The pair before any distortion.
+    mixed
+        Gives a context before any distortion, shape ``(channels, samples)``; called once for
+        each, the second time when the first is distorted.
     rate_hz
         Sample rate.
     seed
@@ -229,36 +155,21 @@ def distorted(
     rng = np.random.default_rng(int(seed, 16))
     context, chain = distortion.distort(
         rng,
-        together.all,
+        mixed("all"),
         rate_hz,
         one_of=config.kinds,
         probability=config.probability,
         noise_probability=config.noise_probability,
         noise_snr_db=(config.min_snr_db, config.max_snr_db),
     )
-    without = distortion.apply_chain(together.all_without, rate_hz, chain)
-    # Boosted bands may go beyond full scale, where the file would be clipped.
+    without = distortion.apply_chain(mixed("all_without"), rate_hz, chain)
+    # Boosted bands may go beyond full scale, where whole numbers would be clipped.
     louder = max(context, without, key=peak_dbfs)
     headroom = level.draw_headroom(rng, louder, rate_hz, PEAK_DBFS)
     if headroom["gain_db"]:
         softer = [{"name": "gain", **headroom}]
+        del louder
         context = distortion.apply_chain(context, rate_hz, softer)
         without = distortion.apply_chain(without, rate_hz, softer)
         chain += softer
     return {"all": context, "all_without": without}, chain
-
-
-STEP = Step(
-    name="distort",
-    version=1,
-    config=DistortConfig,
-    columns=pa.schema(
-        [
-            column("pairs", pa.list_(PAIR), "Pairs, with all parameters and their files"),
-            column("sample_rate_hz", pa.int32(), "Rate of the files", "Hz"),
-            column("channels", pa.int32(), "Channels of the files"),
-        ]
-    ),
-    run=per_track(distort),
-    upstream=("augment", "assort"),
-)

@@ -1,14 +1,15 @@
 """Codes of a song's pairs: chunks in which the target sounds, each encoded on its own.
 
-A target stem at one variant and gain belongs to several pairs: it is encoded once for all.
+The signals are made on the way to the codec; on a GPU by a thread that runs ahead of it. A
+target stem at one variant and gain belongs to several pairs: it is encoded once for all.
 """
 
 import json
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby
-from typing import Any, Literal
+from itertools import chain, groupby, islice
+from operator import itemgetter
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,17 +18,14 @@ from pydantic import Field, model_validator
 
 from blocks.storage import Storage
 from models.protocols import CODEC
-from tasks import audio
-from tasks.audio.windows import cut
-from tasks.stems.chunks import FRAMINGS, Chunk, CodecName, Framing, active_frames, frame_levels
-from tasks.stems.mixing import gone
-from tasks.stems.schema import CONTEXTS, Context, Encoding, Signal, chunk_fields, to_arrow
-from tasks.step import Row, Step, StepConfig, Tools, column, digest, on_gpu, per_track
-from tasks.track import Samples, Track, TrackError
-
-ROW_GROUP_ROWS = 64
-"""Rows that are written, and read, at once. Measured with chunks of 4 x 512 codes: a row out
-of the middle costs 1 ms, out of a group of 256 rows 4; groups of 16 take 7 % more space."""
+from tasks.corpora.prepared_song import PreparedSong
+from tasks.stems.chunks import FRAMINGS, Chunk, CodecName
+from tasks.stems.distort import PAIR, DistortConfig
+from tasks.stems.pair_signals import Cutting, Owner, PairSignals, Target
+from tasks.stems.row_groups import ROW_GROUP_ROWS, Sorter, grouped
+from tasks.stems.schema import CONTEXTS, Context, Encoding, chunk_fields, to_arrow
+from tasks.step import Row, Step, StepConfig, Tools, column, costs, digest, on_gpu, per_track
+from tasks.track import Samples, Track
 
 BANDWIDTHS_KBPS: Mapping[CodecName, tuple[float, ...]] = {
     "encodec-24khz": (1.5, 3.0, 6.0, 12.0, 24.0),
@@ -79,43 +77,78 @@ class EncodeConfig(StepConfig):
         return self
 
     @property
-    def framing(self) -> Framing:
-        """How the codec turns samples into frames."""
-        return FRAMINGS[self.codec]
+    def cutting(self) -> Cutting:
+        """How pairs are cut into chunks of whole frames."""
+        return Cutting(
+            FRAMINGS[self.codec], self.chunk_frames, self.min_chunk_seconds, self.contexts
+        )
+
+
+class PairsConfig(StepConfig):
+    """Pairs, and their codes."""
+
+    distortion: DistortConfig = DistortConfig()
+    encoding: EncodeConfig = EncodeConfig()
 
 
 def encode(
-    track: Track, upstream: Mapping[str, Row | None], config: EncodeConfig, tools: Tools
+    track: Track, upstream: Mapping[str, Row | None], config: PairsConfig, tools: Tools
 ) -> Row:
-    """Encode the pairs of a song into one Parquet file, in the order of its targets."""
-    mixed = upstream["distort"]
-    assert mixed is not None
-    model = tools.model(config.codec, CODEC)
-    if (mixed["sample_rate_hz"], mixed["channels"]) != (model.sample_rate_hz, model.channels):
-        raise ValueError(f"the pairs were not made for {config.codec}")
-    codebooks = model.codebooks(config.bandwidth_kbps)
-    fields = chunk_fields(codebooks, config.chunk_frames, config.contexts)
-    work = _Work(mixed, config, tools.outputs)
+    """Make and encode the pairs of a song into one Parquet file, in the order of its targets."""
+    assert isinstance(track, PreparedSong)
+    augmented, assorted = upstream["augment"], upstream["assort"]
+    assert augmented is not None
+    assert assorted is not None
+    how = config.encoding
+    model = tools.model(how.codec, CODEC)
+    if (augmented["sample_rate_hz"], augmented["channels"]) != (
+        model.sample_rate_hz,
+        model.channels,
+    ):
+        raise ValueError(f"the variants were not drawn for {how.codec}")
+    codebooks = model.codebooks(how.bandwidth_kbps)
+    schema = pa.schema(chunk_fields(codebooks, how.chunk_frames, how.contexts))
+    made = PairSignals(track, augmented, assorted, config.distortion, how.cutting, tools)
+    owners: deque[Owner] = deque()
+
+    def signals() -> Iterator[Samples]:
+        for owner, signal in made:
+            owners.append(owner)
+            yield signal
+
     encoded = model.encode(
-        work.signals(), bandwidth_kbps=config.bandwidth_kbps, batch_size=tools.batch_size
+        signals(), bandwidth_kbps=how.bandwidth_kbps, batch_size=tools.batch_size
     )
-    rows = _rows(work.owned(encoded), config.contexts)
-    batches = _batches(rows, pa.schema(fields), model.codebook_size, model.sample_rate_hz)
-    path = codes_path(track, config, tools.weights.revision(config.codec), mixed["pairs"])
-    chunks = _write(tools.outputs, path, pa.schema(fields), batches)
-    bandwidth = config.bandwidth_kbps or model.bandwidths_kbps[0]
+    encoded_signals = 0
+
+    def owned() -> Iterator[tuple[Owner, Any]]:
+        nonlocal encoded_signals
+        for each in encoded:
+            encoded_signals += 1
+            yield owners.popleft(), each
+
+    with Sorter(schema) as in_order:
+        for target, batch in _batches(
+            _rows(owned(), how.contexts), schema, model.codebook_size, model.sample_rate_hz
+        ):
+            in_order.add(target, batch)
+        pairs = made.pairs
+        path = codes_path(track, config, tools.weights.revision(how.codec), pairs)
+        chunks = _write(tools.outputs, path, schema, grouped(in_order.batches(), schema))
+    bandwidth = how.bandwidth_kbps or model.bandwidths_kbps[0]
     return {
+        "pairs": pairs,
         "codes_path": path if chunks else None,
         "chunks": chunks,
-        "dropped_silent_chunks": work.dropped_silent_chunks,
-        "dropped_short_chunks": work.dropped_short_chunks,
-        "silent_pairs": work.silent_pairs,
-        "encoded_signals": work.encoded_signals,
+        "dropped_silent_chunks": made.dropped_silent_chunks,
+        "dropped_short_chunks": made.dropped_short_chunks,
+        "silent_pairs": made.silent_pairs,
+        "encoded_signals": encoded_signals,
         "bandwidth_kbps": bandwidth,
         "codebooks": codebooks,
         "codebook_size": model.codebook_size,
         "frame_rate_hz": model.frame_rate_hz,
-        "chunk_samples": config.framing.samples(config.chunk_frames),
+        "chunk_samples": how.cutting.chunk_samples,
         "sample_rate_hz": model.sample_rate_hz,
         "channels": model.channels,
     }
@@ -152,7 +185,7 @@ def encoding(row: Row, config: EncodeConfig, revision: str) -> Encoding:
 
 
 def codes_path(
-    track: Track, config: EncodeConfig, revision: str, pairs: Sequence[Mapping[str, Any]]
+    track: Track, config: PairsConfig, revision: str, pairs: Sequence[Mapping[str, Any]]
 ) -> str:
     """Name of a song's codes: a digest of all that they depend on."""
     made_of = [STEP.version, config.model_dump(mode="json"), revision, list(pairs)]
@@ -160,121 +193,11 @@ def codes_path(
     return f"codes/{track.track_id}-{made_by[:16]}.parquet"
 
 
-@dataclass(frozen=True, slots=True)
-class _Owner:
-    """Whose codes a signal becomes: a pair's, or of a stem those of all its pairs."""
-
-    pair_id: str | None
-    signal: Signal
-    chunk: Chunk
+ChunkRow = tuple[Target, str, Chunk, dict[str, Any]]
+"""Whose target, the pair, and the results of all signals of one of its chunks."""
 
 
-class _Work:
-    """The signals of a song in the order in which they are encoded, and what was left out."""
-
-    def __init__(self, mixed: Row, config: EncodeConfig, outputs: Storage) -> None:
-        self._pairs: list[Mapping[str, Any]] = sorted(mixed["pairs"], key=_stem_of)
-        self._rate_hz: int = mixed["sample_rate_hz"]
-        self._channels: Literal[1, 2] = mixed["channels"]
-        self._config = config
-        self._outputs = outputs
-        self._owners: deque[_Owner] = deque()
-        self.dropped_silent_chunks = 0
-        self.dropped_short_chunks = 0
-        self.silent_pairs = 0
-        self.encoded_signals = 0
-
-    def signals(self) -> Iterator[Samples]:
-        """Yield signals to encode: per stem its chunks, then those of each pair's contexts."""
-        for owner, signal in self._owned_signals():
-            self._owners.append(owner)
-            self.encoded_signals += 1
-            yield signal
-
-    def owned(self, encoded: Iterable[Any]) -> Iterator[tuple[_Owner, Any]]:
-        """Yield the results of :meth:`signals`, each with whose it is."""
-        for each in encoded:
-            yield self._owners.popleft(), each
-
-    def _owned_signals(self) -> Iterator[tuple[_Owner, Samples]]:
-        for _, pairs in groupby(self._pairs, key=_stem_of):
-            first, *others = pairs
-            chunks = self._chunks(first, 1 + len(others))
-            if not chunks:
-                continue
-            gain = np.float32(10 ** (first["gain_db"] / 20))
-            for chunk, signal in self._heard(first, "stem", chunks):
-                yield _Owner(None, "stem", chunk), gain * signal
-            for pair in (first, *others):
-                heard = [self._heard(pair, name, chunks) for name in self._config.contexts]
-                for together in zip(*heard, strict=True):
-                    for name, (chunk, signal) in zip(self._config.contexts, together, strict=True):
-                        yield _Owner(pair["pair_id"], name, chunk), signal
-
-    def _chunks(self, pair: Mapping[str, Any], pairs: int) -> dict[int, Chunk]:
-        """Return by index the chunks in which a stem sounds; the others count `pairs` times."""
-        framing, least = self._config.framing, self._config.min_chunk_seconds * self._rate_hz
-        length = framing.samples(self._config.chunk_frames)
-        gain = 10 ** (pair["gain_db"] / 20)
-        levels, peak = [], 0.0
-        for window in cut(self._blocks(pair, "stem"), length):
-            levels.append(gain * frame_levels(window, self._rate_hz))
-            peak = max(peak, gain * float(np.abs(window).max()))
-        active = [active_frames(each, peak) for each in levels]
-        if not any(each.any() for each in active):
-            self.silent_pairs += pairs
-        chunks = {}
-        for index, is_active in enumerate(active):
-            start = index * length
-            rest = min(length, pair["samples"] - start)
-            frames = framing.whole_frames(rest)
-            if frames < self._config.chunk_frames and (frames == 0 or rest < least):
-                self.dropped_short_chunks += pairs
-            elif not is_active.any():
-                self.dropped_silent_chunks += pairs
-            else:
-                samples = min(framing.samples(frames), rest)
-                chunks[index] = Chunk(index, start, frames, samples, float(is_active.mean()))
-        return chunks
-
-    def _heard(
-        self, pair: Mapping[str, Any], signal: Signal, chunks: Mapping[int, Chunk]
-    ) -> Iterator[tuple[Chunk, Samples]]:
-        """Yield a pair's signal in some of its chunks, cut to whole frames."""
-        length = self._config.framing.samples(self._config.chunk_frames)
-        for index, window in enumerate(cut(self._blocks(pair, signal), length)):
-            if index in chunks:
-                yield chunks[index], window[:, : chunks[index].samples]
-
-    def _blocks(self, pair: Mapping[str, Any], signal: Signal) -> Iterator[Samples]:
-        """Yield a stored signal, in blocks of shape ``(channels, n)``.
-
-        Raises
-        ------
-        TrackError
-            ``"artifact-missing"`` if it is not what the step before had stored.
-        """
-        path, count = pair[f"{signal}_path"], 0
-        try:
-            for block in audio.stream(
-                self._outputs, path, rate_hz=self._rate_hz, channels=self._channels
-            ):
-                count += block.shape[1]
-                yield block
-        except TrackError as error:
-            raise gone(self._outputs, path) from error
-        if count != pair["samples"]:
-            raise gone(self._outputs, path)
-
-
-def _stem_of(pair: Mapping[str, Any]) -> tuple[str, float]:
-    """Return what pairs with the same stem signal have in common."""
-    return pair["stem_path"], pair["gain_db"]
-
-
-def _rows(
-    encoded: Iterable[tuple[_Owner, Any]], contexts: Sequence[Context]
-) -> Iterator[tuple[str, Chunk, dict[str, Any]]]:
+def _rows(encoded: Iterable[tuple[Owner, Any]], contexts: Sequence[Context]) -> Iterator[ChunkRow]:
     """Yield per chunk of a pair the results of all of its signals."""
     stems: dict[int, Any] = {}
     row: dict[str, Any] = {}
@@ -287,80 +210,68 @@ def _rows(
         else:
             row[owner.signal] = result
             if len(row) == len(contexts):
-                yield owner.pair_id, owner.chunk, {"stem": stems[owner.chunk.index], **row}
+                results = {"stem": stems[owner.chunk.index], **row}
+                yield owner.target, owner.pair_id, owner.chunk, results
                 row = {}
         previous = owner
 
 
 def _batches(
-    rows: Iterable[tuple[str, Chunk, dict[str, Any]]],
-    schema: pa.Schema,
-    pad: int,
-    sample_rate_hz: int,
-) -> Iterator[pa.RecordBatch]:
-    """Yield rows as batches of Arrow, ROW_GROUP_ROWS at most in each."""
-    waiting: list[tuple[str, Chunk, dict[str, Any]]] = []
-    for row in rows:
-        waiting.append(row)
-        if len(waiting) == ROW_GROUP_ROWS:
-            yield _batch(waiting, schema, pad, sample_rate_hz)
-            waiting = []
-    if waiting:
-        yield _batch(waiting, schema, pad, sample_rate_hz)
+    rows: Iterable[ChunkRow], schema: pa.Schema, pad: int, sample_rate_hz: int
+) -> Iterator[tuple[Target, pa.RecordBatch]]:
+    """Yield the rows of each target as batches of Arrow, ROW_GROUP_ROWS at most in each."""
+    for target, of_target in groupby(rows, key=itemgetter(0)):
+        while waiting := list(islice(of_target, ROW_GROUP_ROWS)):
+            yield target, _batch(waiting, schema, pad, sample_rate_hz)
 
 
 def _batch(
-    rows: Sequence[tuple[str, Chunk, dict[str, Any]]],
-    schema: pa.Schema,
-    pad: int,
-    sample_rate_hz: int,
+    rows: Sequence[ChunkRow], schema: pa.Schema, pad: int, sample_rate_hz: int
 ) -> pa.RecordBatch:
-    chunks = [chunk for _, chunk, _ in rows]
+    chunks = [chunk for _, _, chunk, _ in rows]
     columns = {
-        "pair_id": [pair_id for pair_id, _, _ in rows],
+        "pair_id": [pair_id for _, pair_id, _, _ in rows],
         "chunk": [chunk.index for chunk in chunks],
         "start_seconds": [chunk.start / sample_rate_hz for chunk in chunks],
         "frames": [chunk.frames for chunk in chunks],
         "samples": [chunk.samples for chunk in chunks],
         "stem_active_fraction": [chunk.active_fraction for chunk in chunks],
     }
-    for signal in rows[0][2]:
+    for signal in rows[0][3]:
         type_ = schema.field(f"codes_{signal}").type
         codes = np.full(
             (len(rows), type_.list_size, type_.value_type.list_size), pad, dtype=np.uint16
         )
-        for place, (_, chunk, results) in enumerate(rows):
+        for place, (_, _, chunk, results) in enumerate(rows):
             codes[place, :, : chunk.frames] = results[signal].codes
         columns[f"codes_{signal}"] = to_arrow(codes)
-        columns[f"scales_{signal}"] = [results[signal].scales for _, _, results in rows]
+        columns[f"scales_{signal}"] = [results[signal].scales for _, _, _, results in rows]
     return pa.RecordBatch.from_pydict(columns, schema=schema)
 
 
-def _write(
-    storage: Storage, path: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]
-) -> int:
-    """Store batches as row groups of one file, and return the number of rows; none, no file."""
-    first = next(batches, None)
+def _write(storage: Storage, path: str, schema: pa.Schema, groups: Iterator[pa.Table]) -> int:
+    """Store row groups as one file, and return the number of rows; none, no file."""
+    first = next(groups, None)
     if first is None:
         return 0
-    count = first.num_rows
+    count = 0
     with (
         storage.writing(path) as target,
         pq.ParquetWriter(target, schema, compression="zstd") as writer,
     ):
-        writer.write_batch(first)
-        for batch in batches:
-            writer.write_batch(batch)
-            count += batch.num_rows
+        for group in chain((first,), groups):
+            writer.write(group)
+            count += len(group)
     return count
 
 
 STEP = Step(
     name="encode",
-    version=1,
-    config=EncodeConfig,
+    version=2,
+    config=PairsConfig,
     columns=pa.schema(
         [
+            column("pairs", pa.list_(PAIR), "Pairs, with all parameters"),
             column(
                 "codes_path",
                 pa.string(),
@@ -389,7 +300,8 @@ STEP = Step(
         ]
     ),
     run=per_track(encode),
-    upstream=("distort",),
+    upstream=("augment", "assort"),
     resource=on_gpu,
-    models=lambda config: (config.codec,),
+    models=lambda config: (config.encoding.codec,),
+    cost=costs(50.0, 3.0),
 )

@@ -6,23 +6,19 @@ were encoded, so that any example can be heard, made at another rate, or checked
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from blocks.storage import Storage
-from tasks import audio
 from tasks.corpora.prepared_song import PreparedSong
 from tasks.stems.augment import AugmentConfig, variant_of, varied
-from tasks.stems.distort import mixes
-from tasks.stems.mixing import mixture
+from tasks.stems.mixing import Stems, from_pcm, to_pcm
+from tasks.stems.schema import CONTEXTS, Signal
 from tasks.step import Tools
 from tasks.track import Samples
 
 
 def render(
     row: Mapping[str, Any], song: PreparedSong, tools: Tools, config: AugmentConfig
-) -> dict[str, Samples]:
+) -> dict[Signal, Samples]:
     """Return the signals of a pair.
 
     Parameters
@@ -43,24 +39,15 @@ def render(
     """
     from tasks.dsp.distortion import apply_chain
 
-    rate_hz = config.sample_rate_hz
+    rate_hz, gain_db = config.sample_rate_hz, row["gain_db"]
     variant = variant_of(song, row["variant"], row["pitch_semitones"], row["tempo"], rate_hz)
-    stems = {stem.stem_id: stem for stem in song.stems}
-    with TemporaryDirectory(prefix="songmill-") as folder:
-        # Through files, as the steps do: what they store is rounded to 16 bits.
-        temporary = replace(tools, outputs=Storage(folder))
-        paths = {}
+    by_id = {stem.stem_id: stem for stem in song.stems}
+    with Stems(config.channels, variant["samples"]) as stems:
         for stem_id in (row["target"], *row["companions"]):
-            paths[stem_id] = f"{stem_id}.flac"
-            signal = varied(tools, stems[stem_id], variant, config)
-            audio.write_flac(temporary.outputs, paths[stem_id], signal, rate_hz)
-        stored = {"channels": config.channels, "samples": variant["samples"]}
-        together = mixes(
-            temporary, row, paths, gain_db=row["gain_db"], sample_rate_hz=rate_hz, **stored
-        )
-        signals = {"stem": together.stem}
-        for name, context in (("all", together.all), ("all_without", together.all_without)):
+            stems.add(stem_id, varied(tools, by_id[stem_id], variant, config))
+        signals: dict[Signal, Samples] = {"stem": stems.mixed(row, "stem", gain_db)}
+        for name in CONTEXTS:
+            context = stems.mixed(row, name, gain_db)
             distorted = apply_chain(context, rate_hz, json.loads(row["distortions"]))
-            audio.write_flac(temporary.outputs, f"{name}.flac", distorted, rate_hz)
-            signals[name] = mixture(temporary.outputs, [f"{name}.flac"], rate_hz=rate_hz, **stored)
+            signals[name] = from_pcm(to_pcm(distorted))
     return signals

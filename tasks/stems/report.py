@@ -9,13 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from blocks.storage import Storage
 from tasks import audio
-from tasks.audio.windows import cut
 from tasks.dataset import charts, page
 from tasks.stems.schema import Codes, Encoding, Signal
 from tasks.stems.summary import Example, Summary
-from tasks.track import Samples, TrackError
+from tasks.track import Samples
 
 CLIP_SECONDS = 10.0
 
@@ -23,7 +21,7 @@ Decode = Callable[[Codes, Samples | None, int], Samples]
 """From codes ``(codebooks, frames)``, their scales and the number of samples to audio."""
 
 Original = Callable[[Mapping[str, Any], Signal], Samples | None]
-"""From a row of the dataset and the name of a signal to what was encoded, if it is still there."""
+"""From a row of the dataset and the name of a signal to what was encoded; None if it is gone."""
 
 LABELS: Mapping[Signal, str] = {
     "all_without": "context without the target",
@@ -76,49 +74,6 @@ def render(
         examples=_examples(summary, decode, original),
         counts=_left_out(manifest.get("counts", {})),
     )
-
-
-def stored_signal(
-    outputs: Storage,
-    pair: Mapping[str, Any],
-    row: Mapping[str, Any],
-    signal: Signal,
-    encoding: Encoding,
-) -> Samples | None:
-    """Return what a signal of a chunk was encoded from; None if it is not stored any more.
-
-    Parameters
-    ----------
-    outputs
-        Where the audio of the pairs lies.
-    pair
-        The pair, as `distort` recorded it.
-    row
-        The chunk's row of the dataset.
-    signal
-        Which of its signals.
-    encoding
-        How the dataset was encoded.
-
-    Returns
-    -------
-    Samples or None
-        Shape ``(channels, samples)``.
-    """
-    blocks = audio.stream(
-        outputs,
-        pair[f"{signal}_path"],
-        rate_hz=encoding.sample_rate_hz,
-        channels=1 if encoding.channels == 1 else 2,
-    )
-    gain = 10 ** (pair["gain_db"] / 20) if signal == "stem" else 1.0
-    try:
-        for index, window in enumerate(cut(blocks, encoding.chunk_samples)):
-            if index == row["chunk"]:
-                return np.float32(gain) * window[:, : row["samples"]]
-    except TrackError:
-        return None
-    return None
 
 
 def embedded(signal: Samples | None, encoding: Encoding) -> str:

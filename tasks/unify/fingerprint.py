@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from tasks.dataset.near_duplicates import RATE_HZ, acoustic_fingerprint
-from tasks.step import Row, Step, StepConfig, Tools, Track, column, per_track
+from tasks.step import Row, Step, StepConfig, Tools, Track, column, costs, per_track
 
 
 class FingerprintConfig(StepConfig):
@@ -37,4 +37,5 @@ STEP = Step(
         ]
     ),
     run=per_track(run),
+    cost=costs(0.05),
 )

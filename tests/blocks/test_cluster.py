@@ -1,7 +1,7 @@
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,9 +10,11 @@ from distributed import Client, LocalCluster
 from prefect import task
 from prefect.context import FlowRunContext
 
-from blocks import cluster
+from blocks import cluster, crew, gpus
 from blocks.cluster import ClusterError, Needs, Reply
+from blocks.crew import GpuWorker
 from blocks.dask_runner import TaskRunner
+from models import room
 from tests.support import prefect_server
 
 
@@ -83,6 +85,63 @@ def test_workers_of_this_machine_are_single_threaded_local_and_have_every_resour
         assert worker["environment"]["CUDA_VISIBLE_DEVICES"] == ""
 
 
+def test_workers_that_share_gpus_are_told_which_and_how_much_they_may_take():
+    def look(dask_worker: Any) -> dict[str, Any]:
+        wanted = (gpus.VISIBLE, *gpus.ORDER, crew.TRACKS_AT_ONCE, room.LIMIT_VARIABLE)
+        return {
+            "resources": dict(dask_worker.state.total_resources),
+            "limit": dask_worker.memory_manager.memory_limit,
+            "environment": {name: os.environ.get(name) for name in wanted},
+        }
+
+    worker = GpuWorker(memory_mb=100.0)
+    made = cluster.local_cluster(1, ["GPU-8932"], workers_per_gpu=2, gpu_worker=worker)
+    with made as running, Client(running) as client:
+        client.wait_for_workers(3, timeout=300)
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        found = {workers[address]["id"]: each for address, each in client.run(look).items()}
+    assert found.keys() == {"cpu-0", "gpu-GPU-8932-0", "gpu-GPU-8932-1"}
+    cpu = found.pop("cpu-0")
+    assert cpu["resources"] == {"CPU": 1}
+    assert cpu["environment"][gpus.VISIBLE] == ""
+    for each in found.values():
+        assert each["resources"] == {"GPU": 1}
+        assert each["environment"][gpus.VISIBLE] == "GPU-8932"
+        assert each["environment"]["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+        assert int(each["environment"][crew.TRACKS_AT_ONCE]) >= 2
+        assert each["limit"] - cpu["limit"] == pytest.approx(100 * 2**20, abs=2**20)
+        # What models heed before they are loaded.
+        assert int(each["environment"][room.LIMIT_VARIABLE]) == each["limit"] // 2**20
+
+
+def test_a_run_of_gpus_starts_as_many_workers_as_they_carry(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(gpus, "visible", lambda: ("0", "1"))
+    monkeypatch.setattr(gpus, "free_mb", lambda names: 30_000.0)
+    monkeypatch.setattr(cluster, "cores", lambda: 16)
+    monkeypatch.setattr("distributed.system.MEMORY_LIMIT", 256 * 2**30)
+
+    def started(worker: GpuWorker | None, batches: int = 100, **params: Any) -> dict[str, int]:
+        made = []
+        monkeypatch.setattr(
+            cluster, "local_cluster", lambda *a, **k: nullcontext(made.append((a, k)))
+        )
+        with cluster.needing(needs(Answered([]), batches, gpu_worker=worker)):
+            entered(workers=None, **params)
+        ((cpu, names, failures), options) = made[0]
+        assert failures == 3
+        assert options["gpu_worker"] == worker
+        return {"cpu": cpu, "gpus": len(names), "each": options["workers_per_gpu"]}
+
+    worker = GpuWorker(memory_mb=5_000.0, gpu_memory_mb=10_000.0)
+    assert started(worker, gpus=2) == {"cpu": 10, "gpus": 2, "each": 3}
+    assert started(worker, gpus=1) == {"cpu": 13, "gpus": 1, "each": 3}
+    assert started(worker, batches=2, gpus=2) == {"cpu": 2, "gpus": 2, "each": 1}
+    assert started(replace(worker, per_gpu=5), gpus=2) == {"cpu": 6, "gpus": 2, "each": 5}
+    assert started(replace(worker, per_gpu=0), gpus=2) == {"cpu": 14, "gpus": 0, "each": 1}
+    # Fits have theirs for themselves.
+    assert started(None, gpus=2) == {"cpu": 14, "gpus": 2, "each": 1}
+
+
 def test_the_number_of_workers_follows_the_cores(monkeypatch: pytest.MonkeyPatch):
     for cores, workers in ((1, 1), (2, 2), (4, 4), (5, 3), (16, 14)):
         monkeypatch.setattr(os, "sched_getaffinity", lambda pid, cores=cores: set(range(cores)))
@@ -128,8 +187,13 @@ class OfElsewhere(Answered):
         raise ModuleNotFoundError("No module named 'tasks'")
 
 
-def needs(question: Answered, batches: int = 3, resources: tuple[str, ...] = ("CPU",)) -> Needs:
-    return Needs(frozenset(resources), batches, question)
+def needs(
+    question: Answered,
+    batches: int = 3,
+    resources: tuple[str, ...] = ("CPU",),
+    gpu_worker: GpuWorker | None = None,
+) -> Needs:
+    return Needs(frozenset(resources), batches, question, gpu_worker=gpu_worker)
 
 
 def test_a_worker_that_lacks_something_is_told_of_before_any_work():
@@ -190,7 +254,6 @@ def test_the_workers_of_a_cluster_are_counted():
     with scheduler_with("CPU") as running:
         assert cluster.size(running.scheduler_address, None) == 1
         assert cluster.size(running.scheduler_address, 5) == 5
-    assert cluster.size(None, 3) == 3
 
 
 @pytest.mark.usefixtures("_shared_server")

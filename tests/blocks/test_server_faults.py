@@ -141,8 +141,8 @@ def test_a_server_that_cannot_start_says_why_and_keeps_its_log(
     monkeypatch.setenv("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
     (tmp_path / "prefect.db").write_bytes(b"no database" * 1000)
-    with pytest.raises(ServerError) as raised, own_server.running():
-        pass
+    with pytest.raises(ServerError) as raised, own_server.running() as server:
+        server.wait_until_ready()
     message = str(raised.value)
     assert "is damaged: move it away" in message
     [kept] = tmp_path.glob("songmill-prefect-server-*.log")

@@ -18,11 +18,10 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks import server
-from tests.support import prefect_server
+from tests.support import commands, prefect_server
+from tests.support.commands import ROOT, TIMEOUT_SECONDS, Finished
 
-ROOT = Path(__file__).parents[2]
 PREFECT = Path(sys.executable).with_name("prefect")
-TIMEOUT_SECONDS = 600.0
 
 Environment = dict[str, str]
 Answer = TypeVar("Answer")
@@ -115,17 +114,9 @@ def poll(started: "subprocess.Popen[Any]") -> bool:
     return started.poll() is None
 
 
-def prefect(*arguments: str, environment: Environment) -> "subprocess.CompletedProcess[str]":
+def prefect(*arguments: str, environment: Environment) -> Finished:
     """Run a `prefect` command to its end, from a folder of no importance."""
-    return subprocess.run(
-        [PREFECT, *arguments],
-        env=environment,
-        cwd=environment["PREFECT_HOME"],
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-    )
+    return commands.run_forked(PREFECT, arguments, Path(environment["PREFECT_HOME"]), environment)
 
 
 def answers(url: str) -> bool:

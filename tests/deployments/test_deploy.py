@@ -1,8 +1,6 @@
 """Registering: what ends up in the server, and what is left as it is."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,16 +8,21 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.exceptions import PrefectHTTPStatusError
 
 from deployments import deploy
 from deployments.catalogue import DEPLOYMENTS, Folders
 from deployments.request import Request
 from flows.cli import UsageError
-from tests.deployments.conftest import ROOT, Environment, prefect
+from tests.deployments.conftest import Environment, prefect
+from tests.support import commands
+from tests.support.commands import ROOT, Finished
 
 NAMES = {row.full_name for row in DEPLOYMENTS}
+POOLS = {row.pool.name for row in DEPLOYMENTS}
 SCHEDULED = "build-dataset/gpu"
+ONE_FOR_EACH_POOL = (SCHEDULED, "build-dataset/cpu")
+"""All deployments take seconds to register."""
 
 
 def request_for(folder: Path, *names: str, **changes: object) -> Request:
@@ -31,17 +34,8 @@ def request_for(folder: Path, *names: str, **changes: object) -> Request:
     )
 
 
-def command(
-    *arguments: str, cwd: Path, environment: Environment
-) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, ROOT / "deployments" / "deploy.py", *arguments],
-        cwd=cwd,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def command(*arguments: str, cwd: Path, environment: Environment) -> Finished:
+    return commands.run_forked(ROOT / "deployments" / "deploy.py", arguments, cwd, environment)
 
 
 def found(client: SyncPrefectClient, name: str = SCHEDULED) -> DeploymentResponse:
@@ -50,15 +44,11 @@ def found(client: SyncPrefectClient, name: str = SCHEDULED) -> DeploymentRespons
 
 @pytest.fixture(autouse=True)
 def _nothing_is_registered(client: SyncPrefectClient) -> None:
-    for row in DEPLOYMENTS:
-        for forget in (
-            lambda row=row: client.delete_deployment(found(client, row.full_name).id),
-            lambda row=row: client.delete_work_pool(row.pool.name),
-        ):
-            try:
-                forget()
-            except ObjectNotFound:
-                continue
+    for deployment in client.read_deployments():
+        client.delete_deployment(deployment.id)
+    for pool in client.read_work_pools():
+        if pool.name in POOLS:
+            client.delete_work_pool(pool.name)
 
 
 def test_the_command_registers_everything_and_says_how_to_go_on(
@@ -66,7 +56,7 @@ def test_the_command_registers_everything_and_says_how_to_go_on(
 ):
     (tmp_path / "data" / "songs").mkdir(parents=True)
     done = command(cwd=tmp_path, environment=environment)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.status, done.stderr) == (0, "")
     assert {f"{each.name}" for each in client.read_deployments()} >= {"cpu", "gpu", "default"}
     for row in DEPLOYMENTS:
         assert f"{row.full_name}: registered for {row.pool.name}" in done.stdout
@@ -124,15 +114,15 @@ def test_a_run_with_wrong_parameters_is_refused_before_it_is_made(
 def test_registering_again_brings_up_to_date_and_makes_nothing_twice(
     client: SyncPrefectClient, tmp_path: Path
 ):
-    deploy.register(request_for(tmp_path))
+    deploy.register(request_for(tmp_path, *ONE_FOR_EACH_POOL))
     before = found(client)
-    deploy.register(request_for(tmp_path, steps=["probe"]))
+    deploy.register(request_for(tmp_path, *ONE_FOR_EACH_POOL, steps=["probe"]))
     after = found(client)
     assert (after.id, after.work_queue_id) == (before.id, before.work_queue_id)
     assert after.parameters == {"params": before.parameters["params"] | {"steps": ["probe"]}}
     assert after.schedules == before.schedules
     names = [each.name for each in client.read_deployments()]
-    assert sorted(names) == sorted(row.name for row in DEPLOYMENTS)
+    assert sorted(names) == sorted(name.partition("/")[2] for name in ONE_FOR_EACH_POOL)
     automations = client.read_automations_by_name("songmill: runs whose machine died")
     assert len(automations) == 1
 
@@ -162,8 +152,7 @@ def test_what_an_operator_changed_stays(
     capsys: pytest.CaptureFixture[str],
 ):
     (tmp_path / "songs").mkdir()
-    # One for each pool: all of them take seconds.
-    chosen = request_for(tmp_path, SCHEDULED, "build-dataset/cpu")
+    chosen = request_for(tmp_path, *ONE_FOR_EACH_POOL)
     deploy.register(chosen)
     (schedule,) = found(client).schedules
     client.update_deployment_schedule(
@@ -190,7 +179,7 @@ def test_what_an_operator_changed_stays(
     done = prefect(
         *("deployment", "schedule", "resume", SCHEDULED, str(kept.id)), environment=environment
     )
-    assert done.returncode == 0, done.stderr
+    assert done.status == 0, done.stderr
     deploy.register(chosen)
     (resumed,) = found(client).schedules
     assert (resumed.active, resumed.schedule.cron) == (True, "30 4 * * 6")
@@ -209,7 +198,7 @@ def test_a_pool_of_another_type_is_not_taken_over(client: SyncPrefectClient, tmp
 def test_a_dry_run_needs_no_server_and_shows_everything(tmp_path: Path):
     alone = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_API")}
     done = command("--dry-run", "--models-dir", "s3://b/m", cwd=tmp_path, environment=alone)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.status, done.stderr) == (0, "")
     assert {line.partition(": ")[0] for line in done.stdout.splitlines()} >= NAMES
     with_models = [row for row in DEPLOYMENTS if "models_dir" in row.params_class.model_fields]
     assert done.stdout.count('"models_dir": "s3://b/m"') == len(with_models) > 5
@@ -219,7 +208,7 @@ def test_a_dry_run_needs_no_server_and_shows_everything(tmp_path: Path):
 def test_without_a_server_one_sentence_says_how_to_get_one(tmp_path: Path):
     alone = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_API")}
     done = command(cwd=tmp_path, environment=alone)
-    assert done.returncode == 2
+    assert done.status == 2
     assert "start one with `prefect server start`, and set PREFECT_API_URL=" in done.stderr
     assert done.stderr.count("\n") == 1
 

@@ -3,7 +3,7 @@
 import json
 import signal
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -21,7 +21,6 @@ from tests.deployments.sleeper import sleeper
 from tests.flows.conftest import read_json, write_songs
 
 UNDER_WAY = {"Pending", "Submitting", "Running"}
-MINUTELY = Schedule("* * * * *", "UTC", reads="audio_dir")
 
 
 def row(name: str, pool: Pool, schedule: Schedule | None = None) -> Deployment:
@@ -33,7 +32,6 @@ SLEEPERS = (
     row("gpu-a", GPU),
     row("gpu-b", GPU),
     row("cpu", CPU),
-    row("minutely", CPU, MINUTELY),
 )
 
 
@@ -55,18 +53,21 @@ def diary(tmp_path_factory: pytest.TempPathFactory) -> Diary:
 
 
 @pytest.fixture(scope="module")
-def _registered(client: SyncPrefectClient, diary: Diary) -> Iterator[None]:
-    """The sleepers, the one of every minute among them, which runs beside the other tests."""
+def scheduled(client: SyncPrefectClient, diary: Diary) -> datetime:
+    """When a sleeper runs by itself, beside the other tests: once, since each run has a price.
+
+    By then a server sees the schedule, which it looks for every few seconds.
+    """
+    moment = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(minutes=3)
+    schedule = Schedule(f"{moment.minute} {moment.hour} * * *", "UTC", reads="audio_dir")
     folder = diary.path.parent
-    deploy.register(
-        Request((), Folders(str(folder), str(diary.path), "stems"), {}, folder, SLEEPERS)
-    )
-    yield
-    client.delete_deployment(client.read_deployment_by_name("sleeper/minutely").id)
+    rows = (*SLEEPERS, row("scheduled", CPU, schedule))
+    deploy.register(Request((), Folders(str(folder), str(diary.path), "stems"), {}, folder, rows))
+    return moment
 
 
 @pytest.fixture(scope="module", autouse=True)
-def workers(_registered: None, environment: Environment) -> Iterator[dict[str, psutil.Process]]:
+def workers(scheduled: datetime, environment: Environment) -> Iterator[dict[str, psutil.Process]]:
     """A worker of each pool, which takes any number of runs: only the server can limit them."""
     with worker(CPU.name, environment) as cpu, worker(GPU.name, environment) as gpu:
         yield {CPU.name: cpu, GPU.name: gpu}
@@ -105,7 +106,7 @@ def test_a_build_runs_by_name_with_parameters_from_the_command_line(
         *("deployment", "run", "build-dataset/cpu", "--watch", "--param", f"params={given}"),
         environment=environment,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.status == 0, done.stdout + done.stderr
     assert "'Completed'" in done.stdout
     assert len(read_json(tmp_path / "out" / "X.json")) == 1
     assert not (tmp_path / "songs-cpu.json").exists()
@@ -133,7 +134,7 @@ def test_a_build_runs_by_name_with_parameters_from_the_command_line(
 def test_runs_on_gpus_wait_for_each_other_and_others_do_not(
     client: SyncPrefectClient, diary: Diary
 ):
-    gpu_a, gpu_b, cpu, _ = SLEEPERS
+    gpu_a, gpu_b, cpu = SLEEPERS
     on_gpu = {submit(client, row, diary, row.name, seconds=2).id for row in (gpu_a, gpu_b)}
     on_cpu = {submit(client, cpu, diary, "cpu", seconds=2).id for _ in range(2)}
     seen = watched(client, on_gpu | on_cpu)
@@ -165,7 +166,7 @@ def test_a_run_whose_machine_died_makes_room_and_can_be_retried(
     diary: Diary,
     workers: dict[str, psutil.Process],
 ):
-    gpu_a, gpu_b, *_ = SLEEPERS
+    gpu_a, gpu_b, _ = SLEEPERS
     (automation,) = client.read_automations_by_name(lost_runs.NAME)
     client.delete_automation(automation.id)
     # Longer than a run takes to start on a busy machine.
@@ -182,7 +183,7 @@ def test_a_run_whose_machine_died_makes_room_and_can_be_retried(
         wait_for(client, waiting)
         assert state(client, lost.id) == "Crashed"
         done = prefect("flow-run", "retry", str(lost.id), environment=environment)
-        assert done.returncode == 0, done.stderr
+        assert done.status == 0, done.stderr
         wait_for(client, lost)
     assert len(diary.pids("lost", "begins")) == 2
     assert len(diary.pids("lost", "ends")) == 1
@@ -191,13 +192,12 @@ def test_a_run_whose_machine_died_makes_room_and_can_be_retried(
     client.delete_automation(automation.id)
 
 
-def test_a_schedule_runs_the_deployment_by_itself(client: SyncPrefectClient, diary: Diary):
-    found = client.read_deployment_by_name("sleeper/minutely")
+def test_a_schedule_runs_the_deployment_by_itself(client: SyncPrefectClient, scheduled: datetime):
+    found = client.read_deployment_by_name("sleeper/scheduled")
 
     def ran() -> list[FlowRun]:
         runs = [run for run in client.read_flow_runs() if run.deployment_id == found.id]
         return [run for run in runs if run.auto_scheduled and run.state_name == "Completed"]
 
-    run = eventually(ran)[0]
-    assert run.expected_start_time is not None
-    assert run.expected_start_time.second == 0
+    [run] = eventually(ran)
+    assert run.expected_start_time == scheduled

@@ -197,6 +197,7 @@ def test_dask_takes_its_commands_and_stays_within_the_containers_memory() -> Non
         program, command, *words = filled(SERVICES[name]["command"])
         params = worker.make_context("dask worker", words).params
         assert (program, command, params["preload_argv"]) == ("dask", "worker", ())
+        assert params["preload"] == ("blocks.dask_preload",)
         assert params["nthreads"] == 1
         assert params["scheduler"] == "tcp://dask-scheduler:8786"
         assert {item.split("=")[0] for item in params["resources"].split(",")} == wanted

@@ -82,11 +82,11 @@ def test_f0_agrees_with_pyin(song: Song) -> None:
         fmin=65,
         fmax=1000,
         frame_length=1024,
-        hop_length=160,
+        hop_length=320,
     )
-    count = min(len(estimated), len(song.f0_hz))
-    truth = song.f0_hz[:count]
-    cents = 1200 * np.abs(np.log2(estimated[:count] / truth))
+    # Every other of its values, which are those of 10 ms.
+    truth = song.f0_hz[::2][: len(estimated)]
+    cents = 1200 * np.abs(np.log2(estimated[: len(truth)] / truth))
     assert np.mean(cents[~np.isnan(truth)] < 50) > 0.95
 
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from examples.songs import make_song, write_song
-from flows import left_out
+from flows import cli, left_out
 from flows.build_dataset_params import BuildDatasetParams
 from models import packages, registry
 from models.tiny.write import write
@@ -40,10 +40,6 @@ OFFLINE = (
 """The offline profile by its fastest methods: flows do the same by others."""
 
 
-def command(*arguments: str | Path) -> list[str]:
-    return [sys.executable, str(BUILD_DATASET), *map(str, arguments)]
-
-
 def environment(**variables: str) -> dict[str, str]:
     """Environment of a user who has set nothing."""
     kept = {
@@ -69,6 +65,29 @@ def build(songs: Path, output: Path, *arguments: str | Path, own_server: bool = 
     return run_flow(
         *("--audio_dir", songs, "--output", output, *OFFLINE, *arguments), own_server=own_server
     )
+
+
+@pytest.fixture
+def run_here(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Finished]:
+    """A command in this process, for what is found out before any server starts.
+
+    Given are the ``main`` of its flow and its arguments.
+    """
+    monkeypatch.setattr(cli, "_quieten", lambda: None)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+    def run(main: Callable[[], None], *arguments: str | Path) -> Finished:
+        monkeypatch.setattr(sys, "argv", ["flow.py", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as raised:
+            main()
+        captured = capsys.readouterr()
+        assert isinstance(raised.value.code, int)
+        return Finished(raised.value.code, captured.out, captured.err)
+
+    return run
 
 
 def standing_worker() -> tuple[str, str]:

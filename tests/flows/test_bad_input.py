@@ -1,8 +1,8 @@
 """What cannot be done is said in one clear sentence, with the right exit status."""
 
+import functools
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +10,6 @@ import pytest
 
 from blocks.storage import Storage
 from flows import build_dataset as flow
-from flows import cli
 from flows.build_dataset_params import BuildDatasetParams
 from models import packages
 from tasks.engine.run_records import RunRecords
@@ -29,21 +28,9 @@ Main = Callable[..., Finished]
 
 
 @pytest.fixture
-def main(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Main:
-    """The command in this process, for what is found out before any server starts."""
-    monkeypatch.setattr(cli, "_quieten", lambda: None)
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-
-    def main(*arguments: str | Path) -> Finished:
-        monkeypatch.setattr(sys, "argv", ["build_dataset.py", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as raised:
-            flow.main()
-        captured = capsys.readouterr()
-        assert isinstance(raised.value.code, int)
-        return Finished(raised.value.code, captured.out, captured.err)
-
-    return main
+def main(run_here: Callable[..., Finished]) -> Main:
+    """The command in this process."""
+    return functools.partial(run_here, flow.main)
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ from benchmarks import __main__ as every
 from benchmarks import gpu, gpu_equality, gpu_material, gpu_runs, gpu_steps, gpu_watch
 from benchmarks.gpu_steps import Done
 from benchmarks.gpu_watch import Gpu, Watch
+from blocks import gpus
+from blocks.crew import GpuWorker
 from blocks.storage import Storage
 from flows.build_dataset_params import BuildDatasetParams
 from tasks.audio import write_flac
@@ -191,7 +193,8 @@ def test_single_precision_also_under_autocast():
     ],
 )
 def test_what_a_machine_does_not_carry_is_said(processes, cores, memory_gb, said):
-    assert gpu_runs.lacking(processes, H200, cores, memory_gb) == said
+    worker = GpuWorker(memory_mb=3.5 * 1024, gpu_memory_mb=10 * 1024)
+    assert gpu_runs.lacking(processes, worker, H200, cores, memory_gb) == said
 
 
 def test_a_run_that_fails_leaves_the_others_their_figures(tmp_path: Path, monkeypatch, capsys):
@@ -207,7 +210,8 @@ def test_a_run_that_fails_leaves_the_others_their_figures(tmp_path: Path, monkey
     monkeypatch.setattr(
         gpu_runs, "lacking", lambda processes, *_: "cores" if processes > 8 else None
     )
-    monkeypatch.setattr(gpu, "prepared", lambda options: None)
+    request = SimpleNamespace(gpu_worker=lambda: GpuWorker())
+    monkeypatch.setattr(gpu, "prepared", lambda options: request)
     monkeypatch.setattr(gpu, "cores", lambda: 16)
     report = tmp_path / "figures.json"
     options = ("--parts", "runs", "--processes", "1", "4", "8", "9", "--json", str(report))
@@ -245,7 +249,7 @@ def test_use_is_that_of_the_time_asked_for():
 
 
 @pytest.fixture
-def driver(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A driver of two GPUs, with one of which two processes work; returns what it is asked for."""
     asked: list[str] = []
 
@@ -271,7 +275,10 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for name, answer in answers.items():
         monkeypatch.setattr(pynvml, name, answer)
     monkeypatch.setattr(gpu_watch, "PERIOD_SECONDS", 0.001)
-    monkeypatch.setenv(gpu_watch.VISIBLE, "1,0")
+    for number in (0, 1):
+        (tmp_path / str(number)).touch()
+    monkeypatch.setattr(gpus, "DRIVER", tmp_path)
+    monkeypatch.setenv(gpus.VISIBLE, "1,0")
     return asked
 
 

@@ -13,6 +13,7 @@ from deployments.catalogue import DEPLOYMENTS
 ROOT = Path(__file__).parents[2]
 
 HEAVY = {
+    "distributed",
     "duckdb",
     "gradio",
     "librosa",
@@ -48,7 +49,7 @@ def loaded_by(code: str) -> set[str]:
 
 ASK = """
 import json, os, runpy, sys
-import prefect
+import flows.fit_runs, flows.run
 for path in sys.argv[1:]:
     sys.stdout.flush()
     if os.fork() == 0:
@@ -63,7 +64,8 @@ for path in sys.argv[1:]:
         os._exit(0)
     os.wait()
 """
-"""Asks each of some flows for help, in a process that holds Prefect and nothing else."""
+"""Asks each of some flows for help, in a process that holds what most of them share and no more:
+what that loads is counted for each."""
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import itertools
 import os
 import random
 import signal
-import subprocess
 import time
 import uuid
 from pathlib import Path
@@ -22,9 +21,9 @@ from flows.build_dataset_params import BuildDatasetParams
 from tasks.engine.run_records import RunRecords
 from tasks.song.dataset import Paths
 from tests.flows.conftest import (
+    BUILD_DATASET,
     OFFLINE,
     build,
-    command,
     environment,
     parts,
     parts_of,
@@ -32,7 +31,7 @@ from tests.flows.conftest import (
     write_songs,
 )
 from tests.support import prefect_server
-from tests.support.commands import ROOT, TIMEOUT_SECONDS
+from tests.support.commands import ROOT, TIMEOUT_SECONDS, Finished, Forked
 
 KILLS = int(os.environ.get("SONGMILL_KILLS", "3"))
 SONGS = 4 if KILLS <= 3 else 3 * KILLS
@@ -58,21 +57,21 @@ def test_a_killed_build_goes_on_to_the_same_bytes(songs: Path, whole: Path, tmp_
 
     for moment in moments:
         # A server of its own, which costs ten seconds, has to be gone as all else is: once.
-        process, mark = start(songs, output, own_server=moment == moments[0])
-        wait_for_rows(process, output, min(max(moment, rows(output) + 1), STEPS * SONGS))
+        running = Build(songs, output, own_server=moment == moments[0])
+        wait_for_rows(running, output, min(max(moment, rows(output) + 1), STEPS * SONGS))
         if moment < STEPS * SONGS:
             time.sleep(rng.uniform(0, 0.3))
-        process.send_signal(signal.SIGKILL)
-        said.append(process.communicate(timeout=TIMEOUT_SECONDS)[0])
-        assert gone(mark), "no process of a killed run is left"
+        running.send(signal.SIGKILL)
+        said.append(running.finished().stdout)
+        assert gone(running.mark), "no process of a killed run is left"
         now = parts(output)
         assert finished.items() <= now.items(), "what was finished is computed again"
         finished = now
 
-    process, mark = start(songs, output)
-    last, errors = process.communicate(timeout=TIMEOUT_SECONDS)
-    assert (process.returncode, "Traceback" in errors) == (0, False), errors
-    assert gone(mark)
+    running = Build(songs, output)
+    last = running.finished()
+    assert (last.status, "Traceback" in last.stderr) == (0, False), last
+    assert gone(running.mark)
     assert finished.items() <= parts(output).items()
     for step, keys in rows_per_step(output).items():
         assert len(keys) == len(set(keys)) == SONGS, step
@@ -85,43 +84,47 @@ def test_a_killed_build_goes_on_to_the_same_bytes(songs: Path, whole: Path, tmp_
     runs = RunRecords(Storage(str(Paths(output).folder / "checkpoints"))).all()
     assert sorted(run.status for run in runs) == ["completed"] + ["interrupted"] * KILLS
     lost = [run for run in runs if run.status == "interrupted"]
-    for run, text in zip(lost, [*said[1:], last], strict=True):
+    for run, text in zip(lost, [*said[1:], last.stdout], strict=True):
         assert f"Run {run.run_id} was interrupted" in text
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_build_that_is_asked_to_stop_stops(tmp_path: Path, sent: signal.Signals):
     songs, output = write_songs(tmp_path / "songs", range(1, 4)), tmp_path / "X.json"
-    process, mark = start(songs, output, workers=1, own_server=sent == signal.SIGINT)
-    wait_for_rows(process, output, 1)
-    process.send_signal(sent)
-    _, errors = process.communicate(timeout=TIMEOUT_SECONDS)
-    assert gone(mark)
+    running = Build(songs, output, workers=1, own_server=sent == signal.SIGINT)
+    wait_for_rows(running, output, 1)
+    running.send(sent)
+    done = running.finished()
+    assert gone(running.mark)
     [run] = RunRecords(Storage(str(Paths(output).folder / "checkpoints"))).all()
     assert run.status in ("failed", "interrupted")
-    assert process.returncode != 0
+    assert done.status != 0
     if sent == signal.SIGINT:
-        assert process.returncode == 130, errors
-        assert errors.splitlines()[-1] == "Interrupted; the same command goes on from here."
-        assert "Traceback" not in errors
+        assert done.status == 130, done.stderr
+        assert done.stderr.splitlines()[-1] == "Interrupted; the same command goes on from here."
+        assert "Traceback" not in done.stderr
 
 
-def start(
-    songs: Path, output: Path, workers: int = 2, *, own_server: bool = False
-) -> tuple["subprocess.Popen[str]", str]:
-    """A build, and the mark that it and all of its processes carry."""
-    mark = uuid.uuid4().hex
-    server = {} if own_server else prefect_server.variables()
-    arguments = ["--audio_dir", songs, "--output", output, *OFFLINE]
-    process = subprocess.Popen(
-        command(*arguments, "--workers", str(workers)),
-        cwd=ROOT,
-        env=environment(**{MARK: mark}, **server),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    return process, mark
+class Build:
+    """A build that runs, and the mark that all processes carry which it has started."""
+
+    def __init__(
+        self, songs: Path, output: Path, workers: int = 2, *, own_server: bool = False
+    ) -> None:
+        self.mark = uuid.uuid4().hex
+        arguments = ["--audio_dir", songs, "--output", output, *OFFLINE, "--workers", str(workers)]
+        server = {} if own_server else prefect_server.variables()
+        variables = environment(**{MARK: self.mark}, **server)
+        self._process = Forked(BUILD_DATASET, arguments, ROOT, variables)
+
+    def send(self, sent: signal.Signals) -> None:
+        os.kill(self._process.pid, sent)
+
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def finished(self) -> Finished:
+        return self._process.finished()
 
 
 def rows(output: Path) -> int:
@@ -136,12 +139,12 @@ def rows_of(part: Path) -> int:
     return found
 
 
-def wait_for_rows(process: "subprocess.Popen[str]", output: Path, count: int) -> None:
+def wait_for_rows(running: Build, output: Path, count: int) -> None:
     """Return when so many rows lie in the tables."""
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while rows(output) < count:
-        if process.poll() is not None:
-            raise AssertionError(f"it ended by itself: {process.communicate()}")
+        if running.has_ended():
+            raise AssertionError(f"it ended by itself: {running.finished()}")
         assert time.monotonic() < deadline
         # Little is left to do when all rows are there.
         time.sleep(0.02 if count == STEPS * SONGS else 0.1)

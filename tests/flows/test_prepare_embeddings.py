@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from types import SimpleNamespace
 
@@ -29,7 +27,7 @@ from tasks.dsp.spectral import frame_features
 from tasks.engine.plan import run_here
 from tests.flows.conftest import environment
 from tests.support import prefect_server
-from tests.support.commands import ROOT, TIMEOUT_SECONDS
+from tests.support.commands import ROOT, TIMEOUT_SECONDS, Forked
 from tests.support.tones import RATE_HZ, held
 
 FLOW = ROOT / "flows" / "prepare_embeddings.py"
@@ -97,7 +95,7 @@ def test_embeddings_are_of_the_rows_that_they_say(music):
     assert mel.item.tolist() == list(range(10))
     for number in (0, 3, 7):
         samples, _ = soundfile.read(music.rows[number]["audio_path"], dtype="float32")
-        expected = statistics(frame_features(samples, RATE_HZ))
+        expected = statistics(frame_features([samples], RATE_HZ))
         assert np.abs(mel.embedding[number] - expected).max() < 1e-5
     # Two rows of one file, and one of a part of it.
     assert np.array_equal(mel.embedding[8], mel.embedding[0])
@@ -293,16 +291,10 @@ def test_musicbench_is_read_by_its_corpus(music, monkeypatch):
 
 
 def start(path, output):
-    command = [sys.executable, FLOW, "--dataset-file", path, "--output-dir", output]
-    return subprocess.Popen(
-        [*map(str, command), *("--encoders", "mel", "--text-encoder", "hashed", "--workers", "1")],
-        cwd=ROOT,
-        env=environment(**prefect_server.variables()),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    arguments = ["--dataset-file", path, "--output-dir", output]
+    arguments += ["--encoders", "mel", "--text-encoder", "hashed", "--workers", "1"]
+    variables = environment(**prefect_server.variables())
+    return Forked(FLOW, arguments, ROOT, variables, new_session=True)
 
 
 def test_a_killed_run_goes_on_without_a_row_lost_or_doubled(tmp_path):
@@ -311,15 +303,15 @@ def test_a_killed_run_goes_on_without_a_row_lost_or_doubled(tmp_path):
     path = tmp_path / "unified.json"
     path.write_text(json.dumps(rows))
     killed = tmp_path / "killed"
-    process = start(path, killed)
+    running = start(path, killed)
     tables = killed / "checkpoints" / "steps" / "mel"
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while not list(tables.glob("[!.]*.parquet")):
-        assert process.poll() is None, process.communicate()
+        assert running.poll() is None, running.finished()
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    os.killpg(running.pid, signal.SIGKILL)
+    running.finished()
     assert not (killed / "embeddings.h5").exists(), "killed too late"
     finished = {part: part.stat().st_mtime_ns for part in tables.glob("[!.]*.parquet")}
     kept = {key for part in finished for key in _keys(part)}

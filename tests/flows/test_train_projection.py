@@ -18,6 +18,7 @@ from flows.cli import UsageError
 from flows.train_projection import plan, train_projection
 from flows.train_projection_params import TrainProjectionParams
 from tasks.projection.fit import FIT
+from tests.flows.conftest import standing_worker
 from tests.support import prefect_server
 from tests.support.embeddings import made, register_words, write
 
@@ -45,8 +46,9 @@ def test_from_embeddings_to_what_is_found(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ):
-    one = train_projection(asked(data, tmp_path / "one", workers=1))
-    two = train_projection(asked(data, tmp_path / "two", workers=2, num_workers=2))
+    _, address = standing_worker()
+    one = train_projection(asked(data, tmp_path / "one", cluster=address))
+    two = train_projection(asked(data, tmp_path / "two", cluster=address, num_workers=2))
     assert one == two
     assert one["test/items"] == 10
     shown = capsys.readouterr().out

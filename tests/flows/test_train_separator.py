@@ -29,6 +29,7 @@ from tasks.song import separate
 from tasks.song.separate import SeparateConfig
 from tasks.step import Tools, Track
 from tasks.weights import Weights
+from tests.flows.conftest import standing_worker
 from tests.support import prefect_server
 from tests.tasks.separator.small_store import RATE_HZ, SOURCES, small_store
 
@@ -77,7 +78,8 @@ def test_from_songs_to_a_model_that_goes_on(
     api: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     write_songs(tmp_path / "songs")
-    metrics = train_separator(asked(tmp_path))
+    _, address = standing_worker()
+    metrics = train_separator(asked(tmp_path, workers=None, cluster=address))
     run = tmp_path / "run"
     shown = capsys.readouterr().out
     assert "train: 2 songs" in shown

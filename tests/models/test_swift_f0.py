@@ -60,7 +60,7 @@ def test_the_file_is_the_published_one():
     ids=["sung", "silence", "a short note", "one sample"],
 )
 def test_it_says_what_the_package_says(adapter: SwiftF0Adapter, samples: np.ndarray):
-    f0_hz, confidence = adapter.track(samples, HOP_SAMPLES)
+    f0_hz, confidence = adapter.track([samples], HOP_SAMPLES)
     # The package has no frame at the end.
     expected_f0_hz, expected = package_says(np.pad(samples, (0, HOP_SAMPLES)))
     assert confidence.shape == f0_hz.shape == (1 + len(samples) // HOP_SAMPLES,)
@@ -72,8 +72,8 @@ def test_it_says_what_the_package_says(adapter: SwiftF0Adapter, samples: np.ndar
 @packaged
 def test_a_gain_is_a_factor_of_the_samples(adapter: SwiftF0Adapter):
     samples = sung(0.3)
-    f0_hz, confidence = adapter.track(samples, 160, gain=0.25)
-    expected_f0_hz, expected = adapter.track(samples * np.float32(0.25), 160)
+    f0_hz, confidence = adapter.track([samples], 160, gain=0.25)
+    expected_f0_hz, expected = adapter.track([samples * np.float32(0.25)], 160)
     assert np.array_equal(f0_hz, expected_f0_hz)
     assert np.array_equal(confidence, expected)
 
@@ -84,8 +84,8 @@ def test_a_hop_that_goes_into_that_of_the_package_adds_frames_between(
     adapter: SwiftF0Adapter, hop: int, every: int
 ):
     samples = sung(0.6)
-    f0_hz, confidence = adapter.track(samples, hop)
-    expected_f0_hz, expected = adapter.track(samples, HOP_SAMPLES)
+    f0_hz, confidence = adapter.track([samples], hop)
+    expected_f0_hz, expected = adapter.track([samples], HOP_SAMPLES)
     # At the end, those of the finer hop see frames that the others have not.
     n = len(expected) - 8
     assert np.abs(confidence[::every][:n] - expected[:n]).max() < 1e-5
@@ -95,8 +95,8 @@ def test_a_hop_that_goes_into_that_of_the_package_adds_frames_between(
 @packaged
 def test_at_a_wider_hop_frames_see_as_far_as_at_that_of_the_package(adapter: SwiftF0Adapter):
     samples = sung(0.6)
-    f0_hz, confidence = adapter.track(samples, 3 * HOP_SAMPLES)
-    expected_f0_hz, expected = (each[::3] for each in adapter.track(samples, HOP_SAMPLES))
+    f0_hz, confidence = adapter.track([samples], 3 * HOP_SAMPLES)
+    expected_f0_hz, expected = (each[::3] for each in adapter.track([samples], HOP_SAMPLES))
     n = len(expected) - 3
     assert np.abs(confidence[:n] - expected[:n]).max() < 1e-5
     assert np.abs(np.log2(f0_hz[:n] / expected_f0_hz[:n])).max() < 1e-5
@@ -106,7 +106,7 @@ def test_at_a_wider_hop_frames_see_as_far_as_at_that_of_the_package(adapter: Swi
 @pytest.mark.parametrize("hop", [160, 256, 320, 333, 800])
 def test_frames_lie_at_multiples_of_any_hop(adapter: SwiftF0Adapter, hop: int):
     samples = sung(1.5)
-    f0_hz, confidence = adapter.track(samples, hop)
+    f0_hz, confidence = adapter.track([samples], hop)
     time = np.arange(len(f0_hz)) * hop / RATE_HZ
     assert len(time) == 1 + len(samples) // hop
     inside = (time > 0.6) & (time < 1.4)
@@ -119,9 +119,9 @@ def test_frames_lie_at_multiples_of_any_hop(adapter: SwiftF0Adapter, hop: int):
 @packaged
 def test_how_a_recording_is_cut_does_not_matter(adapter: SwiftF0Adapter, monkeypatch):
     samples = sung(1.2)
-    expected_f0_hz, expected = adapter.track(samples, 160)
+    expected_f0_hz, expected = adapter.track([samples], 160)
     monkeypatch.setattr(adapter, "_frames_per_call", 17)
-    f0_hz, confidence = adapter.track(samples, 160)
+    f0_hz, confidence = adapter.track([samples], 160)
     assert np.abs(confidence - expected).max() < 1e-5
     assert np.abs(np.log2(f0_hz / expected_f0_hz)).max() < 1e-5
 
@@ -170,6 +170,6 @@ def test_what_is_no_network_is_said(tmp_path: Path, content: bytes):
 
 def test_a_tiny_model_is_loaded_as_the_published_one(tmp_path: Path):
     folder = write(tmp_path, "swift-f0")
-    f0_hz, confidence = load(CARD, "cpu", folder).track(sung(0.2), 160)
+    f0_hz, confidence = load(CARD, "cpu", folder).track([sung(0.2)], 160)
     assert len(f0_hz) == len(confidence) == 21
     assert ((f0_hz > 46) & (f0_hz < 2100)).all()

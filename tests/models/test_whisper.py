@@ -5,29 +5,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-import soxr
 from faster_whisper import BatchedInferencePipeline, WhisperModel
 
-from examples.speech import SPEECH_RATE_HZ, speak
-from models import adapters, registry, whisper
+from models import adapters, registry, whisper, whisper_windows
 from models.tiny.write import write
 from models.whisper import RATE_HZ, Segment, WhisperAdapter
-
-TEXT = "the river runs below the mountain where nobody ever wanted to remember my name"
-
-
-def voice(seconds, seed=0):
-    """Lines of spoken words in random order, with pauses of 1 to 3 s between them."""
-    rng = np.random.default_rng(seed)
-    words = TEXT.split()
-    spoken = speak(words)
-    pieces, samples = [], 0
-    while samples < seconds * SPEECH_RATE_HZ:
-        pieces += [spoken[word].samples for word in rng.permutation(words)[:7]]
-        pieces.append(np.zeros(int(rng.uniform(1, 3) * SPEECH_RATE_HZ), np.float32))
-        samples = sum(map(len, pieces))
-    signal = soxr.resample(np.concatenate(pieces), SPEECH_RATE_HZ, RATE_HZ)
-    return signal[: round(seconds * RATE_HZ)].astype(np.float32)
+from tests.support.voices import voice
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +69,7 @@ def test_equals_the_librarys_batched_pipeline(models_dir, long, name):
         batch_size=1,
         word_timestamps=True,
         temperature=0.0,
-        vad_parameters=dict(whisper.VAD_OPTIONS),
+        vad_parameters=dict(whisper_windows.VAD_OPTIONS),
     )
     ours = whisper.load(registry.card(name), "cpu", folder).transcribe(long)
     assert len(ours.segments) == 3
@@ -101,7 +84,7 @@ def test_one_window_equals_the_librarys_own_transcription(folder, adapter):
         without_timestamps=True,
         temperature=0.0,
         vad_filter=True,
-        vad_parameters=dict(whisper.VAD_OPTIONS, max_speech_duration_s=30),
+        vad_parameters=dict(whisper_windows.VAD_OPTIONS, max_speech_duration_s=30),
     )
     ours = adapter.transcribe(signal)
     # The library goes on behind the last word, where the batched pipeline leaves it at that.
@@ -198,9 +181,9 @@ def test_the_detected_language_is_used(adapter, monkeypatch, long):
 
 
 def test_long_signals_are_cut_where_the_voice_is_softest(adapter, monkeypatch, long):
-    monkeypatch.setattr(whisper, "PIECE_SECONDS", 20.0)
-    monkeypatch.setattr(whisper, "CUT_SECONDS", 10.0)
-    pieces = list(whisper._pieces(long))
+    monkeypatch.setattr(whisper_windows, "PIECE_SECONDS", 20.0)
+    monkeypatch.setattr(whisper_windows, "CUT_SECONDS", 10.0)
+    pieces = [(first, long[first:last]) for first, last in whisper_windows.bounds(long)]
     assert np.array_equal(np.concatenate([piece for _, piece in pieces]), long)
     assert len(pieces) > 4
     for (start, piece), (next_start, _) in pairwise(pieces):
@@ -222,34 +205,40 @@ def test_long_signals_are_cut_where_the_voice_is_softest(adapter, monkeypatch, l
     assert [(each.text, each.start_seconds) for each in transcript.segments] == expected
 
 
-def test_out_of_memory_halves_the_batch_for_good(adapter, monkeypatch, caplog, long):
+@pytest.mark.parametrize("stage", ["encode", "decode"])
+def test_out_of_memory_halves_the_batch_for_good(folder, monkeypatch, caplog, long, stage):
     sizes = []
 
-    def transcribe(self, audio, *, batch_size, **options):
-        sizes.append(batch_size)
-        if batch_size > 2:
+    def short_of_memory(self, *arguments):
+        windows = arguments[-1]
+        sizes.append(len(windows))
+        if len(windows) > 1:
             raise RuntimeError("CUDA failed with error out of memory")
-        return original(self, audio, batch_size=batch_size, **options)
+        return original(self, *arguments)
 
-    original = BatchedInferencePipeline.transcribe
-    monkeypatch.setattr(BatchedInferencePipeline, "transcribe", transcribe)
+    adapter = whisper.load(registry.card("whisper-tiny"), "cpu", folder)
+    expected = adapter.transcribe(long)
+    original = getattr(whisper.Model, stage)
+    monkeypatch.setattr(whisper.Model, stage, short_of_memory)
     on_gpu = WhisperAdapter(adapter._model, "cuda")
-    with caplog.at_level(logging.WARNING, logger="models.whisper"):
+    with caplog.at_level(logging.WARNING, logger="models.whisper_batches"):
         result = on_gpu.transcribe(long, batch_size=8)
-        on_gpu.transcribe(long[:RATE_HZ], batch_size=8)
-    assert sizes == [8, 4, 2, 2]
-    assert len(caplog.records) == 2
-    monkeypatch.undo()
-    assert result == adapter.transcribe(long)
+        on_gpu.transcribe(long, batch_size=8)
+    assert sizes == [3, 1, 1, 1, 1, 1, 1]
+    assert [record.args for record in caplog.records] == [(3, 1)]
+    assert [segment.text for segment in result.segments] == [
+        segment.text for segment in expected.segments
+    ]
+    assert result.language_probability == pytest.approx(expected.language_probability, abs=1e-3)
 
 
-def test_other_errors_are_raised(adapter, monkeypatch):
-    def transcribe(*arguments, **options):
+def test_other_errors_are_raised(adapter, monkeypatch, long):
+    def encode(*arguments):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(BatchedInferencePipeline, "transcribe", transcribe)
+    monkeypatch.setattr(whisper.Model, "encode", encode)
     with pytest.raises(RuntimeError, match="a bug"):
-        WhisperAdapter(adapter._model, "cuda").transcribe(np.zeros(1, np.float32))
+        WhisperAdapter(adapter._model, "cuda").transcribe(long)
 
 
 @pytest.mark.parametrize(

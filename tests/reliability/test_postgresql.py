@@ -17,15 +17,17 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks.cluster import HOST
 from deployments import deploy
-from deployments.catalogue import CPU, Folders
+from deployments.catalogue import CPU, Folders, Schedule
 from deployments.processes import Service, guarded, stop
 from deployments.request import Request
-from tests.deployments.conftest import ROOT, answers, eventually
-from tests.deployments.test_runs import MINUTELY, row, state
+from tests.deployments.conftest import answers, eventually
+from tests.deployments.test_runs import row, state
+from tests.support.commands import ROOT
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
 
 PREFECT = Path(sys.executable).with_name("prefect")
+MINUTELY = Schedule("* * * * *", "UTC", reads="audio_dir")
 
 FOUND = [
     *filter(None, [shutil.which("initdb")]),

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Timer
+from threading import Thread, Timer
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
@@ -70,29 +70,72 @@ def run_forked(
     script: Path, arguments: Sequence[str | Path], cwd: Path, environment: Mapping[str, str]
 ) -> Finished:
     """Run a script to its end as :func:`run` does, in a process that has its imports already."""
-    fixed = {name: value for name, value in environment.items() if name.startswith(READ_BY_IMPORTS)}
-    with TemporaryDirectory() as folder:
-        outputs = [Path(folder, name) for name in ("stdout", "stderr")]
+    return Forked(script, arguments, cwd, environment).finished()
+
+
+class Forked:
+    """A script that runs in a process that has its imports already: one at a time.
+
+    Parameters
+    ----------
+    script, arguments, cwd, environment
+        As of :func:`run`.
+    new_session
+        Whether it leads a group of processes of its own, as a command of a terminal does.
+    """
+
+    def __init__(
+        self,
+        script: Path,
+        arguments: Sequence[str | Path],
+        cwd: Path,
+        environment: Mapping[str, str],
+        *,
+        new_session: bool = False,
+    ) -> None:
+        fixed = {
+            name: value for name, value in environment.items() if name.startswith(READ_BY_IMPORTS)
+        }
+        self._folder = TemporaryDirectory()
+        self._outputs = [Path(self._folder.name, name) for name in ("stdout", "stderr")]
         request = {
             "argv": [str(script), *map(str, arguments)],
             "cwd": str(cwd),
             "environment": dict(environment),
-            "outputs": [str(path) for path in outputs],
+            "outputs": [str(path) for path in self._outputs],
+            "new_session": new_session,
         }
-        status = _ask(_parent(tuple(sorted(fixed.items()))), json.dumps(request))
-        said = (path.read_text(errors="surrogateescape") for path in outputs)
-        return Finished(status, *said)
+        parent = _parent(tuple(sorted(fixed.items())))
+        assert parent.stdin is not None
+        print(json.dumps(request), file=parent.stdin, flush=True)
+        self.pid = _answer(parent)
+        self._status: int | None = None
+        self._waiting = Thread(target=self._wait, args=(parent,), daemon=True)
+        self._waiting.start()
+
+    def poll(self) -> int | None:
+        """Its exit status, as of :class:`subprocess.Popen`; None while it runs."""
+        return self._status
+
+    def finished(self) -> Finished:
+        """Wait until it ends; called once."""
+        self._waiting.join()
+        assert self._status is not None, f"{self._outputs} did not end in time"
+        with self._folder:
+            said = [path.read_text(errors="surrogateescape") for path in self._outputs]
+        return Finished(self._status, *said)
+
+    def _wait(self, parent: "subprocess.Popen[str]") -> None:
+        self._status = _answer(parent)
 
 
-def _ask(parent: "subprocess.Popen[str]", request: str) -> int:
-    assert parent.stdin is not None
+def _answer(parent: "subprocess.Popen[str]") -> int:
     assert parent.stdout is not None
     timer = Timer(TIMEOUT_SECONDS, parent.kill)
     timer.start()
-    print(request, file=parent.stdin, flush=True)
     answer = parent.stdout.readline()
     timer.cancel()
-    assert answer, f"it did not end in time: {request}"
+    assert answer, "it did not end in time"
     return int(answer)
 
 
@@ -118,12 +161,15 @@ def _forked() -> dict[str, Any]:
         if not pid:
             request: dict[str, Any] = json.loads(line)
             return request
+        print(pid, flush=True)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
     # Nothing that was imported has anything to end.
     os._exit(0)
 
 
 def _become(command: Mapping[str, Any]) -> None:
+    if command["new_session"]:
+        os.setsid()
     os.environ.clear()
     os.environ.update(command["environment"])
     os.chdir(command["cwd"])

@@ -20,6 +20,7 @@ VARIABLE = "SONGMILL_TEST_DASK"
 """Where the processes of a run find the file that will name the scheduler's address."""
 SELDOM = {
     "DASK_DISTRIBUTED__SCHEDULER__WORK_STEALING": "False",
+    "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "500ms",
     "DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL": "5s",
     "DASK_DISTRIBUTED__WORKER__MEMORY__MONITOR_INTERVAL": "1s",
 }
@@ -37,10 +38,11 @@ def shared_address() -> str:
     """Address of its scheduler, which is started when it is first asked for."""
     said = Path(os.environ[VARIABLE]) if VARIABLE in os.environ else _started()[1]
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
-    while not (address := said.read_text()).endswith("\n"):
+    # After its line there may be others: the worker's process has inherited where it prints.
+    while "\n" not in (text := said.read_text()):
         assert time.monotonic() < deadline, "the worker does not start"
         time.sleep(0.1)
-    return address.strip()
+    return text.partition("\n")[0]
 
 
 def stop() -> None:

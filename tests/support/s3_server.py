@@ -81,6 +81,8 @@ class S3Server:
         Access key that signed every request.
     ranges
         Range header of every GET.
+    sent
+        Bytes of content that answered each GET, by path.
     faults
         What is to go wrong.
     """
@@ -90,6 +92,7 @@ class S3Server:
     hosts: list[str] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     ranges: list[str | None] = field(default_factory=list)
+    sent: list[tuple[str, int]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     current: ClassVar["S3Server | None"] = None
@@ -98,6 +101,11 @@ class S3Server:
     def counts(self) -> Counter[str]:
         """How many requests there were of each operation."""
         return Counter(self.requests)
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes of content of all answers to a GET."""
+        return sum(n_bytes for _, n_bytes in self.sent)
 
     def breaks(self, operation: str, kind: Kind, **options: Any) -> None:
         """Let something go wrong."""
@@ -109,6 +117,7 @@ class S3Server:
         self.hosts.clear()
         self.keys.clear()
         self.ranges.clear()
+        self.sent.clear()
 
     def take(self, operation: str, headers: Any) -> Fault | None:
         """Note a request, and what is to happen to it."""
@@ -252,6 +261,8 @@ def _handler(server: S3Server, port: int) -> type[BaseHTTPRequestHandler]:
                 ]
                 length = answer.getheader("Content-Length", "0")
             connection.close()
+            if _operation(self.command, self.path) == "GET":
+                server.sent.append((urlsplit(self.path).path, len(content)))
             size = length if self.command == "HEAD" else str(len(content))
             return answer.status, [*kept, ("Content-Length", size)], content
 

@@ -10,11 +10,11 @@ import psutil
 import pytest
 import soundfile
 import soxr
-from cachetools import LRUCache
 
 from blocks.storage import Storage, StorageError
 from tasks import audio
 from tasks.audio import files
+from tasks.audio.shared_cache import SharedCache
 from tasks.step import TrackError
 from tasks.text import printable
 from tests.conftest import RATE_HZ, tone, write_tone
@@ -196,7 +196,7 @@ def test_the_cache_holds_no_more_than_its_bytes(tmp_path: Path, monkeypatch: pyt
     write_tone(tmp_path / "long.wav", seconds=1.0)
     storage = Storage(str(tmp_path))
     # Room for two clips of 4,000 samples of 4 bytes, and not for that of 16,000.
-    room = LRUCache(40_000, getsizeof=files._CACHE.getsizeof)
+    room = SharedCache(40_000, getsizeof=files._CACHE.getsizeof)
     monkeypatch.setattr(files, "_CACHE", room)
 
     def load(name: str) -> np.ndarray:
@@ -256,6 +256,26 @@ def test_a_stream_that_is_left_closes_its_file(tmp_path: Path):
     assert is_open()
     blocks.close()
     assert not is_open()
+
+
+def test_short_files_are_one_kept_block_and_long_ones_are_streamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    storage = Storage(str(tmp_path))
+    signal = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 20 * RATE_HZ)).astype(np.float32)
+    audio.write_flac(storage, "x.flac", signal, RATE_HZ)
+
+    def blocks() -> list[np.ndarray]:
+        return list(audio.blocks(storage, "x.flac", rate_hz=RATE_HZ, channels=1))
+
+    monkeypatch.setattr(files, "SHORT_SECONDS", 19.9)
+    streamed = blocks()
+    assert len(streamed) > 1
+    monkeypatch.setattr(files, "SHORT_SECONDS", 20.0)
+    [kept], [again] = blocks(), blocks()
+    assert again is kept
+    assert audio.load(storage, "x.flac", rate_hz=RATE_HZ, channels=1) is kept
+    np.testing.assert_array_equal(np.concatenate(streamed, axis=1), kept)
 
 
 def test_flac_written_in_blocks_is_the_same_file(tmp_path: Path):

@@ -39,7 +39,7 @@ class Voice:
         return self
 
     def breaths(self):
-        return find_breaths(self.samples.astype(np.float32), RATE_HZ, self.f0_hz, HOP_SECONDS)
+        return find_breaths([self.samples.astype(np.float32)], RATE_HZ, self.f0_hz, HOP_SECONDS)
 
 
 PHRASES = [(0.8, 2.0), (2.6, 4.1), (4.7, 6.0), (6.8, 8.0), (8.4, 9.0)]
@@ -104,5 +104,5 @@ def test_an_instrument_in_a_pause_is_no_breath():
     ids=["silence", "silence called voiced", "noise alone", "pure tone", "constant", "ten samples"],
 )
 def test_no_breaths_without_a_voice(samples, f0_hz):
-    found = find_breaths(samples.astype(np.float32), RATE_HZ, f0_hz, HOP_SECONDS)
+    found = find_breaths([samples.astype(np.float32)], RATE_HZ, f0_hz, HOP_SECONDS)
     assert len(found.start_seconds) == len(found.duration_seconds) == 0

@@ -21,7 +21,7 @@ def arpeggio(pitches, seconds):
 
 def chords_of(signal):
     """Chord of each frame."""
-    _, chords = find_key_and_chords(find_notes(constant_q(signal.astype(np.float32), RATE_HZ)))
+    _, chords = find_key_and_chords(find_notes(constant_q([signal.astype(np.float32)], RATE_HZ)))
     return chords
 
 

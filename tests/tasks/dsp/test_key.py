@@ -23,7 +23,7 @@ def cadence(tonic, mode, semitones_off=0.0):
 
 
 def key_of(signal):
-    key, _ = find_key_and_chords(find_notes(constant_q(signal, RATE_HZ)))
+    key, _ = find_key_and_chords(find_notes(constant_q([signal], RATE_HZ)))
     return key
 
 

@@ -44,7 +44,7 @@ SIGNALS = {
 
 def check_equal(samples: np.ndarray, *, fmin_hz: float, fmax_hz: float, frame: int, hop: int):
     ours = pyin(
-        samples,
+        [samples],
         fmin_hz=fmin_hz,
         fmax_hz=fmax_hz,
         rate_hz=RATE_HZ,
@@ -75,15 +75,15 @@ def test_equals_librosa_for_other_parameters(fmin_hz, fmax_hz, frame, hop):
 def test_checkpoints_do_not_change_the_path(monkeypatch: pytest.MonkeyPatch):
     samples = np.concatenate([leaps(0.25), noisy_phrases()])
     arguments = {"fmin_hz": 65.4, "fmax_hz": 1046.5, "rate_hz": RATE_HZ, "hop_samples": 160}
-    whole = pyin(samples, **arguments)
+    whole = pyin([samples], **arguments)
     for frames in (1, 7, 100, len(whole.f0_hz) - 1):
         monkeypatch.setattr(viterbi, "CHECKPOINT_FRAMES", frames)
-        np.testing.assert_array_equal(pyin(samples, **arguments).f0_hz, whole.f0_hz)
+        np.testing.assert_array_equal(pyin([samples], **arguments).f0_hz, whole.f0_hz)
 
 
 def test_follows_a_sung_glide():
     f0_hz = 150 * 2 ** (np.linspace(0, 2, 2 * RATE_HZ))
-    found = pyin(harmonics(f0_hz), fmin_hz=65.4, fmax_hz=1046.5, rate_hz=RATE_HZ, hop_samples=160)
+    found = pyin([harmonics(f0_hz)], fmin_hz=65.4, fmax_hz=1046.5, rate_hz=RATE_HZ, hop_samples=160)
     expected = f0_hz[::160][10:-10]
     cents = 1200 * np.log2(found.f0_hz[10 : 10 + len(expected)] / expected)
     assert np.abs(cents).max() < 15
@@ -95,7 +95,7 @@ def test_follows_a_sung_glide():
 def test_refuses_an_impossible_range(fmin_hz, fmax_hz):
     with pytest.raises(ValueError, match="Hz"):
         pyin(
-            np.zeros(4000, np.float32),
+            [np.zeros(4000, np.float32)],
             fmin_hz=fmin_hz,
             fmax_hz=fmax_hz,
             rate_hz=RATE_HZ,

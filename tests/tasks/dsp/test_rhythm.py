@@ -36,7 +36,7 @@ def drums(bpm, *, hats_per_beat=2, seconds=20.0):
 
 
 def beats_of(signal):
-    return rhythm.find_beats(frame_features(signal, RATE_HZ).mel_db, MEL_HZ, HOP_SECONDS)
+    return rhythm.find_beats(frame_features([signal], RATE_HZ).mel_db, MEL_HZ, HOP_SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_onsets_tempo_and_beats_are_librosas(songs):
     signals = [signal for _, signal in songs]
     signals += [drums(97), np.random.default_rng(0).normal(0, 0.1, 5 * RATE_HZ).astype(np.float32)]
     for signal in signals:
-        onsets = rhythm.onset_strength(frame_features(signal, RATE_HZ).mel_db)
+        onsets = rhythm.onset_strength(frame_features([signal], RATE_HZ).mel_db)
         expected = librosa.onset.onset_strength(y=signal, sr=RATE_HZ, aggregate=np.median)
         np.testing.assert_allclose(onsets, expected, atol=1e-2)
         bpm, beats = librosa.beat.beat_track(y=signal, sr=RATE_HZ)
@@ -59,7 +59,7 @@ def test_onsets_tempo_and_beats_are_librosas(songs):
 
 @pytest.mark.parametrize("bpm", [80.0, 151.0])
 def test_beats_at_a_given_tempo_are_librosas(songs, bpm):
-    onsets = rhythm.onset_strength(frame_features(songs[0][1], RATE_HZ).mel_db)
+    onsets = rhythm.onset_strength(frame_features([songs[0][1]], RATE_HZ).mel_db)
     _, beats = librosa.beat.beat_track(onset_envelope=onsets, sr=RATE_HZ, bpm=bpm)
     np.testing.assert_array_equal(rhythm.track_beats(onsets, bpm, HOP_SECONDS), beats)
 

@@ -66,14 +66,16 @@ def test_path_equals_torchcrepes_decoder(seed: int):
     assert np.abs(cents(found.f0_hz, expected_hz[0].numpy())).max() <= 20 + 4 * 20
 
 
-def test_blocks_do_not_change_the_path():
+def test_blocks_do_not_change_the_path(monkeypatch: pytest.MonkeyPatch):
     rng = np.random.default_rng(0)
     salience = rng.uniform(0, 1, (100, 360)).astype(np.float32)
     whole = decode(salience)
+    monkeypatch.setattr("tasks.dsp.salience.CHUNK_FRAMES", 17)
     parts = decode_salience(
         (salience[at : at + 16] for at in range(0, 100, 16)), 100, fmin_hz=FMIN_HZ, fmax_hz=FMAX_HZ
     )
     np.testing.assert_array_equal(parts.f0_hz, whole.f0_hz)
+    np.testing.assert_array_equal(parts.periodicity, whole.periodicity)
 
 
 def test_a_map_without_activation_still_has_finite_pitch():
@@ -95,7 +97,7 @@ def test_crepe_follows_a_sung_glide(low_hz: float):
     phase = 2 * np.pi * np.cumsum(f0_hz) / RATE_HZ
     samples = (0.1 * sum(np.sin(k * phase) / k for k in range(1, 8))).astype(np.float32)
     found = decode_salience(
-        adapters.load(registry.card("crepe-tiny")).activations(samples, 160),
+        adapters.load(registry.card("crepe-tiny")).activations([samples], 160),
         101,
         fmin_hz=FMIN_HZ,
         fmax_hz=FMAX_HZ,

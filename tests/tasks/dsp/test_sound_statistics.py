@@ -18,7 +18,7 @@ PLACES = {
 
 
 def describe(signal):
-    return statistics(frame_features(np.asarray(signal, np.float32), RATE_HZ))
+    return statistics(frame_features([np.asarray(signal, np.float32)], RATE_HZ))
 
 
 def part(signal, name):

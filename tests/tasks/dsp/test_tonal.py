@@ -24,7 +24,7 @@ def test_magnitudes_are_librosas():
             tuning=0.0,
         )
     )[36:180].T
-    magnitudes = constant_q(signal, RATE_HZ)
+    magnitudes = constant_q([signal], RATE_HZ)
     assert magnitudes.shape == expected.shape
     # librosa drops a hundredth of each filter's spectrum.
     np.testing.assert_allclose(magnitudes, expected, atol=0.01 * expected.max())
@@ -34,7 +34,7 @@ def test_magnitudes_are_librosas():
 @pytest.mark.parametrize("rate_hz", [8_000, 16_000, 44_100, 48_000])
 def test_a_tone_is_found_in_its_bin_at_any_rate(rate_hz):
     tone = np.sin(2 * np.pi * 440 * np.arange(2 * rate_hz) / rate_hz).astype(np.float32)
-    magnitudes = constant_q(tone, rate_hz)
+    magnitudes = constant_q([tone], rate_hz)
     # A4 is two octaves and nine semitones above C2.
     assert (magnitudes[5:-5].argmax(axis=1) == 2 * 36 + 9 * 3).all()
 
@@ -46,7 +46,7 @@ STEPS = (0, 2, 4, 5, 7, 9, 11)
 def test_notes_stand_out_whatever_the_tuning(cents):
     time = np.arange(RATE_HZ) / RATE_HZ
     tones = [np.sin(2 * np.pi * 220 * 2 ** ((step + cents / 100) / 12) * time) for step in STEPS]
-    notes = find_notes(constant_q(np.concatenate(tones).astype(np.float32), RATE_HZ))
+    notes = find_notes(constant_q([np.concatenate(tones).astype(np.float32)], RATE_HZ))
     assert notes.steadiness > 0.8
     # 220 Hz is an octave and nine semitones above C2; five frames from the middle of each tone.
     middles = (np.arange(len(STEPS)) + 0.5) / HOP_SECONDS
@@ -58,6 +58,6 @@ def test_notes_stand_out_whatever_the_tuning(cents):
 
 def test_noise_stands_out_nowhere():
     rng = np.random.default_rng(0)
-    notes = find_notes(constant_q(rng.normal(0, 0.1, 4 * RATE_HZ).astype(np.float32), RATE_HZ))
+    notes = find_notes(constant_q([rng.normal(0, 0.1, 4 * RATE_HZ).astype(np.float32)], RATE_HZ))
     assert notes.heights.mean() < 0.2 * notes.magnitudes.mean()
     assert notes.steadiness < 0.3

@@ -53,7 +53,7 @@ def song(tools, name, encoder, seconds, seed=0):
 def alone(tools, encoder, window):
     """What a window's embedding is by definition."""
     if encoder == "mel":
-        return statistics(frame_features(window, 22_050))
+        return statistics(frame_features([window], 22_050))
     if encoder == "latent":
         (frames,) = tools.model("encodec-24khz", CODEC).latents([window[None]])
         return frames.mean(axis=0)

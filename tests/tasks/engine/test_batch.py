@@ -1,17 +1,19 @@
 import json
 import pickle
 import shutil
+import threading
 from dataclasses import replace
 
 import pyarrow as pa
 import pytest
 
+from blocks.crew import TRACKS_AT_ONCE
 from models import registry
 from tasks.engine import batch
 from tasks.engine.batch import UPSTREAM_FAILED, Job
 from tasks.engine.stage import Stage
 from tasks.engine.step_table import StepTable
-from tasks.step import Row, Step, StepConfig, TrackError, column, per_track
+from tasks.step import Row, Step, StepConfig, TrackError, column, on_cpu, on_gpu, per_track
 from tasks.weights import ModelError
 from tests.tasks.engine.toy_steps import ToyFlow
 
@@ -184,3 +186,51 @@ def test_the_result_that_prefect_keeps_is_small_json(toy: ToyFlow):
     expected = {"part": jobs[0].part, "failed": 0, "ran": 1, "bugs": 0, "bug": None}
     assert json.loads(json.dumps(outcome)) == expected
     assert toy.tables.files(".under-way") == [], "the mark of a batch goes with it"
+
+
+@pytest.mark.parametrize(("resource", "at_once"), [(on_cpu, 1), (on_gpu, 3)])
+def test_tracks_are_side_by_side_where_a_step_uses_a_gpu(toy: ToyFlow, resource, at_once: int):
+    under_way: list[str] = []
+    most: list[int] = []
+    all_there = threading.Barrier(at_once)
+
+    def run(track, upstream, config, tools) -> Row:
+        assert tools.tracks_at_once == at_once
+        under_way.append(track.track_id)
+        most.append(len(under_way))
+        all_there.wait(30)
+        under_way.remove(track.track_id)
+        return {"value": 1}
+
+    job = single(toy, step_of(per_track(run), resource=resource), "a", "b", "c")
+    outcome = batch.run(replace(job, tools=replace(job.tools, tracks_at_once=3)))
+    assert (outcome.failed, outcome.ran) == (0, 3)
+    assert max(most) == at_once
+
+
+@pytest.mark.parametrize(
+    ("place", "device", "said", "found"),
+    [
+        ("GPU", "cuda", "6", 6),
+        ("GPU", "cuda", None, 2),  # a worker that was started by hand
+        ("CPU", "cuda", "6", 1),
+        ("GPU", "cpu", "6", 3),  # as it was planned
+    ],
+)
+def test_only_a_step_on_a_gpu_works_on_as_many_tracks_at_once_as_its_worker_has_cores_for(
+    toy: ToyFlow,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    device: str,
+    said: str | None,
+    found: int,
+):
+    def function(track, upstream, config, tools):
+        return {"value": tools.tracks_at_once}
+
+    monkeypatch.delenv(TRACKS_AT_ONCE, raising=False)
+    if said:
+        monkeypatch.setenv(TRACKS_AT_ONCE, said)
+    job = single(toy, step_of(per_track(function), resource=lambda config: place), "a")
+    batch.run(replace(job, tools=replace(job.tools, device=device, tracks_at_once=3)))
+    assert rows_of(toy, job)["a"]["value"] == found

@@ -19,6 +19,7 @@ from prefect.settings import (
 from blocks.cluster import ClusterError, Needs, task_runner
 from blocks.storage import Storage
 from tasks.engine import marks, submission
+from tasks.engine.batch import Job, Outcome
 from tasks.engine.deaths import MOST_UNEXPLAINED, Deaths, Lost
 from tasks.engine.plan import Plan, plan
 from tasks.engine.stage import Stage
@@ -106,9 +107,9 @@ def deaths(params: Params) -> Any:
     )
     done: Counter[str] = Counter()
 
-    def note(step: str, tracks: int, failed: int) -> None:
-        done[step] += tracks
-        done[f"{step} failed"] += failed
+    def note(job: Job, outcome: Outcome) -> None:
+        done[job.step.name] += len(job.tracks)
+        done[f"{job.step.name} failed"] += outcome.failed
 
     needs = Needs(frozenset({"CPU"}), len(made.batches), preflight=list)
     submission.run(made, lambda: params.workers, needs, progress=note)

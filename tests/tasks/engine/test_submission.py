@@ -19,6 +19,7 @@ from prefect.settings import (
 from blocks.cluster import Needs, task_runner
 from blocks.storage import Storage
 from tasks.engine import submission
+from tasks.engine.batch import Job, Outcome
 from tasks.engine.plan import plan
 from tasks.engine.stage import Stage
 from tasks.step import Row, Step, StepConfig, Tools, Track, column, per_track
@@ -77,8 +78,8 @@ def numbers(params: Params) -> dict[str, Any]:
     # Other tests have left some.
     earlier = connections()
 
-    def note(step: str, tracks: int, failed: int) -> None:
-        done.append((step, tracks, failed))
+    def note(job: Job, outcome: Outcome) -> None:
+        done.append((job.step.name, len(job.tracks), outcome.failed))
         if len(done) == TRACKS:
             ours = [each for each in connections() if each not in earlier]
             kept.append(max(len(each.recent_message_log) for each in ours))

@@ -13,6 +13,7 @@ from examples.speech import SPEECH_RATE_HZ, speak
 from models import adapters, registry
 from models.tiny.write import write
 from models.whisper_alignment import align as align_words
+from tasks.audio import spooled
 from tasks.song import align, word_edges
 from tasks.song.aligned_lines import find, in_parts
 from tasks.song.column_values import (
@@ -157,6 +158,15 @@ def test_the_voice_is_what_is_loud():
     signal[:RATE_HZ] = signal[RATE_HZ:] * 0.01
     assert word_edges.voiced(signal).tolist() == [False] * 50 + [True] * 50
     assert not word_edges.voiced(np.zeros(RATE_HZ, np.float32)).any()
+
+
+def test_the_voice_of_a_long_signal_is_found_block_by_block(monkeypatch):
+    noise = np.random.default_rng(1).normal(0, 1, 3 * RATE_HZ + 7).astype(np.float32)
+    signal = noise * np.repeat([1.0, 0.001, 0.5], [RATE_HZ, RATE_HZ, RATE_HZ + 7]).astype("f4")
+    whole = word_edges.voiced(signal)
+    monkeypatch.setattr(word_edges, "FRAMES_AT_ONCE", 7)
+    assert word_edges.voiced(spooled([signal], 0)).tolist() == whole.tolist()
+    assert whole.tolist() == [True] * 50 + [False] * 50 + [True] * 50
 
 
 def test_the_adapter_equals_the_librarys_own_alignment(adapter):

@@ -105,7 +105,7 @@ def test_random_weights_give_a_row_of_the_columns(run, tmp_path):
 
 
 def features_of(signal: np.ndarray, heard: dict) -> dict:
-    return features.compute_features(signal.astype(np.float32), RATE_HZ, heard)
+    return features.compute_features([signal.astype(np.float32)], RATE_HZ, heard)
 
 
 def test_features_take_what_was_heard():
@@ -122,7 +122,7 @@ def test_features_take_what_was_heard():
 def test_features_do_not_look_again_where_no_beat_was_heard(heard: dict):
     clicks = np.zeros(6 * RATE_HZ, np.float32)
     clicks[:: RATE_HZ // 2] = 1
-    assert features.compute_features(clicks, RATE_HZ)["tempo_bpm"] == pytest.approx(120, rel=0.01)
+    assert features.compute_features([clicks], RATE_HZ)["tempo_bpm"] == pytest.approx(120, rel=0.01)
     row = features_of(clicks, heard)
     assert row["tempo_bpm"] is row["beat_times_seconds"] is row["tempo_confidence"] is None
     np.testing.assert_allclose(row["grid_seconds"], np.arange(0, 6.1, 0.5))

@@ -85,7 +85,7 @@ def test_blocks_cover_the_track(run, name):
 def test_a_block_holds_the_frames_between_its_boundaries():
     loud_second = np.zeros(4 * RATE_HZ, np.float32)
     loud_second[RATE_HZ : 2 * RATE_HZ] = 0.5
-    row = compute_features(loud_second, RATE_HZ)
+    row = compute_features([loud_second], RATE_HZ)
     np.testing.assert_allclose(row["grid_seconds"], np.arange(0, 4.5, 0.5))
     # A frame reaches two hops into its neighbour block.
     np.testing.assert_allclose(row["grid_rms"], [0, 0, 0.5, 0.5, 0, 0, 0, 0], atol=0.04)
@@ -128,7 +128,7 @@ def test_samples_that_are_no_numbers_are_refused():
     signal = np.zeros(RATE_HZ, np.float32)
     signal[100] = np.nan
     with pytest.raises(TrackError, match="not a finite") as caught:
-        compute_features(signal, RATE_HZ)
+        compute_features([signal], RATE_HZ)
     assert caught.value.reason == "not-finite"
 
 
@@ -149,7 +149,7 @@ def test_a_worker_never_imports_librosa():
     program = (
         "import sys, numpy as np; from tasks.song import features;"
         "assert not {'numba', 'scipy'} & set(sys.modules);"
-        "features.compute_features(np.zeros(22050, np.float32), 22050);"
+        "features.compute_features([np.zeros(22050, np.float32)], 22050);"
         "assert 'librosa' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -92,7 +92,7 @@ def chords_of_a_second(grid_seconds):
     signal = (0.1 * np.concatenate(chords)).astype(np.float32)
     beats = None if grid_seconds is None else grid_seconds[1:-1]
     given = {"duration_seconds": 2.0, "beat_times_seconds": beats, "grid_seconds": grid_seconds}
-    return compute_harmony(signal, given)
+    return compute_harmony([signal], given)
 
 
 def test_a_chord_near_a_beat_begins_on_it():

@@ -56,7 +56,7 @@ def song() -> tuple[Any, Row, Row]:
     mix = made.mix.mean(axis=0)
     return (
         made,
-        compute_features(soxr.resample(mix, RATE_HZ, 22_050), 22_050),
+        compute_features([soxr.resample(mix, RATE_HZ, 22_050)], 22_050),
         envelope(made.stems["vocals"].mean(axis=0), mix),
     )
 
@@ -127,7 +127,7 @@ def test_what_has_no_form_is_one_section(kind: str, seconds: float) -> None:
         "noise": 0.1 * np.random.default_rng(0).standard_normal(len(time)),
         "tone": 0.3 * np.sin(2 * np.pi * 330 * time),
     }[kind].astype(np.float32)
-    features = compute_features(signal, 22_050)
+    features = compute_features([signal], 22_050)
     row = run(features, envelope(0 * signal, signal) if seconds > 0.2 else None)
     assert row["end_seconds"] == [features["duration_seconds"]]
     if seconds > 0.2:

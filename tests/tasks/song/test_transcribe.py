@@ -10,6 +10,8 @@ from pydantic import ValidationError
 from blocks.storage import Storage
 from examples.speech import SPEECH_RATE_HZ, speak
 from models.tiny.write import write
+from tasks import audio
+from tasks.song import heard as song_heard
 from tasks.song import lyrics
 from tasks.song.track import SongTrack
 from tasks.song.transcribe import LANGUAGES, STEP, TranscribeConfig
@@ -85,6 +87,17 @@ def test_a_row_does_not_depend_on_the_batch(transcribe, speech):
     alone = transcribe(a=speech)
     together = transcribe(b=speech[::-1], a=speech, silence=np.zeros(SPEECH_RATE_HZ))
     assert together[1] == alone[0] != together[0]
+
+
+def test_a_long_track_in_a_file_has_the_row_of_a_short_one(transcribe, speech, monkeypatch):
+    in_memory = transcribe(a=speech)
+    monkeypatch.setattr(song_heard, "SHORT_SECONDS", 1.0)
+    spooled = []
+    monkeypatch.setattr(
+        song_heard, "spooled", lambda *given: spooled.append(audio.spooled(*given)) or spooled[-1]
+    )
+    assert transcribe(a=speech) == in_memory
+    assert isinstance(spooled[0], audio.Spooled)
 
 
 def test_a_given_language_is_used(transcribe, speech):

@@ -102,17 +102,17 @@ def test_windows_lie_where_it_is_loud():
     samples = np.arange(1000, dtype=np.float32)
     envelope = np.full(100, 0.01)
     envelope[[20, 40, 60, 80]] = 1.0
-    windows = loud_windows(samples, envelope, 50)
+    windows = loud_windows([samples], envelope, 50)
     assert [window[0] + 25 for window in windows] == pytest.approx([205, 405, 605, 805], abs=1)
     assert {len(window) for window in windows} == {50}
 
 
 def test_what_is_shorter_than_a_window_is_repeated():
     samples = np.arange(30, dtype=np.float32)
-    [window] = loud_windows(samples, np.ones(3), 100)
+    [window] = loud_windows([samples], np.ones(3), 100)
     doubled = samples
     while len(doubled) < 100:
         doubled = np.append(doubled, doubled)
     assert np.array_equal(window, doubled[:100])
-    assert len(loud_windows(np.ones(100, np.float32), np.ones(3), 100)) == 1
-    assert len(loud_windows(np.ones(101, np.float32), np.ones(3), 100)) == 2
+    assert len(loud_windows([np.ones(100, np.float32)], np.ones(3), 100)) == 1
+    assert len(loud_windows([np.ones(101, np.float32)], np.ones(3), 100)) == 2

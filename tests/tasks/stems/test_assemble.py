@@ -50,7 +50,7 @@ def test_what_failed_is_listed_and_the_rest_is_a_dataset(prepared: Prepared, tmp
     assert row | {"reason": "", "message": ""} == {
         "track_id": bob.track_id,
         "file_path": "Bob/Song",
-        "step": "augment",
+        "step": "encode",
         "reason": "",
         "message": "",
         "in_dataset": False,
@@ -58,14 +58,30 @@ def test_what_failed_is_listed_and_the_rest_is_a_dataset(prepared: Prepared, tmp
     assert content["failures_by_reason"] == {row["reason"]: 1}
     assert (content["counts"]["tracks"], content["counts"]["failed"]) == (1, 1)
     assert content["counts"]["chunks"] == sum(content["chunks_by_split"].values()) > 0
-    assert [*content["seconds_by_step"]] == [
-        *("augment", "keep_apart", "assort", "distort", "encode")
-    ]
+    assert [*content["seconds_by_step"]] == [*("augment", "keep_apart", "assort", "encode")]
     names = {path.name for path in tmp_path.iterdir() if path.is_file()}
     assert names == {*content["files"], FAILURES, MANIFEST, REPORT, CARD}
     text = (tmp_path / MANIFEST).read_text()
     assert json.loads(text) == content
     assert [*json.loads(text)] == sorted(content)
+
+
+def test_examples_are_heard_as_they_were_encoded_as_long_as_their_stems_are_there(
+    prepared: Prepared, tmp_path: Path
+):
+    build(prepared, tmp_path / "first")
+    page = (tmp_path / "first" / REPORT).read_text()
+    assert page.count("data:audio/mpeg") == 6
+    assert "not stored any more" not in page
+    audio = Path(prepared.storage.address, "audio")
+    moved = audio.rename(tmp_path / "moved")
+    try:
+        build(prepared, tmp_path / "second")
+    finally:
+        moved.rename(audio)
+    page = (tmp_path / "second" / REPORT).read_text()
+    assert page.count("data:audio/mpeg") == 3
+    assert page.count("not stored any more") == 3
 
 
 @pytest.mark.parametrize("name", [FAILURES, REPORT, MANIFEST, "train-00000.parquet"])

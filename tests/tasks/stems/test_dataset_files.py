@@ -13,7 +13,7 @@ from blocks.storage import Storage, StorageError
 from models.tiny.write import write
 from tasks.dataset.manifest import read_manifest, write_manifest
 from tasks.stems import dataset_files, schema
-from tasks.stems.encode import ROW_GROUP_ROWS
+from tasks.stems.row_groups import ROW_GROUP_ROWS, grouped
 from tasks.stems.schema import Encoding, to_arrow, to_numpy
 from tasks.track import TrackError
 from tasks.weights import Weights
@@ -157,7 +157,7 @@ def test_no_more_than_a_group_is_taken_ahead(tmp_path):
             taken.append(at)
             yield batch
 
-    groups = dataset_files._grouped(counted(), schema.dataset(ENCODING))
+    groups = grouped(counted(), schema.dataset(ENCODING))
     assert len(next(groups)) == 64
     assert taken == [0]
 
@@ -210,10 +210,10 @@ def test_others_read_it(tmp_path):
 
 def test_a_songs_rows_say_where_they_come_from(tmp_path):
     write(tmp_path / "models", "encodec-32khz")
-    tools, tracks, rows, encoded, made = small_dataset(
+    tools, tracks, encoded, made = small_dataset(
         tmp_path / "artifacts", Weights(str(tmp_path / "models"))
     )
-    track, pairs = tracks[1], rows[1]["pairs"]
+    track, pairs = tracks[1], encoded[1]["pairs"]
     found = list(
         dataset_files.song_rows(track, pairs, (tools.outputs, encoded[1]["codes_path"]), made)
     )
@@ -244,8 +244,8 @@ def test_a_songs_rows_say_where_they_come_from(tmp_path):
         "pitch_semitones": 0.0,
         "tempo": 1.0,
         "gain_db": 0.0,
-        "seed": f"{1:016x}",
-        "distortions": '[{"name": "noise", "snr_db": 21.0}]',
+        "seed": pairs[1]["seed"],
+        "distortions": pairs[1]["distortions"],
         "codec": "encodec-32khz",
         "codec_revision": tools.weights.revision("encodec-32khz"),
         "bandwidth_kbps": 2.2,

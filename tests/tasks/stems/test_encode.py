@@ -1,3 +1,5 @@
+import resource
+import tempfile
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -9,20 +11,21 @@ import pytest
 import torch
 from transformers import EncodecModel
 
-from blocks.storage import Storage
+from blocks.storage import Storage, StorageError
 from models import encodec
 from models.protocols import CODEC
 from models.registry import card
 from models.tiny.write import write
 from models.weights import write_manifest
+from tasks.audio import files
 from tasks.audio.windows import cut
 from tasks.stems import chunks
 from tasks.stems.chunks import FRAMINGS, active_frames, frame_levels
-from tasks.stems.encode import STEP, EncodeConfig, encoding
+from tasks.stems.encode import STEP, EncodeConfig, PairsConfig, encoding
 from tasks.stems.schema import to_numpy
 from tasks.step import Tools, TrackError
 from tasks.weights import Weights
-from tests.tasks.stems.coded import CONFIG, RATES, distorted, encode, noise, pair, song, stored
+from tests.tasks.stems.coded import CONFIG, HISS, RATES, drawn, encode, heard, noise, song
 
 
 @pytest.fixture(scope="module")
@@ -60,12 +63,13 @@ def test_each_chunk_has_the_codes_the_library_gives_it_alone(tools, weights, cod
     config = EncodeConfig(codec=codec, chunk_frames=frames, min_chunk_seconds=0.3)
     model = EncodecModel.from_pretrained(weights.folder(codec), local_files_only=True).eval()
     length = FRAMINGS[codec].samples(frames)
-    track, rest = song("a1"), round(0.5 * rate_hz)
+    rest = round(0.5 * rate_hz)
     stem = noise((2 * length + rest) / rate_hz, 1, rate_hz, channels)
-    pairs = [
-        pair(tools.outputs, track, stem, number, codec=codec, gain_db=-3.5) for number in (0, 1)
-    ]
-    (row,) = encode(tools, [track], [distorted(pairs, codec)], config)
+    track = song(tools.source, "a1", stem, codec=codec)
+    rows = [drawn(track, gains_db=(-3.5,), codec=codec)]
+    (row,) = encode(tools, [track], rows, config, HISS)
+    pairs = row["pairs"]
+    signals = [heard(tools, track, pair, codec) for pair in pairs]
     pa.Table.from_pylist([row], schema=STEP.columns)
     assert (row["chunks"], row["encoded_signals"]) == (6, 3 + 2 * 6)
     table = table_of(tools, row)
@@ -76,10 +80,9 @@ def test_each_chunk_has_the_codes_the_library_gives_it_alone(tools, weights, cod
         codes = to_numpy(table[f"codes_{signal}"].combine_chunks())
         assert codes.shape == (6, row["codebooks"], frames)
         for at in range(6):
-            heard = stored(tools.outputs, pairs[at // 3], signal, rate_hz)
             real, samples = table["frames"][at].as_py(), table["samples"][at].as_py()
             start = at % 3 * length
-            piece = heard[:, start : start + samples]
+            piece = signals[at // 3][signal][:, start : start + samples]
             assert samples == (length if at % 3 < 2 else samples)
             expected, scales = by_library(model, piece, row["bandwidth_kbps"])
             assert expected.shape[1] == real
@@ -113,14 +116,13 @@ def test_framing_is_the_codecs(tools, codec):
 
 
 def test_where_the_target_is_silent_nothing_is_encoded(tools):
-    track = song("a1")
     stem = noise(4.0, 1)
     peak = np.abs(stem).max()
     stem[:, 32_000:64_000] *= 1e-6  # nothing after rounding to 16 bits
     stem[:, 64_000:80_000] = 0
     stem[:, 96_000:] = 0.0007 * peak * np.sign(stem[:, 96_000:])  # 63 dB below the peak
-    pairs = [pair(tools.outputs, track, stem, number) for number in range(3)]
-    (row,) = encode(tools, [track], [distorted(pairs)])
+    track = song(tools.source, "a1", stem)
+    (row,) = encode(tools, [track], [drawn(track, pairs=3)])
     table = table_of(tools, row)
     assert table["chunk"].to_pylist() == [0, 2] * 3
     assert table["stem_active_fraction"].to_pylist() == [1.0, 0.5] * 3
@@ -129,16 +131,19 @@ def test_where_the_target_is_silent_nothing_is_encoded(tools):
 
 
 def test_pairs_whose_target_is_silent_everywhere_are_counted(tools):
-    track = song("a1")
     dither = (np.random.default_rng(0).integers(-1, 2, (1, 64_000)) / 32_768).astype(np.float32)
-    pairs = [pair(tools.outputs, track, dither, number) for number in range(2)]
-    (row,) = encode(tools, [track], [distorted(pairs)])
+    track = song(tools.source, "a1", dither)
+    (row,) = encode(tools, [track], [drawn(track)])
     assert (row["chunks"], row["codes_path"], row["silent_pairs"]) == (0, None, 2)
     assert (row["dropped_silent_chunks"], row["encoded_signals"]) == (4, 0)
-    # A second variant that sounds is encoded all the same.
-    pairs.append(pair(tools.outputs, track, noise(1.0, 1), 2, variant=1))
-    (row,) = encode(tools, [track], [distorted(pairs)])
-    assert (row["chunks"], row["silent_pairs"], row["encoded_signals"]) == (1, 2, 3)
+    assert len(row["pairs"]) == 2
+    # A second target that sounds is encoded all the same.
+    augmented, assorted = drawn(track)
+    loud = {"target": "a1-s1", "companions": ["a1-s2"], "kind": "basic"}
+    (row,) = encode(
+        tools, [track], [(augmented, {"assortments": [*assorted["assortments"], loud]})]
+    )
+    assert (row["chunks"], row["silent_pairs"], row["encoded_signals"]) == (2, 2, 6)
 
 
 def test_a_frame_is_active_60_db_below_the_peak_and_above_a_floor():
@@ -155,9 +160,8 @@ def test_a_frame_is_active_60_db_below_the_peak_and_above_a_floor():
     ("seconds", "frames", "short"), [(2.0, [50, 50], 0), (2.39, [50, 50], 1), (2.41, [50] * 3, 0)]
 )
 def test_an_end_that_is_too_short_is_left_out(tools, seconds, frames, short):
-    track = song("a1")
-    pairs = [pair(tools.outputs, track, noise(seconds, 1), number) for number in (0, 1)]
-    (row,) = encode(tools, [track], [distorted(pairs)])
+    track = song(tools.source, "a1", noise(seconds, 1))
+    (row,) = encode(tools, [track], [drawn(track)])
     table = table_of(tools, row)
     assert len(table) == 2 * len(frames)
     assert row["dropped_short_chunks"] == 2 * short
@@ -167,27 +171,23 @@ def test_an_end_that_is_too_short_is_left_out(tools, seconds, frames, short):
 
 
 def test_one_stem_at_two_gains_is_two_signals(tools):
-    track, stem = song("a1"), noise(1.0, 1)
-    pairs = [
-        pair(tools.outputs, track, stem, 0, gain_db=0.0),
-        pair(tools.outputs, track, stem, 1, gain_db=-6.0),
-        pair(tools.outputs, track, stem, 2, gain_db=0.0),
-    ]
-    (row,) = encode(tools, [track], [distorted(pairs)])
+    track = song(tools.source, "a1", noise(1.0, 1))
+    (row,) = encode(tools, [track], [drawn(track, pairs=1, gains_db=(-8.0, -14.0, -8.0))], CONFIG)
     assert row["encoded_signals"] == 2 + 3 * 2
     table = table_of(tools, row)
-    codes = dict(zip(table["pair_id"].to_pylist(), table["codes_stem"].to_pylist(), strict=True))
-    quiet, loud, again = (codes[pairs[at]["pair_id"]] for at in (1, 0, 2))
-    assert loud == again
-    assert loud != quiet
+    # Pairs as they were drawn, codes by target: the softer one is the first.
+    assert [pair["variant"] for pair in row["pairs"]] == [0, 1, 2]
+    loud, quiet, again = (pair["pair_id"] for pair in row["pairs"])
+    assert loud == again != quiet
+    assert table["pair_id"].to_pylist() == [quiet, loud, loud]
+    first, second, third = table["codes_stem"].to_pylist()
+    assert second == third != first
 
 
 def test_the_same_whatever_is_encoded_with_it(tools, monkeypatch):
-    tracks = [song(name) for name in ("a1", "a2", "b1")]
-    rows = [
-        distorted([pair(tools.outputs, t, noise(2.6, at), n) for n in (0, 1)])
-        for at, t in enumerate(tracks)
-    ]
+    names = ("a1", "a2", "b1")
+    tracks = [song(tools.source, name, noise(2.6, at)) for at, name in enumerate(names)]
+    rows = [drawn(track) for track in tracks]
     together = encode(tools, tracks, rows)
     before = [Path(tools.outputs.address, row["codes_path"]).read_bytes() for row in together]
     for at, track in enumerate(tracks):
@@ -203,55 +203,78 @@ def test_the_same_whatever_is_encoded_with_it(tools, monkeypatch):
 
 
 def test_the_name_depends_on_all_that_the_codes_do(tools, weights, tmp_path):
-    track = song("a1")
-    pairs = [pair(tools.outputs, track, noise(1.0, 1))]
+    track = song(tools.source, "a1", noise(1.0, 1))
     names = set()
     other = Weights(str(tmp_path / "other"))
     write(Path(other.address), "encodec-32khz")
     folder = Path(other.address, "encodec-32khz")
     write_manifest(folder, card("encodec-32khz"), revision="another", licence="CC0-1.0")
-    for config, given, using in (
-        (CONFIG, pairs, tools),
-        (CONFIG.model_copy(update={"chunk_frames": 40}), pairs, tools),
-        (CONFIG.model_copy(update={"contexts": ("all",)}), pairs, tools),
-        (CONFIG, [{**pairs[0], "pair_id": "other"}], tools),
-        (CONFIG, pairs, replace(tools, weights=other)),
+    for config, pairs, using in (
+        (CONFIG, 1, tools),
+        (CONFIG.model_copy(update={"chunk_frames": 40}), 1, tools),
+        (CONFIG.model_copy(update={"contexts": ("all",)}), 1, tools),
+        (CONFIG, 2, tools),
+        (CONFIG, 1, replace(tools, weights=other)),
     ):
-        (row,) = encode(using, [track], [distorted(given)], config)
+        (row,) = encode(using, [track], [drawn(track, pairs=pairs)], config)
         names.add(row["codes_path"])
     assert len(names) == 5
     assert all(name.startswith(f"codes/{track.track_id}-") for name in names)
 
 
 def test_contexts_that_nobody_wants_cost_nothing(tools):
-    track = song("a1")
-    pairs = [pair(tools.outputs, track, noise(1.0, 1))]
+    track = song(tools.source, "a1", noise(1.0, 1))
     config = CONFIG.model_copy(update={"contexts": ("all_without",)})
-    (row,) = encode(tools, [track], [distorted(pairs)], config)
+    (row,) = encode(tools, [track], [drawn(track, pairs=1)], config)
     assert row["encoded_signals"] == 2
     assert "codes_all" not in table_of(tools, row).column_names
     made = encoding(row, config, "r")
     assert (made.contexts, made.signals) == (("all_without",), ("stem", "all_without"))
 
 
-@pytest.mark.parametrize("signal", ["stem", "all", "all_without"])
-@pytest.mark.parametrize("harm", ["deleted", "cut", "emptied", "replaced"])
-def test_stored_audio_that_is_gone_takes_only_its_song(tools, signal, harm):
-    tracks = [song("a1"), song("b1")]
-    rows = [distorted([pair(tools.outputs, t, noise(2.0, at))]) for at, t in enumerate(tracks)]
-    path = Path(tools.outputs.address, rows[0]["pairs"][0][f"{signal}_path"])
-    content = path.read_bytes()
+@pytest.mark.parametrize("harm", ["deleted", "emptied", "replaced"])
+def test_a_prepared_stem_that_is_gone_takes_only_its_song(tools, harm):
+    tracks = [song(tools.source, name, noise(2.0, at)) for at, name in enumerate(("a1", "b1"))]
+    path = Path(tools.source.address, tracks[0].stems[1].path)
     path.unlink()
     if harm != "deleted":
-        cuts = {"cut": content[: len(content) // 2], "emptied": b"", "replaced": b"text " * 99}
-        path.write_bytes(cuts[harm])
-    failed, done = encode(tools, tracks, rows)
+        path.write_bytes({"emptied": b"", "replaced": b"text " * 99}[harm])
+    failed, done = encode(tools, tracks, [drawn(track, pairs=1) for track in tracks])
     assert isinstance(failed, TrackError)
-    assert failed.reason == "artifact-missing"
+    assert (
+        failed.reason == {"deleted": "missing", "emptied": "empty", "replaced": "not-audio"}[harm]
+    )
     assert path.name in failed.message
-    assert "run the same command again" in failed.message
     assert done["chunks"] == 2
     assert len(list(Path(tools.outputs.address).rglob("*.parquet"))) == 1
+
+
+def test_a_stem_that_no_pair_needs_may_be_gone(tools):
+    track = song(tools.source, "a1", noise(1.0, 1))
+    Path(tools.source.address, track.stems[2].path).unlink()
+    (row,) = encode(tools, [track], [drawn(track, pairs=1)])
+    assert row["chunks"] == 1
+
+
+def test_a_full_disk_is_said_and_nothing_is_left(tools, tmp_path, monkeypatch):
+    """A limit on the size of files refuses writes as a full disk does."""
+    track = song(tools.source, "a1", noise(3.0, 1))
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    place = tmp_path / "temporary"
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    with pytest.raises(StorageError, match="temporary could not be written: No such file"):
+        encode(tools, [track], [drawn(track)])
+    place.mkdir()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(StorageError, match="temporary could not be written: File too large"):
+            encode(tools, [track], [drawn(track)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    encode(tools, [track], [drawn(track)])
+    left = {path for path in tmp_path.rglob("*") if path.is_file()} - before
+    assert [path.parent.name for path in left] == ["codes"]
 
 
 def test_what_a_config_refuses():
@@ -265,12 +288,14 @@ def test_what_a_config_refuses():
         with pytest.raises(ValueError, match=said):
             EncodeConfig(**values)
     assert EncodeConfig().chunk_frames == 512
-    assert STEP.models(EncodeConfig(codec="encodec-24khz")) == ("encodec-24khz",)
+    config = PairsConfig(encoding=EncodeConfig(codec="encodec-24khz"))
+    assert STEP.models(config) == ("encodec-24khz",)
 
 
 def test_pairs_made_for_another_codec_are_a_bug(tools):
-    with pytest.raises(ValueError, match="not made for encodec-32khz"):
-        encode(tools, [song("a1")], [distorted([], "encodec-24khz")])
+    track = song(tools.source, "a1", noise(1.0, 1))
+    with pytest.raises(ValueError, match="not drawn for encodec-32khz"):
+        encode(tools, [track], [drawn(track, codec="encodec-24khz")])
 
 
 def test_windows_of_blocks_of_any_length():
@@ -282,11 +307,9 @@ def test_windows_of_blocks_of_any_length():
         assert np.array_equal(np.concatenate(windows, axis=1), signal)
 
 
-def test_a_long_song_is_streamed(tools, monkeypatch):
-    """Four minutes in three signals would be 92 MB at once."""
-    track, seconds = song("a1"), 240
-    stem = np.tile(noise(5.0, 1), seconds // 5)
-    pairs = [pair(tools.outputs, track, stem)]
+def test_memory_is_that_of_one_pair_however_many_there_are(tools, monkeypatch):
+    """A signal of 20 s is 2.6 MB, and 1.3 in 16 bits."""
+    track = song(tools.source, "a1", np.tile(noise(5.0, 1), 4))
 
     class Model:
         sample_rate_hz, channels, codebook_size = 32_000, 1, 2048
@@ -301,10 +324,13 @@ def test_a_long_song_is_streamed(tools, monkeypatch):
                 yield encodec.Encoded(np.zeros((4, frames), np.uint16), None, signal.shape[1])
 
     monkeypatch.setattr(Tools, "model", lambda *_: Model())
-    (row,) = encode(tools, [track], [distorted(pairs)], EncodeConfig())
-    tracemalloc.start()
-    (row,) = encode(tools, [track], [distorted(pairs)], EncodeConfig())
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert row["chunks"] == 24
-    assert peak < 20e6
+    peaks = []
+    for pairs in (2, 6):
+        files._CACHE.clear()
+        tracemalloc.start()
+        (row,) = encode(tools, [track], [drawn(track, pairs=pairs)], EncodeConfig(), HISS)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert row["chunks"] == pairs * 2
+    assert peaks[1] < peaks[0] + 1e6
+    assert peaks[1] < (3 + 4) * 2.6e6 + 4e6  # three stems that the reader keeps, and four signals

@@ -9,7 +9,6 @@ import pytest
 import soundfile
 
 from blocks.storage import Storage
-from tasks import audio
 from tasks.corpora import prepared as prepared_table
 from tasks.corpora.prepared_song import PreparedSong
 from tasks.dsp.likeness import RATE_HZ as LOW_HZ
@@ -18,13 +17,11 @@ from tasks.stems import (
     assort,
     augment,
     compare,
-    distort,
     identify,
     keep_apart,
 )
 from tasks.stems.assort import AssortConfig, Assortments
-from tasks.stems.augment import Augmentation, AugmentConfig
-from tasks.stems.distort import DistortConfig
+from tasks.stems.augment import Augmentation, AugmentConfig, varied
 from tasks.stems.identify import IdentifyConfig
 from tasks.stems.keep_apart import KeepApartConfig
 from tasks.step import Tools
@@ -78,15 +75,14 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 
 def paired(folder: Path, source: Storage, songs: list[PreparedSong]) -> tuple[Carried, Tools]:
-    """All pairs of guitars with up to three others, undistorted."""
-    tools = Tools(source=source, outputs=Storage(str(folder / "audio")))
+    """All assortments of guitars with up to three others."""
+    tools = Tools(source=source, outputs=Storage("nowhere"))
     augmented = AugmentConfig(drawing=Augmentation(variants=0), sample_rate_hz=24_000, channels=1)
     choice = Assortments(basic=4, random=16)
     stages = [
         Stage(augment.STEP, augmented),
         Stage(keep_apart.STEP, KeepApartConfig()),
         Stage(assort.STEP, AssortConfig(instrument="guitar", choice=choice)),
-        Stage(distort.STEP, DistortConfig(probability=0, noise_probability=0)),
     ]
     return carry_out(stages, songs, Storage(str(folder / "steps")), tools), tools
 
@@ -94,11 +90,12 @@ def paired(folder: Path, source: Storage, songs: list[PreparedSong]) -> tuple[Ca
 def leak(carried: Carried, tools: Tools, song: PreparedSong) -> float:
     """Return the largest correlation of a target with its context, at any lag up to a second."""
     found = [0.0]
-    for pair in carried.row("distort", song)["pairs"]:
-        target, context = (
-            audio.load(tools.outputs, pair[f"{name}_path"], rate_hz=24_000, channels=1)[0]
-            for name in ("stem", "all_without")
-        )
+    form = AugmentConfig(sample_rate_hz=24_000, channels=1)
+    [variant] = carried.row("augment", song)["variants"]
+    heard = {stem.stem_id: varied(tools, stem, variant, form)[0] for stem in song.stems}
+    for pair in carried.row("assort", song)["assortments"]:
+        target = heard[pair["target"]]
+        context = np.sum([heard[each] for each in pair["companions"]], axis=0)
         size = 2 * len(target)
         product = np.fft.rfft(target, size).conj() * np.fft.rfft(context, size)
         correlation = np.abs(np.fft.irfft(product, size))

@@ -179,15 +179,15 @@ def measure_runs(
 
     runs, worker = [], params.gpu_worker()
     for processes in options.processes:
-        machine = cores(), MEMORY_LIMIT / 2**30
-        lacks = gpu and worker and gpu_runs.lacking(processes, worker, gpu, *machine)
-        if lacks:
-            print(f"{processes} per GPU: left out, since they need {lacks}.")
+        name = gpu_runs.name_of(params, processes)
+        memory_gb = MEMORY_LIMIT / 2**30
+        if lacks := gpu_runs.lacking(processes, worker, gpu, cores(), memory_gb):
+            print(f"{name}: left out, since they need {lacks}.")
             continue
         try:
             run = gpu_runs.build(params, processes, folder / str(processes))
         except RuntimeError as error:
-            record.fail(f"{processes} per GPU: {error}")
+            record.fail(f"{name}: {error}")
             continue
         runs.append(run)
         yield run.figures
@@ -214,11 +214,11 @@ def step_figures(done: gpu_steps.Done, has_floors: bool) -> list[Figure]:
         seconds = watched if name in done.by_nvml and not math.isnan(watched) else busy
         total += seconds
         figures.append(Figure(f"{name}: clock", done.wall_seconds[name] / songs, "s/song"))
-        figures.append(Figure(f"{name}: GPU busy, profiler", busy / songs, "s/song"))
+        figures.append(Figure(f"{name}: busy by profiler", busy / songs, "s/song"))
         if not math.isnan(watched):
-            figures.append(Figure(f"{name}: GPU busy, NVML", watched / songs, "s/song"))
+            figures.append(Figure(f"{name}: busy by NVML", watched / songs, "s/song"))
     limit = MAX_BUSY_SECONDS if has_floors else None
-    return [*figures, Figure("all steps: GPU busy", total / songs, "s/song", at_most=limit)]
+    return [*figures, Figure("all steps: busy", total / songs, "s/song", at_most=limit)]
 
 
 def estimate(options: argparse.Namespace) -> float:

@@ -38,30 +38,38 @@ class Run:
 
 
 def lacking(
-    processes: int, worker: GpuWorker, gpu: Gpu, cores: int, memory_gb: float
+    processes: int, worker: GpuWorker | None, gpu: Gpu | None, cores: int, memory_gb: float
 ) -> str | None:
-    """Return what a number of processes per GPU would need more than there is; None if nothing.
+    """Return what a number of processes would need more than there is; None if nothing.
 
     Parameters
     ----------
     processes
-        How many.
+        How many, per GPU if there is one.
     worker
-        What each takes.
+        What each takes of the memories, if there is a GPU.
     gpu
-        The GPU.
+        The GPU, if there is one.
     cores, memory_gb
         Of the machine: cores, and memory in 2^30 bytes.
     """
-    for needed, there, what in (
-        (processes * worker.gpu_memory_mb / 1024, gpu.free_gb, "GB of the GPU's memory"),
-        (processes * (worker.memory_mb + TRACK_MB) / 1024, memory_gb, "GB of memory"),
-        # Each takes a core, and one is left for the steps of CPUs.
-        (processes + 1, cores, "cores"),
-    ):
+    needs = [(processes * TRACK_MB / 1024, memory_gb, "GB of memory"), (processes, cores, "cores")]
+    if gpu and worker:
+        needs = [
+            (processes * worker.gpu_memory_mb / 1024, gpu.free_gb, "GB of the GPU's memory"),
+            (processes * (worker.memory_mb + TRACK_MB) / 1024, memory_gb, "GB of memory"),
+            # Each takes a core, and one is left for the steps of CPUs.
+            (processes + 1, cores, "cores"),
+        ]
+    for needed, there, what in needs:
         if needed > there:
             return f"{needed:.0f} {what}, of which {there:.0f} are there"
     return None
+
+
+def name_of(params: BuildDatasetParams, processes: int) -> str:
+    """Return what a run is called."""
+    return f"{processes} per GPU" if params.device == "cuda" else f"{processes} on the CPU"
 
 
 def build(params: BuildDatasetParams, processes: int, folder: Path) -> Run:
@@ -139,7 +147,7 @@ def measured(
         rows = pq.ParquetFile(part).read(columns=list(memory)).to_pydict()
         for name, values in rows.items():
             memory[name] = max([memory[name], *(value for value in values if value is not None)])
-    run = f"{processes} per GPU" if params.device == "cuda" else f"{processes} on the CPU"
+    run = name_of(params, processes)
     per_song, share = (last - first) / songs, watch.utilisation(first, last)
     figures = [
         Figure(f"{run}: from the command to its end", ended - started, "s"),

@@ -107,11 +107,11 @@ def test_all_parts_work_on_a_cpu(
     params = BuildDatasetParams(models_dir=str(full_models), device="cpu", llm=False)
     steps = gpu_steps.gpu_steps(params)
     assert {"separate", "pitch", "transcribe", "clap", "ecapa"} <= {*steps}
-    busy = {name: values[f"{name}: GPU busy, profiler"] for name in steps}
+    busy = {name: values[f"{name}: busy by profiler"] for name in steps}
     assert all(busy[name] <= values[f"{name}: clock"] for name in steps)
     assert busy["separate"] > 0
     assert busy["transcribe"] < 0.01, "CTranslate2 is not torch's"
-    assert values["all steps: GPU busy"] == pytest.approx(sum(busy.values()))
+    assert values["all steps: busy"] == pytest.approx(sum(busy.values()))
 
     assert values["as it runs: cosine of clap_embedding"] == pytest.approx(1.0)
     assert values["as it runs: F0 within 10 cents"] == 100.0
@@ -195,6 +195,8 @@ def test_single_precision_also_under_autocast():
 def test_what_a_machine_does_not_carry_is_said(processes, cores, memory_gb, said):
     worker = GpuWorker(memory_mb=3.5 * 1024, gpu_memory_mb=10 * 1024)
     assert gpu_runs.lacking(processes, worker, H200, cores, memory_gb) == said
+    on_cpu = gpu_runs.lacking(processes, None, None, cores, memory_gb)
+    assert on_cpu is None, "without a GPU, less is needed"
 
 
 def test_a_run_that_fails_leaves_the_others_their_figures(tmp_path: Path, monkeypatch, capsys):
@@ -210,7 +212,7 @@ def test_a_run_that_fails_leaves_the_others_their_figures(tmp_path: Path, monkey
     monkeypatch.setattr(
         gpu_runs, "lacking", lambda processes, *_: "cores" if processes > 8 else None
     )
-    request = SimpleNamespace(gpu_worker=lambda: GpuWorker())
+    request = SimpleNamespace(gpu_worker=lambda: GpuWorker(), device="cuda")
     monkeypatch.setattr(gpu, "prepared", lambda options: request)
     monkeypatch.setattr(gpu, "cores", lambda: 16)
     report = tmp_path / "figures.json"
@@ -236,9 +238,9 @@ def test_whisper_counts_by_nvml_and_the_rest_by_the_profiler():
         by_nvml={"transcribe", "align"},
     )
     figures = {each.name: each for each in gpu.step_figures(done, True)}
-    assert figures["all steps: GPU busy"].value == pytest.approx((1.0 + 0.6 + 0.01) / 2)
-    assert not figures["all steps: GPU busy"].is_kept
-    assert "align: GPU busy, NVML" not in figures, "too short to be seen"
+    assert figures["all steps: busy"].value == pytest.approx((1.0 + 0.6 + 0.01) / 2)
+    assert not figures["all steps: busy"].is_kept
+    assert "align: busy by NVML" not in figures, "too short to be seen"
 
 
 def test_use_is_that_of_the_time_asked_for():

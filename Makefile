@@ -10,7 +10,7 @@ TEST_PROCESSES ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 3 ? n 
 WEIGHTS := models/weights.lock models/whisper.lock
 TINY := htdemucs whisper-large-v3 whisper-base clap-music-and-speech ecapa-voxceleb
 
-.PHONY: help demo demo-full browse demo-stems demo-unify demo-separator cluster gpu test test-cluster test-fuzz lint format lock bench clean
+.PHONY: help demo demo-full browse demo-stems demo-unify demo-separator cluster gpu test test-cluster test-fuzz lint format lock bench bench-gpu clean
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -138,6 +138,9 @@ format: $(READY) ## Rewrite the code in the project's style
 
 bench: $(READY) ## Run every benchmark; each fails below its floor
 	$(BIN)/python -m benchmarks
+
+bench-gpu: gpu ## Measure the full profile on an NVIDIA GPU: make bench-gpu ARGS="--processes 1 4 8"
+	$(BIN)/python -m benchmarks.gpu $(ARGS)
 
 lock: $(VENV)/bin/uv ## Pin all dependencies anew, with hashes
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from blocks.cluster import THREAD_VARIABLES
+from blocks.cluster import THREAD_VARIABLES, gpus
 
 HERE = Path(__file__).parent
 HELPERS = {
@@ -19,6 +19,11 @@ HELPERS = {
     "bare_loop",
     "fake_gpu",
     "fake_gpu_steps",
+    "gpu_equality",
+    "gpu_material",
+    "gpu_runs",
+    "gpu_steps",
+    "gpu_watch",
     "measure",
     "museval_metrics",
     "plain_librosa",
@@ -28,6 +33,7 @@ HELPERS = {
 """Modules here that measure nothing by themselves."""
 UNASKED = {"truth"}
 """Benchmarks of what lies elsewhere: they run alone, with options of their own."""
+NEED_A_GPU = {"gpu"}
 
 
 def main() -> int:
@@ -47,6 +53,10 @@ def main() -> int:
     if unknown := sorted({*options.names, *options.skip} - set(names)):
         parser.error(f"there is no benchmark {', '.join(unknown)}; there are {', '.join(names)}")
     chosen = [name for name in options.names or names if name not in options.skip]
+    if not options.names and not gpus("auto"):
+        for name in sorted(NEED_A_GPU.intersection(chosen)):
+            print(f"{name} is left out: this machine has no NVIDIA GPU.")
+            chosen.remove(name)
     results = [run(name) for name in chosen]
     print("\n== all")
     for name, (status, seconds) in zip(chosen, results, strict=True):

@@ -32,7 +32,7 @@ from faster_whisper import WhisperModel
 from benchmarks.measure import Figure, interleaved, report
 from examples.songs import RATE_HZ, make_song
 from models import registry, whisper, whisper_windows
-from models.tiny.whisper import PUBLISHED_TINY, write
+from models.tiny.whisper import published, write
 
 Samples = npt.NDArray[np.float32]
 
@@ -55,7 +55,7 @@ def main() -> int:
     minutes = sum(map(len, songs)) / whisper.RATE_HZ / 60
     with tempfile.TemporaryDirectory() as folder:
         card = registry.card("whisper-tiny")
-        write(card, Path(folder), PUBLISHED_TINY)
+        write(card, Path(folder), published(card))
         adapter = whisper.load(card, options.device, Path(folder))
         model = WhisperModel(
             folder,

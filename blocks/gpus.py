@@ -52,7 +52,7 @@ def free_mb(gpus: Sequence[str]) -> float | None:
         return None
     try:
         return min(
-            float(pynvml.nvmlDeviceGetMemoryInfo(_handle(pynvml, name)).free) / 2**20
+            float(pynvml.nvmlDeviceGetMemoryInfo(handle(pynvml, name)).free) / 2**20
             for name in gpus
         )
     except pynvml.NVMLError:
@@ -61,7 +61,8 @@ def free_mb(gpus: Sequence[str]) -> float | None:
         pynvml.nvmlShutdown()
 
 
-def _handle(pynvml: Any, name: str) -> Any:
+def handle(pynvml: Any, name: str) -> Any:
+    """Return what NVML knows a GPU by, from its name as of :func:`visible`."""
     if name.isdigit():
         return pynvml.nvmlDeviceGetHandleByIndex(int(name))
     return pynvml.nvmlDeviceGetHandleByUUID(name)

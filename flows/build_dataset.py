@@ -16,6 +16,7 @@ from flows.cli import UsageError
 from flows.estimate import estimate
 from flows.run import Conclusion, StepFlow, Survey
 from models.llm import LlmError, check_access
+from models.weights import RANDOM
 from tasks.corpora.metadata import MetadataError, MetadataTable, load_metadata
 from tasks.dataset.failures import read_failures, say_failed
 from tasks.dataset.passed_over import say_passed_over
@@ -236,8 +237,8 @@ def summary(paths: Paths, content: dict[str, Any]) -> str:
         for made in content["columns"].values()
         for model in made.get("models", [])
     }
-    if tiny := sorted(name for name, revision in models.items() if revision.startswith("tiny-")):
-        lines.append(f"Tiny models, whose columns mean nothing: {', '.join(tiny)}")
+    if random := sorted(name for name, revision in models.items() if revision.startswith(RANDOM)):
+        lines.append(f"Models of random weights, whose columns mean nothing: {', '.join(random)}")
     if absent:
         lines.append(f"Null, since no step of this run fills them: {', '.join(absent)}")
     if counts["duplicates"]:

@@ -22,6 +22,9 @@ MANIFEST = "songmill.json"
 SEEN = ".songmill-verified"
 """Name of the file that remembers which contents were found right."""
 
+RANDOM = ("tiny-", "random-")
+"""How revisions of models of random parameters begin: of few, and of as many as are published."""
+
 SUFFIX = ".safetensors"
 """Of the files that hold a trained model's weights."""
 

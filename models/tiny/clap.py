@@ -65,6 +65,11 @@ PUBLISHED = Dimensions(
 """Of ``laion/larger_clap_music``: HTSAT-base and RoBERTa-base, 194 million parameters."""
 
 
+def published(card: ModelCard) -> Dimensions:
+    """Return the dimensions of the published model."""
+    return PUBLISHED
+
+
 def write(card: ModelCard, folder: Path, dimensions: Dimensions = TINY) -> None:
     """Write a CLAP model with random weights, the same bytes every time.
 

@@ -58,6 +58,11 @@ _CARRIERS = 16  # two signs, two channels, four phases
 _RANDOM_GAIN = 0.1
 
 
+def published(card: ModelCard) -> Dimensions:
+    """Return the dimensions of the published model."""
+    return PUBLISHED
+
+
 def write(card: ModelCard, folder: Path, dimensions: Dimensions = TINY) -> None:
     """Write the networks of a bag as the package demucs publishes them.
 

@@ -50,9 +50,16 @@ class Dimensions:
 
 
 TINY = Dimensions(width=16, heads=2, layers=1)
-PUBLISHED_TINY = Dimensions(384, 6, 4, 50257, 4 * TINY.words, 30.0)
-"""The size of ``whisper-tiny`` (A. Radford et al., "Robust speech recognition via large-scale
-weak supervision", 2022, table 1), and words as many as a song has."""
+_SIZES = {
+    "tiny": (384, 6, 4),
+    "base": (512, 8, 6),
+    "small": (768, 12, 12),
+    "medium": (1024, 16, 24),
+    "large-v2": (1280, 20, 32),
+    "large-v3": (1280, 20, 32),
+}
+"""Width, heads and layers of the published models (A. Radford et al., "Robust speech recognition
+via large-scale weak supervision", 2022, table 1)."""
 
 _END = "<|endoftext|>"
 _START = "<|startoftranscript|>"
@@ -72,6 +79,20 @@ _VOICE_GAIN = 80.0
 _CONTRAST = 3.0
 _TIMES_STOP = 190.0
 _KIND_LOGIT, _VOICE_LOGIT, _UNUSED_LOGIT = 80.0, 24.0, -30.0
+
+
+def published(card: ModelCard) -> Dimensions:
+    """Return the dimensions of the published model, with words as many as a song has.
+
+    Raises
+    ------
+    ValueError
+        If its decoder has another depth than its encoder, as that of a distilled one.
+    """
+    size = card.name.removeprefix("whisper-")
+    if size not in _SIZES:
+        raise ValueError(f"{card.name}: published sizes are those of {', '.join(_SIZES)}.")
+    return Dimensions(*_SIZES[size], 50_257, 4 * TINY.words, 30.0)
 
 
 def write(card: ModelCard, folder: Path, dimensions: Dimensions = TINY) -> None:
@@ -99,7 +120,8 @@ def write(card: ModelCard, folder: Path, dimensions: Dimensions = TINY) -> None:
     spec.config.add_attribute("lang_ids", _language_ids(tokens))
     spec.config.add_attribute("alignment_heads", [[dimensions.layers - 1, 0]])
     spec.validate()
-    spec.optimize("float16")
+    # The name of what is equal. Not by spec.optimize(), which compares every pair of weights.
+    spec.decoder.projection.weight = "decoder/embeddings/weight"
     spec.save(str(folder))
     (folder / "tokenizer.json").write_text(_tokenizer(tokens, merges), encoding="utf-8")
     if is_third:
@@ -132,17 +154,15 @@ class _Weights:
         self._convolution(encoder.conv1, self._n_mels)
         self._convolution(encoder.conv2, width)
         angles = _angles(np.arange(_AUDIO_POSITIONS))
-        encoder.position_encodings.encodings = _float32(
-            2 * np.sqrt(width) * self._on_circle(angles)
-        )
+        encoder.position_encodings.encodings = _stored(2 * np.sqrt(width) * self._on_circle(angles))
         self._norm(encoder.layer_norm)
         for layer in encoder.layer:
             self._attention(layer.self_attention, is_self=True)
             self._feed_forward(layer.ffn)
-        embeddings = _float32(self._embeddings(tokens) / np.sqrt(width))
+        embeddings = _stored(self._embeddings(tokens) / np.sqrt(width))
         decoder.embeddings.weight = embeddings
         decoder.projection.weight = embeddings
-        decoder.position_encodings.encodings = _float32(self._positions())
+        decoder.position_encodings.encodings = _stored(self._positions())
         self._norm(decoder.layer_norm)
         for layer in decoder.layer:
             self._attention(layer.self_attention, is_self=True)
@@ -206,7 +226,7 @@ class _Weights:
         values = key_value.weight[width:]
         values -= values @ time.T @ time
         to_voice = _VOICE_GAIN * self._random.standard_normal((7, width)) / np.sqrt(width)
-        out.weight = _float32(self._directions[_VOICE].T @ to_voice)
+        out.weight = _stored(self._directions[_VOICE].T @ to_voice)
 
     def _attention(self, attention: Any, is_self: bool) -> None:
         self._norm(attention.layer_norm)
@@ -222,20 +242,20 @@ class _Weights:
 
     def _linear(self, linear: Any, outputs: int, inputs: int) -> None:
         weight = self._random.standard_normal((outputs, inputs)) / np.sqrt(inputs)
-        linear.weight = _float32(weight)
-        linear.bias = np.zeros(outputs, np.float32)
+        linear.weight = _stored(weight)
+        linear.bias = np.zeros(outputs, np.float16)
 
     def _convolution(self, convolution: Any, inputs: int) -> None:
         shape = (self._width, inputs, 3)
         weight = self._random.standard_normal(shape) / np.sqrt(3 * inputs)
         # What all inputs share, as the level of the sound, is left out: contrasts remain.
         weight = _CONTRAST * (weight - weight.mean(axis=(1, 2), keepdims=True))
-        convolution.weight = _float32(weight)
-        convolution.bias = np.zeros(self._width, np.float32)
+        convolution.weight = _stored(weight)
+        convolution.bias = np.zeros(self._width, np.float16)
 
     def _norm(self, norm: Any) -> None:
-        norm.gamma = np.ones(self._width, np.float32)
-        norm.beta = np.zeros(self._width, np.float32)
+        norm.gamma = np.ones(self._width, np.float16)
+        norm.beta = np.zeros(self._width, np.float16)
 
 
 def _angles(frames: npt.NDArray[np.floating] | npt.NDArray[np.integer]) -> Float:
@@ -243,8 +263,9 @@ def _angles(frames: npt.NDArray[np.floating] | npt.NDArray[np.integer]) -> Float
     return np.asarray(frames, np.float64) * (np.pi / _AUDIO_POSITIONS)
 
 
-def _float32(values: Float) -> npt.NDArray[np.float32]:
-    return np.ascontiguousarray(values, np.float32)
+def _stored(values: Float) -> npt.NDArray[np.float16]:
+    """Values as they are stored, so that those of a large network are in memory once."""
+    return np.ascontiguousarray(values, np.float32).astype(np.float16)
 
 
 def _vocabulary(size: int, *, with_cantonese: bool) -> tuple[list[str], list[tuple[str, str]]]:

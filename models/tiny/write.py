@@ -1,17 +1,17 @@
-"""One tiny model into its folder, with its manifest."""
+"""One model of random weights into its folder, with its manifest."""
 
 import shutil
-from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
-from models.registry import ModelCard, card
-from models.weights import digest_of, read_manifest, write_manifest
+from models.registry import card
+from models.weights import MANIFEST, RANDOM, digest_of, read_manifest, write_manifest
 
 LICENCE = "CC0-1.0"
-"""Of tiny models, whose parameters are random numbers."""
+"""Of models whose parameters are random numbers."""
 
-Writer = Callable[[ModelCard, Path], None]
+TINY, PUBLISHED_SIZE = RANDOM
 
 _WRITERS = {
     "models.demucs:load": "models.tiny.demucs",
@@ -30,21 +30,31 @@ _WRITERS = {
     "models.minilm:load": "models.tiny.minilm",
     "models.musicgen:load": "models.tiny.musicgen",
 }
-"""Module that writes the models of an adapter: its ``write(card, folder)`` makes the files."""
+"""Module that writes the models of an adapter: its ``write(card, folder)`` makes the files. Where
+it has ``published(card)``, that is what ``write`` takes for a model of the published size."""
 
 
-def write(models_dir: Path, name: str) -> Path:
-    """Write the tiny model that stands for a registered one; returns its folder.
+def write(models_dir: Path, name: str, *, published: bool = False) -> Path:
+    """Write the model of random weights that stands for a registered one; returns its folder.
 
-    The folder is replaced. The revision in its manifest begins with ``tiny-`` and
-    depends on every byte of the files.
+    The folder is replaced. The revision in its manifest begins with ``tiny-``, or with
+    ``random-`` for one of the published size, and depends on every byte of the files.
+
+    Parameters
+    ----------
+    models_dir
+        Folder of the models' folders.
+    name
+        Of the registered model.
+    published
+        Whether it has as many parameters as the published one, instead of few.
 
     Raises
     ------
     FileExistsError
-        If weights that are no tiny ones lie there.
+        If weights that are no random ones lie there.
     ValueError
-        If nothing writes models of its adapter.
+        If nothing writes models of its adapter, or none of the published size.
     """
     model_card = card(name)
     if model_card.adapter not in _WRITERS:
@@ -54,13 +64,17 @@ def write(models_dir: Path, name: str) -> Path:
         )
     folder = models_dir / name
     manifest = read_manifest(folder)
-    if folder.exists() and (manifest is None or not manifest.revision.startswith("tiny-")):
-        raise FileExistsError(f"{folder} holds something else than a tiny model; it stays")
+    if folder.exists() and (manifest is None or not manifest.revision.startswith(RANDOM)):
+        raise FileExistsError(f"{folder} holds something else than random weights; it stays")
+    writer = import_module(_WRITERS[model_card.adapter])
+    if published and not hasattr(writer, "published"):
+        raise ValueError(f"{name}: {writer.__name__} has no published(card), which says how large.")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    writer: Writer = import_module(_WRITERS[model_card.adapter]).write
-    writer(model_card, folder)
+    writer.write(model_card, folder, *([writer.published(model_card)] if published else []))
     written = write_manifest(folder, model_card, revision="", licence=LICENCE)
-    revision = f"tiny-{digest_of(written.files)[:12]}"
-    write_manifest(folder, model_card, revision=revision, licence=LICENCE)
+    kind = PUBLISHED_SIZE if published else TINY
+    # Not by write_manifest: gigabytes would be read twice.
+    named = replace(written, revision=f"{kind}{digest_of(written.files)[:12]}")
+    (folder / MANIFEST).write_text(named.to_json())
     return folder

@@ -17,7 +17,7 @@ from filelock import FileLock
 from blocks.storage import Storage, StorageError
 from models import packages, registry, weights
 from models.registry import ModelCard
-from models.weights import MANIFEST, Manifest
+from models.weights import MANIFEST, RANDOM, Manifest
 from tasks.download import check_space, partial_path
 from tasks.web import DownloadError, UnreachableError
 from tasks.weights import Weights, WeightsError, sources
@@ -25,9 +25,6 @@ from tasks.weights.sources import UNPINNED, Offer, OfferedFile
 
 WORK = ".pulling"
 """Name of the hidden folder of what has not arrived completely."""
-
-TINY = "tiny-"
-"""How revisions of tiny models begin."""
 
 State = Literal["present", "outdated", "tiny", "damaged", "missing", "packaged", "in parts"]
 """What there is of a model; in parts: installed packages hold it, and a pull joins it."""
@@ -81,7 +78,7 @@ def state(place: Weights, name: str) -> State:
         return "in parts" if packages.is_in_parts(card) else "missing"
     if manifest is None or place.problems(name):
         return "damaged"
-    if manifest.revision.startswith(TINY):
+    if manifest.revision.startswith(RANDOM):
         return "tiny"
     return "present" if _is_wanted(manifest, card) else "outdated"
 
@@ -300,8 +297,8 @@ def _upload(folder: Path, place: Weights, name: str, *, force: bool) -> int:
 
 def _is_wanted(manifest: Manifest, card: ModelCard) -> bool:
     """Return whether a manifest is that of the weights that a card pins."""
-    is_tiny = manifest.revision.startswith(TINY)
-    return not is_tiny and card.revision in (UNPINNED, manifest.revision)
+    is_random = manifest.revision.startswith(RANDOM)
+    return not is_random and card.revision in (UNPINNED, manifest.revision)
 
 
 def _right(folder: Path, card: ModelCard) -> Manifest | None:

@@ -10,13 +10,25 @@ import orjson
 import pytest
 
 from examples.songs import make_song, write_song
-from flows import cli
+from flows import cli, left_out
+from flows.build_dataset_params import BuildDatasetParams
+from models import packages, registry
+from models.tiny.write import write
+from tasks.engine.stage import fetched_models
 from tasks.song.dataset import Paths
 from tests.support import commands, dask_cluster, prefect_server
 from tests.support.commands import ROOT, Finished
 from tests.support.shared import made_once
 
 BUILD_DATASET = ROOT / "flows" / "build_dataset.py"
+MAY_BE_LEFT_OUT = {model for step in left_out.INSTEAD for model in left_out.models(step)}
+NEEDED = [
+    name
+    for name in {*fetched_models(BuildDatasetParams().stages()), *MAY_BE_LEFT_OUT}
+    if packages.folder(registry.card(name)) is None
+]
+"""Models of the full profile that no package holds."""
+
 LATIN_1_NAME = os.fsdecode(b"caf\xe9")
 """A file name that is not UTF-8."""
 
@@ -141,3 +153,14 @@ def whole(songs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert (done.status, "Traceback" in done.stderr) == (0, False), done
 
     return made_once(tmp_path_factory, "whole", make) / "X.json"
+
+
+@pytest.fixture(scope="session")
+def full_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tiny models in the places of those of the full profile; not to be changed."""
+
+    def make(folder: Path) -> None:
+        for name in NEEDED:
+            write(folder, name)
+
+    return made_once(tmp_path_factory, "full-models", make)

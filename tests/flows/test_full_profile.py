@@ -8,14 +8,10 @@ import pytest
 
 from examples.chat_server import chat_server
 from examples.songs import make_song, write_song
-from flows import left_out
-from flows.build_dataset_params import BuildDatasetParams
-from models import packages, registry
-from models.tiny.write import write
 from models.weights import read_manifest
-from tasks.engine.stage import fetched_models
 from tasks.song.dataset import Paths
 from tests.flows.conftest import (
+    NEEDED,
     parts,
     read_json,
     rows_per_step,
@@ -24,23 +20,7 @@ from tests.flows.conftest import (
 )
 from tests.support.commands import Finished
 
-MAY_BE_LEFT_OUT = {model for step in left_out.INSTEAD for model in left_out.models(step)}
-NEEDED = [
-    name
-    for name in {*fetched_models(BuildDatasetParams().stages()), *MAY_BE_LEFT_OUT}
-    if packages.folder(registry.card(name)) is None
-]
-"""Models that no package holds."""
-
 NULL_WITHOUT_A_TABLE = {"artist", "title", "album", "genre", "mood", "instruments"}
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    for name in NEEDED:
-        write(folder, name)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +41,12 @@ def build_full(songs: Path, models: Path, output: Path, *options: str, **variabl
 
 
 @pytest.fixture(scope="module")
-def built(songs: Path, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(songs: Path, full_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("full") / "X.json"
     with chat_server() as state:
         done = build_full(
             songs,
-            models,
+            full_models,
             output,
             OPENAI_BASE_URL=state.address,
             OPENAI_API_KEY="key",
@@ -87,11 +67,13 @@ def test_every_column_is_filled_and_typed(built: Path):
         assert not any(field.type == "null" for field in table.schema)
 
 
-def test_the_manifest_names_each_model_with_its_own_revision_and_licence(built: Path, models: Path):
+def test_the_manifest_names_each_model_with_its_own_revision_and_licence(
+    built: Path, full_models: Path
+):
     columns = read_json(Paths(built).manifest)["columns"]
     said = {model["name"]: model for made in columns.values() for model in made.get("models", [])}
     for name in NEEDED:
-        there = read_manifest(models / name)
+        there = read_manifest(full_models / name)
         assert there is not None
         assert (said[name]["revision"], said[name]["licence"]) == (there.revision, there.licence)
         assert there.revision.startswith("tiny-")
@@ -117,22 +99,22 @@ def test_vocals_are_measured(built: Path):
 
 
 def test_without_the_llm_only_records_are_made_anew_and_one_worker_makes_the_same(
-    built: Path, songs: Path, models: Path, tmp_path: Path
+    built: Path, songs: Path, full_models: Path, tmp_path: Path
 ):
     before = set(parts(built))
-    done = build_full(songs, models, built, "--no_llm", *standing_worker())
+    done = build_full(songs, full_models, built, "--no_llm", *standing_worker())
     assert done.status == 0, done.stderr
     assert {Path(part).parent.name for part in set(parts(built)) - before} == {"merge"}
     alone = tmp_path / "X.json"
-    done = build_full(songs, models, alone, "--no_llm", *standing_worker())
+    done = build_full(songs, full_models, alone, "--no_llm", *standing_worker())
     assert done.status == 0, done.stderr
     assert alone.read_bytes() == built.read_bytes()
 
 
-def test_some_steps_only(songs: Path, models: Path, tmp_path: Path):
+def test_some_steps_only(songs: Path, full_models: Path, tmp_path: Path):
     output = tmp_path / "X.json"
     done = build_full(
-        songs, models, output, *standing_worker(), "--steps", "clap_embedding", "tempo"
+        songs, full_models, output, *standing_worker(), "--steps", "clap_embedding", "tempo"
     )
     assert done.status == 0, done.stderr
     assert set(rows_per_step(output)) == {"probe", "beats", "features", "clap", "merge"}
@@ -142,8 +124,8 @@ def test_some_steps_only(songs: Path, models: Path, tmp_path: Path):
     assert record["voice_embedding"] is None
 
 
-def test_a_step_that_is_none_is_named(songs: Path, models: Path, tmp_path: Path):
-    done = build_full(songs, models, tmp_path / "X.json", "--steps", "clap", "lirics")
+def test_a_step_that_is_none_is_named(songs: Path, full_models: Path, tmp_path: Path):
+    done = build_full(songs, full_models, tmp_path / "X.json", "--steps", "clap", "lirics")
     assert done.status == 2
     assert (
         "lirics is no step of this run; there are probe, activity, tags, separate," in done.stderr
@@ -152,10 +134,10 @@ def test_a_step_that_is_none_is_named(songs: Path, models: Path, tmp_path: Path)
 
 @pytest.mark.parametrize("harm", ["missing", "damaged"])
 def test_missing_or_damaged_weights_stop_the_run_before_any_work(
-    songs: Path, models: Path, tmp_path: Path, harm: str
+    songs: Path, full_models: Path, tmp_path: Path, harm: str
 ):
     broken = tmp_path / "models"
-    shutil.copytree(models, broken)
+    shutil.copytree(full_models, broken)
     if harm == "missing":
         shutil.rmtree(broken / "clap-music-and-speech")
         name = "clap-music-and-speech (it is not there)"

@@ -13,9 +13,9 @@ from models import registry, room
 
 @pytest.fixture(autouse=True)
 def _machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """16 cores, 128 GB of memory, one GPU of 40 GB."""
+    """16 cores, 128 GB of memory, one GPU of 80 GB."""
     monkeypatch.setattr(gpus, "visible", lambda: ("0",))
-    monkeypatch.setattr(gpus, "free_mb", lambda names: 40 * 1024.0)
+    monkeypatch.setattr(gpus, "free_mb", lambda names: 80 * 1024.0)
     monkeypatch.setattr(cluster, "cores", lambda: 16)
     monkeypatch.setattr("distributed.system.MEMORY_LIMIT", 128 * 2**30)
 

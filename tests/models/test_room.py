@@ -21,6 +21,10 @@ FULL = models_on_gpu(BuildDatasetParams.model_validate({}).stages())
 """What a process of a GPU comes to hold in a build of the full profile."""
 
 
+RECORDED = ("htdemucs", "htdemucs_ft", "htdemucs_6s")
+"""Networks whose batches are recorded as CUDA graphs, which keep the memory of one."""
+
+
 @pytest.mark.parametrize(
     "name", sorted({*FULL, *(name for name, card in CARDS.items() if card.resource == "GPU")})
 )
@@ -33,13 +37,21 @@ def test_every_model_of_a_gpu_says_what_it_takes(name: str):
     # the rest of a megabyte.
     if card.files and all(file.size_bytes for file in card.files):
         published = card.size_bytes / 2**20
-        assert published / 4 < card.gpu_memory_mb < 2 * published + 1
+        recorded = card.gpu_batch_mb if name in RECORDED else 0
+        assert published / 4 < card.gpu_memory_mb - recorded < 4 * published + 1
 
 
 def test_all_models_of_the_full_profile_take_about_what_was_measured():
-    """10 GB of a GPU and 5.3 GB of memory, in one process on an H200."""
+    """10 GB of a GPU and 5.3 GB of memory, in one process on an H200.
+
+    That was before htdemucs was recorded, and with one window of Whisper at once instead of 16.
+    """
     taken = room.process_need([registry.card(name) for name in FULL])
-    assert taken.gpu_memory_mb == pytest.approx(10_000, rel=0.3)
+    since = sum(registry.card(name).gpu_batch_mb or 0 for name in FULL if name in RECORDED)
+    since += sum(
+        (registry.card(name).gpu_batch_mb or 0) * 15 / 16 for name in FULL if "whisper" in name
+    )
+    assert taken.gpu_memory_mb - since == pytest.approx(10_000, rel=0.1)
     assert taken.memory_mb == pytest.approx(5_300, rel=0.2)
 
 

@@ -43,7 +43,7 @@ from tasks.stems.chunks import FRAMINGS
 from tasks.step import Tools
 
 CODEC = "encodec-32khz"
-MOST_SECONDS = {"convert": 1.0, "pairs": 0.4, "encode": 8.0}
+MOST_SECONDS = {"convert": 1.0, "pairs": 0.4, "encode": 12.0}
 """Of CPU per minute of signal: half as much again as measured, and more where codecs dominate."""
 
 MOST_MB = 100.0

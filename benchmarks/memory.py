@@ -23,7 +23,6 @@ from benchmarks.measure import Figure, report
 from blocks.cluster import THREAD_VARIABLES
 from blocks.storage import Storage
 from examples.songs import RATE_HZ, make_song
-from models import registry
 from models.tiny.write import write
 from tasks.audio import write_flac
 from tasks.engine import batch
@@ -62,6 +61,7 @@ MAX_ABOVE_SHORT_MB = 700.0
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("steps", nargs="*", metavar="STEP", help=f"of {', '.join(STEPS)}")
     parser.add_argument("--minutes", type=int, default=LONG_MINUTES, help="of the longest track")
     parser.add_argument("--only", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -77,8 +77,9 @@ def main() -> int:
         write_tracks(folder, lengths)
         for seconds in lengths:
             run_step("probe", folder, seconds)
-        for step in STEPS:
+        for step in (each for each in STEPS if not options.steps or each in options.steps):
             peaks = [in_own_process(step, folder, seconds) for seconds in lengths]
+            print(f"{step}: {peaks[0]:.0f} MB, {peaks[1]:.0f} MB", flush=True)
             figures += summary(step, lengths, peaks)
     return report(figures)
 
@@ -116,6 +117,7 @@ def run_step(name: str, folder: Path, seconds: int) -> None:
     """Run a step over the track of so many seconds, upstream rows and its own row included."""
     step = step_named(name)
     config = CONFIGS.get(name) or step.config()
+    weights = weights_of(name, folder)
     job = batch.Job(
         step=step,
         config=config,
@@ -128,13 +130,9 @@ def run_step(name: str, folder: Path, seconds: int) -> None:
             )
             for upstream in step.upstream
         ],
-        revisions={name: registry.card(name).revision for name in step.models(config)},
+        revisions={name: weights.revision(name) for name in step.models(config)},
         tables=Storage(str(folder / "tables")),
-        tools=Tools(
-            Storage(str(folder)),
-            Storage(str(folder / "artifacts")),
-            weights=weights_of(name, folder),
-        ),
+        tools=Tools(Storage(str(folder)), Storage(str(folder / "artifacts")), weights=weights),
         cache_scope="",
     )
     if batch.run(job).failed:
@@ -142,7 +140,13 @@ def run_step(name: str, folder: Path, seconds: int) -> None:
 
 
 def in_own_process(step: str, folder: Path, seconds: int) -> float:
-    """Return :func:`peak_mb` of a process of its own that runs a step over one track."""
+    """Return :func:`peak_mb` of a process of its own that runs a step over one track.
+
+    The steps that it needs are run before, if they were not.
+    """
+    for upstream in step_named(step).upstream:
+        if not list((folder / "tables" / upstream).glob(part_name([f"{upstream} {seconds}"]))):
+            in_own_process(upstream, folder, seconds)
     arguments = ["--only", step, str(folder), str(seconds)]
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.memory", *arguments],

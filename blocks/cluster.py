@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 from prefect.blocks.core import Block
@@ -112,6 +113,9 @@ def begin() -> None:
     """Begin to start the workers of this machine that :func:`compute` will enter."""
     # The last is what Dask gives processes that hash alike.
     forked_workers.begin({**THREAD_VARIABLES, "PYTHONHASHSEED": "6640"})
+    # While others wait for the server, and not when the first task is submitted.
+    for name in ("blocks.dask_runner", "distributed.deploy.spec", "distributed.scheduler"):
+        import_module(name)
 
 
 def resolve(cluster: str) -> str:

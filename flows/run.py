@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -229,9 +230,22 @@ def command(
 
     try:
         with server.running(workers_here=params.cluster is None, meanwhile=begin):
-            prefect_flow(params)
+            _by_module(prefect_flow)(params)
     finally:
         _BEGUN.reset(token)
+
+
+def _by_module(prefect_flow: Flow[..., Any]) -> Flow[..., Any]:
+    """Return the flow of a script that is being run as its module has it.
+
+    Prefect sends the flow along with every task. By its module that is a name; of a script all
+    of it is pickled, which costs four times as much.
+    """
+    if prefect_flow.fn.__module__ != "__main__":
+        return prefect_flow
+    module = import_module(f"flows.{Path(prefect_flow.fn.__code__.co_filename).stem}")
+    found: Flow[..., Any] = getattr(module, prefect_flow.fn.__name__)
+    return found
 
 
 def resumed(params: P, run_id: str | None = None) -> P:

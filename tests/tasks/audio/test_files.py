@@ -2,7 +2,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import av
@@ -12,8 +11,6 @@ import pytest
 import soundfile
 import soxr
 
-from blocks import kept_objects
-from blocks.kept_objects import KeptObjects
 from blocks.storage import Storage, StorageError
 from tasks import audio
 from tasks.audio import files
@@ -21,9 +18,6 @@ from tasks.audio.shared_cache import SharedCache
 from tasks.step import TrackError
 from tasks.text import printable
 from tests.conftest import RATE_HZ, tone, write_tone
-from tests.support.s3_server import S3Server, bucket, store
-
-__all__ = ["bucket", "store"]
 
 
 def encode_with_ffmpeg(path: Path, codec: str, channels: int = 1, rate_hz: int = 44_100) -> Path:
@@ -313,8 +307,6 @@ def test_a_long_file_is_held_once_while_it_is_decoded(tmp_path: Path):
     code = f"""
 import re
 from pathlib import Path
-from blocks import kept_objects
-from blocks.kept_objects import KeptObjects
 from blocks.storage import Storage
 from tasks import audio
 
@@ -378,30 +370,3 @@ def test_an_unwritable_place_is_one_sentence(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="could not be written"):
         audio.write_flac(Storage(str(tmp_path / "file")), "x.flac", tone().T, RATE_HZ)
-
-
-def test_a_song_in_a_bucket_is_fetched_once_whatever_is_made_of_it(
-    bucket: str, store: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(kept_objects, "KEPT", KeptObjects())
-    storage = Storage(bucket)
-    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 8_000)).astype(np.float32)
-    audio.write_flac(Storage(str(tmp_path)), "song.flac", noise, 16_000)
-    song = (tmp_path / "song.flac").read_bytes()
-    storage.write_bytes("song.flac", song)
-    audio.write_flac(storage, "vocals.flac", noise, 16_000)
-    store.forget()
-
-    # As steps do, one after the other.
-    audio.probe(storage, "song.flac")
-    first = audio.load(storage, "song.flac", rate_hz=16_000, channels=1)
-    list(audio.stream(storage, "song.flac", rate_hz=22_050, channels=2))
-    audio.load(storage, "vocals.flac", rate_hz=8_000, channels=1)
-    assert store.sent_bytes == len(song)
-
-    # Decoded audio is not of what lay there before.
-    audio.write_flac(Storage(str(tmp_path)), "song.flac", -noise, 16_000)
-    storage.write_bytes("song.flac", (tmp_path / "song.flac").read_bytes())
-    then = audio.load(storage, "song.flac", rate_hz=16_000, channels=1)
-    np.testing.assert_allclose(then, -first, atol=1e-4)

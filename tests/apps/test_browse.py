@@ -1,5 +1,6 @@
 """The page of a dataset in a real browser: filtered, heard, corrected, built again."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import orjson
 import pyarrow.parquet as pq
 import pytest
 import soundfile
+from playwright.sync_api import expect
 
 from apps import serving
 from apps.browse import BrowseParams, opened, style
@@ -105,8 +107,10 @@ def visit(browser: "Browser", site: Site) -> Iterator[Callable[[int], "Page"]]:
 
 
 def filled(page: "Page", label: str, text: str) -> None:
-    page.get_by_label(label, exact=True).fill(text)
-    page.keyboard.press("Enter")
+    box = page.get_by_label(label, exact=True)
+    box.fill(text)
+    expect(box).to_have_value(text)
+    box.press("Enter")
 
 
 def test_filter_play_correct_rebuild_and_see_it(site: Site, visit: Callable[..., "Page"]):
@@ -118,14 +122,17 @@ def test_filter_play_correct_rebuild_and_see_it(site: Site, visit: Callable[...,
     assert HOSTILE in rows.inner_text()
 
     page.get_by_role("button", name="Filter by SQL, choose columns").click()
+    # The form's condition is shown as SQL; what is typed before it arrives would be overwritten.
+    typed = page.get_by_label("Condition in SQL", exact=True)
+    expect(typed).to_have_value(re.compile("song-2"))
     filled(page, "Condition in SQL", "tempoo > 1")
     page.get_by_text('Referenced column "tempoo" not found').wait_for()
     page.get_by_label("Value", exact=True).fill("")
-    page.get_by_label("Condition in SQL", exact=True).fill("source_id = 'song-1'")
+    typed.fill("source_id = 'song-1'")
     # The button takes what was typed as SQL where the form asks nothing.
     page.get_by_role("button", name="Filter", exact=True).click()
     page.get_by_text("1 row, page 1 of 1").wait_for()
-    assert page.get_by_label("Condition in SQL", exact=True).input_value() == "source_id = 'song-1'"
+    assert typed.input_value() == "source_id = 'song-1'"
     page.locator("#rows").get_by_text("song-1").click()
 
     page.locator(".player[data-drawn=mix]").wait_for()

@@ -1,0 +1,1 @@
+"""From datasets to what trainers read: a file per target."""

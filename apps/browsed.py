@@ -1,8 +1,6 @@
 """A dataset that is looked at: its rows, the audio of its tracks, and what people correct."""
 
-import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +8,10 @@ from typing import Any
 from blocks.storage import Storage
 from tasks import audio
 from tasks.dataset import corrections
+from tasks.dataset.audio_places import AudioPlaces
 from tasks.dataset.corrections import Correction
-from tasks.dataset.manifest import read_manifest
-from tasks.dataset.query import Column, Tables, open_tables, quoted
+from tasks.dataset.query import Column, Tables, open_tables
+from tasks.dataset.views import quoted
 
 PAGE_ROWS = 25
 
@@ -46,6 +45,9 @@ KINDS = {
     "unified": Kind(
         "id", "audio_path", ("title", "artist", "dataset", "caption", "duration", "tags", "split")
     ),
+    "examples": Kind(
+        "id", "audio_path", ("concept", "split", "start_seconds", "duration_seconds", "description")
+    ),
     "pairs": Kind(
         "id", None, ("title", "artist", "instrument", "split", "chunk", "kind", "variant")
     ),
@@ -74,8 +76,8 @@ class Browsed:
 
     def __init__(self, path: Path, audio_dir: Path | None = None) -> None:
         self.path = path
-        self._audio_dir = audio_dir
         self.folder = Storage(str(path.with_suffix("") if path.suffix == ".json" else path))
+        self._places = AudioPlaces(self.folder, Storage(str(audio_dir)) if audio_dir else None)
         self._tables = open_tables(path)
         self._stamp = self._stamps()
         self.kind = KINDS[self._tables.names[0]]
@@ -164,8 +166,8 @@ class Browsed:
         if self.kind.path is None:
             raise NoAudioError("A dataset of stems holds codes and no audio: its labels are shown.")
         stated = str(row[self.kind.path])
-        for path in self._candidates(stated):
-            if _is_audio(path):
+        for place, name in self._places.mixes(stated):
+            if place.is_local and _is_audio(path := Path(place.address, name)):
                 return path
         if stated.startswith("s3://"):
             remedy = "it lies in a bucket: give a local copy of the folder by --audio_dir."
@@ -184,9 +186,8 @@ class Browsed:
         name = row.get("vocals_path")
         if not name:
             raise NoAudioError("No vocals were separated from this track.")
-        for folder in self._vocals_folders():
-            path = folder / str(name)
-            if path.resolve().is_relative_to(folder.resolve()) and _is_audio(path):
+        for place, file in self._places.vocals(str(name)):
+            if place.is_local and _is_audio(path := Path(place.address, file)):
                 return path
         raise NoAudioError("The vocals were not kept, or lie elsewhere than the dataset says.")
 
@@ -208,26 +209,6 @@ class Browsed:
         statuses = [path.stat() for path in self._tables.files if path.exists()]
         return [(status.st_ino, status.st_mtime_ns) for status in statuses]
 
-    def _candidates(self, stated: str) -> Iterator[Path]:
-        """Yield where a file may lie: below the folder that was given, or where it is stated."""
-        for name in dict.fromkeys([stated, _unescaped(stated)]):
-            if self._audio_dir is None:
-                yield Path(name)
-                continue
-            # The dataset was built of another folder: of its path, the end is the same.
-            parts = Path(name).parts
-            for at in range(len(parts)):
-                path = self._audio_dir.joinpath(*parts[at:])
-                if path.resolve().is_relative_to(self._audio_dir.resolve()):
-                    yield path
-
-    def _vocals_folders(self) -> Iterator[Path]:
-        manifest = read_manifest(self.folder) or {}
-        for made in (manifest, *manifest.get("shards", ())):
-            if made.get("vocals_dir"):
-                yield Path(made["vocals_dir"])
-        yield Path(self.folder.address, "vocals")
-
 
 def _is_audio(path: Path) -> bool:
     """Whether a file is there and holds audio: nothing else is ever served."""
@@ -236,9 +217,3 @@ def _is_audio(path: Path) -> bool:
             return audio.container_of(file, str(path)) is not None
     except OSError:
         return False
-
-
-def _unescaped(path: str) -> str:
-    """Return a path whose bytes that are no UTF-8 were escaped, as it was."""
-    raw = re.sub(rb"\\x([0-9a-f]{2})", lambda match: bytes([int(match[1], 16)]), os.fsencode(path))
-    return os.fsdecode(raw)

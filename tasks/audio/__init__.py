@@ -24,13 +24,21 @@ from tasks.audio.repair import AS_FOUND, Repair
 from tasks.audio.spool import Spooled, spooled
 from tasks.audio.together import Heard, StreamPass
 from tasks.audio.videos import Streams, video_streams
-from tasks.audio.writers import SoundFormat, mp3, write_flac, write_opus, writing_sound
+from tasks.audio.writers import (
+    OPUS_RATE_HZ,
+    SoundFormat,
+    mp3,
+    write_flac,
+    write_opus,
+    writing_sound,
+)
 
 __all__ = [
     "AS_FOUND",
     "CACHE_BYTES",
     "EXTENSIONS",
     "MIN_SECONDS",
+    "OPUS_RATE_HZ",
     "SHORT_SECONDS",
     "SNIFF_BYTES",
     "VIDEO_EXTENSIONS",

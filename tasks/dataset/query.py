@@ -12,7 +12,11 @@ from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tasks.dataset import views
+from tasks.dataset.views import literal, quoted
+
 if TYPE_CHECKING:
+    import pyarrow as pa
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 MEMORY = "1GB"
@@ -20,12 +24,6 @@ MEMORY = "1GB"
 
 LIMIT_SECONDS = 20.0
 """After which a query is given up."""
-
-SHARD = re.compile(r"(train|validation|test)-\d{5,}\.parquet")
-"""A table of a dataset of stems."""
-
-PAIR = "concat(pair_id, '-', chunk) AS id, {split} AS split, "
-"""What a row of it has besides: the name of its chunk, as in tar shards, and of its split."""
 
 OPERATORS = {
     "=": "{column} = {value}",
@@ -167,6 +165,48 @@ class Tables:
             lambda cursor: int(self._where(cursor, where, table).count("*").fetchall()[0][0])
         )
 
+    def table(
+        self,
+        sql: str,
+        where: str | None = None,
+        *,
+        also: str | None = None,
+        view: str | None = None,
+        limit_seconds: float = LIMIT_SECONDS,
+    ) -> "pa.Table":
+        """Return the answer to a question of this program about rows that a person chose.
+
+        Parameters
+        ----------
+        sql
+            A statement that reads from ``chosen``; it is ours, and never what somebody typed.
+        where
+            As :meth:`rows` has it: only of these rows ``chosen`` consists.
+        also
+            A further condition, of this program.
+        view
+            Where they come from: a table, or ``numbered("...")`` of one; the first if it is None.
+        limit_seconds
+            After which the question is given up.
+
+        Raises
+        ------
+        QueryError
+            As :meth:`rows`.
+        """
+
+        def ask(cursor: "DuckDBPyConnection") -> "pa.Table":
+            found = cursor.view(view or self.names[0])
+            if where and where.strip():
+                found = found.filter(where)
+            if also:
+                found = found.filter(also)
+            answer = found.query("chosen", sql)
+            assert answer is not None, "a statement that reads has an answer"
+            return answer.to_arrow_table()
+
+        return self._asked(ask, limit_seconds)
+
     def _where(
         self, cursor: "DuckDBPyConnection", where: str | None, table: str | None
     ) -> "DuckDBPyRelation":
@@ -178,18 +218,20 @@ class Tables:
             raise QueryError(f"There is no table {table}: there is {' and '.join(self.names)}.")
         return table
 
-    def _asked(self, ask: Callable[["DuckDBPyConnection"], T]) -> T:
+    def _asked(
+        self, ask: Callable[["DuckDBPyConnection"], T], limit_seconds: float = LIMIT_SECONDS
+    ) -> T:
         import duckdb
 
         # One for each question: several may be asked at a time.
         cursor = self._connection.cursor()
-        timer = Timer(LIMIT_SECONDS, cursor.interrupt)
+        timer = Timer(limit_seconds, cursor.interrupt)
         timer.start()
         try:
             return ask(cursor)
         except duckdb.InterruptException as error:
             raise QueryError(
-                f"The answer took more than {LIMIT_SECONDS:.0f} s and was given up."
+                f"The answer took more than {limit_seconds:.0f} s and was given up."
             ) from error
         except duckdb.Error as error:
             raise QueryError(f"This cannot be asked: {_sentence(str(error))}") from error
@@ -210,8 +252,9 @@ def open_tables(path: Path) -> Tables:
     Returns
     -------
     Tables
-        ``tracks`` and ``segments`` of songs, ``unified`` of unified corpora, or ``pairs`` of
-        stems, whose `id` is ``<pair_id>-<chunk>`` and whose `split` says from which files a row is.
+        ``tracks`` and ``segments`` of songs, ``unified`` of unified corpora, ``pairs`` of stems,
+        whose `id` is ``<pair_id>-<chunk>``, or ``examples`` of concepts, whose `id` is
+        ``<concept>-<name>``; the `split` of the last two says from which files a row is.
 
     Raises
     ------
@@ -221,13 +264,13 @@ def open_tables(path: Path) -> Tables:
     import duckdb
 
     folder = path.with_suffix("") if path.suffix == ".json" else path
-    views = _views(folder.absolute())
-    if not views:
+    tables = views.files_of(folder.absolute())
+    if not tables:
         raise QueryError(
             f"{path} is no dataset: {folder} holds neither tracks.parquet nor unified.parquet nor "
-            "train-00000.parquet. Build it first, or name another."
+            "train-00000.parquet nor metadata_concepts.json. Build it first, or name another."
         )
-    files = [file for tables in views.values() for _, file in tables]
+    files = [file for parts in tables.values() for _, file in parts]
     connection = duckdb.connect(
         config={
             "autoinstall_known_extensions": False,
@@ -236,23 +279,17 @@ def open_tables(path: Path) -> Tables:
             "temp_directory": "",
         }
     )
-    allowed = ", ".join(_literal(str(file)) for file in files)
+    allowed = ", ".join(literal(str(file)) for file in files)
     connection.execute(f"SET allowed_paths = [{allowed}]")
-    for name, tables in views.items():
-        selects = [
-            f"SELECT {PAIR.format(split=_literal(split)) if split else ''}* "
-            f"FROM read_parquet({_literal(str(file))})"
-            for split, file in tables
-        ]
-        try:
-            connection.execute(f"CREATE VIEW {name} AS {' UNION ALL '.join(selects)}")
-        except duckdb.Error as error:
-            raise QueryError(
-                f"The tables of {path} cannot be read ({_sentence(str(error)).rstrip('.')}): "
-                "build the dataset again."
-            ) from error
+    try:
+        views.create(connection, tables)
+    except duckdb.Error as error:
+        raise QueryError(
+            f"The tables of {path} cannot be read ({_sentence(str(error)).rstrip('.')}): "
+            "build the dataset again."
+        ) from error
     connection.execute("SET enable_external_access = false; SET lock_configuration = true")
-    return Tables(connection, list(views), files)
+    return Tables(connection, list(tables), files)
 
 
 def condition(column: Column, operator: str, value: str) -> str:
@@ -274,40 +311,15 @@ def condition(column: Column, operator: str, value: str) -> str:
     """
     if operator not in OPERATORS:
         raise QueryError(f"There is no operator {operator}: there is {', '.join(OPERATORS)}.")
-    compared = "" if operator in WITHOUT_VALUE else _literal(value.strip())
+    compared = "" if operator in WITHOUT_VALUE else literal(value.strip())
     if column.is_number and operator not in {*WITHOUT_VALUE, "contains"}:
         try:
             compared = repr(float(value))
         except ValueError as error:
             raise QueryError(f"{column.name} is a number, and {value!r} is none.") from error
     return OPERATORS[operator].format(
-        column=quoted(column.name), value=compared, text=_literal(value.strip())
+        column=quoted(column.name), value=compared, text=literal(value.strip())
     )
-
-
-def quoted(name: str) -> str:
-    """Return a column's name as SQL has it."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _views(folder: Path) -> dict[str, list[tuple[str, Path]]]:
-    """Return by table the files that it is read from, each with its split, if any."""
-    if (folder / "tracks.parquet").is_file():
-        names = ("tracks", "segments")
-        return {
-            name: [("", folder / f"{name}.parquet")]
-            for name in names
-            if (folder / f"{name}.parquet").is_file()
-        }
-    if (folder / "unified.parquet").is_file():
-        return {"unified": [("", folder / "unified.parquet")]}
-    found = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
-    shards = [(match[1], path) for path in found if (match := SHARD.fullmatch(path.name))]
-    return {"pairs": shards} if shards else {}
 
 
 def _sentence(message: str) -> str:

@@ -3,11 +3,13 @@
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, TypeVar
 
 from tasks.step import digest
 
 Split = Literal["train", "validation", "test"]
+
+K = TypeVar("K")
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 FRACTIONS = (0.82, 0.12, 0.06)
@@ -124,6 +126,22 @@ def groups_of(
         if first in known and second in known:
             _join(parents, _song(first), _song(second))
     return {song: _root(parents, _song(song)) for song in songs}
+
+
+def shares(sizes: Mapping[K, int], total: int) -> dict[K, int]:
+    """Return how many of each part are drawn, so that all are `total` and shares are kept.
+
+    The largest remainders take what rounding down left; of less than `total`, all are drawn.
+    """
+    there = sum(sizes.values())
+    if total >= there:
+        return dict(sizes)
+    exact = {name: total * size / there for name, size in sizes.items()}
+    counts = {name: int(share) for name, share in exact.items()}
+    ranked = sorted(exact, key=lambda name: (counts[name] - exact[name], str(name)))
+    for name in ranked[: total - sum(counts.values())]:
+        counts[name] += 1
+    return counts
 
 
 def _fill_empty(

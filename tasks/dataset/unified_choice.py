@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.dataset.split import Split, groups_of, split
+from tasks.dataset.split import Split, groups_of, shares, split
 from tasks.step import digest
 
 Row = dict[str, Any]
@@ -44,12 +44,7 @@ def sample(rows: Sequence[Row], size: int | None, seed: int) -> list[Row]:
     by_split: dict[str, list[int]] = defaultdict(list)
     for at, row in enumerate(rows):
         by_split[row["split"] or ""].append(at)
-    exact = {name: size * len(places) / len(rows) for name, places in by_split.items()}
-    counts = {name: int(share) for name, share in exact.items()}
-    # The largest remainders take what rounding down left.
-    for name in sorted(exact, key=lambda name: (counts[name] - exact[name], name)):
-        if sum(counts.values()) < size:
-            counts[name] += 1
+    counts = shares({name: len(places) for name, places in by_split.items()}, size)
     chosen: list[int] = []
     for name, places in by_split.items():
         ranked = sorted(places, key=lambda at: digest(f"{seed} {rows[at]['id']}".encode()))

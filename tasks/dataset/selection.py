@@ -1,0 +1,311 @@
+"""Which rows of a dataset are taken: chosen by SQL, licence and lot, each with its split.
+
+What was chosen is a table of a few numbers per row, made by DuckDB from the dataset's files: a
+million rows take seconds, and the rows themselves stay where they are.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from tasks.corpora.captioned.licences import Use, allows, spdx
+from tasks.dataset.query import QueryError, Tables
+from tasks.dataset.split import SPLITS, shares
+from tasks.dataset.views import (
+    DIGEST,
+    FILE,
+    ROW,
+    SEGMENTS_WITH_TRACKS,
+    TRACK_ROW,
+    literal,
+    numbered,
+    quoted,
+)
+from tasks.text import counted
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LIMIT_SECONDS = 600.0
+"""After which a selection is given up: it reads all columns of all rows that it takes."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the rows of a job's tables are like.
+
+    Attributes
+    ----------
+    name
+        What the job's datasets are called.
+    view
+        Where rows come from.
+    id, seconds, group
+        SQL expressions of a row's name, its length, and what must not be in two splits.
+    licence
+        Column of the licence, as it was stated; None if the rows have none.
+    audio
+        Column that says where the audio lies; None if they hold none.
+    duplicates
+        Column that rows of one recording have in common; None if nobody looked for them.
+    """
+
+    name: str
+    view: str
+    id: str
+    seconds: str
+    group: str
+    licence: str | None = None
+    audio: str | None = None
+    duplicates: str | None = None
+
+
+KINDS = {
+    "tracks": Kind(
+        *("songs", numbered("tracks"), "track_id", "duration", '"group"'),
+        licence="license",
+        audio="file_path",
+        duplicates="duplicate_group",
+    ),
+    "unified": Kind(
+        *("unified", numbered("unified"), "id", "coalesce(end_seconds - start_seconds, duration)"),
+        '"group"',
+        licence="license",
+        audio="audio_path",
+    ),
+    "pairs": Kind(
+        *("stems", numbered("pairs"), "id", "frames / frame_rate_hz", "song_id"),
+    ),
+    "examples": Kind(
+        *("concepts", numbered("examples"), "id", "duration_seconds", "track_id"),
+        audio="audio_path",
+    ),
+}
+"""By the first table of a dataset."""
+
+SEGMENTS = replace(
+    KINDS["tracks"],
+    view=SEGMENTS_WITH_TRACKS,
+    id="format('{}-{:03d}', track_id, segment_idx)",
+    seconds="end_time - start_time",
+)
+"""Segments of songs, which have the columns of their tracks besides."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which rows are wanted.
+
+    Attributes
+    ----------
+    where
+        SQL expression that is true of them; None for all.
+    sample
+        How many are drawn of these; None for all.
+    stratify
+        Column whose values keep their shares in the sample, beside the splits.
+    seed
+        Of the lot.
+    drop_duplicates
+        Whether of the rows of one recording only the first is taken.
+    licence
+        What their licences have to allow; ``any`` takes those without one too.
+    segments
+        Whether rows are segments of songs and not tracks.
+    """
+
+    where: str | None = None
+    sample: int | None = None
+    stratify: str | None = None
+    seed: int = 42
+    drop_duplicates: bool = False
+    licence: Use = "any"
+    segments: bool = False
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What was chosen of a dataset.
+
+    Attributes
+    ----------
+    kind
+        What the rows are like.
+    rows
+        By split, and in the order of the dataset: ``file`` and ``row``, where a row lies; ``id``;
+        ``split``; ``seconds``; ``digest`` of all its values; of segments ``track_row``, of tracks
+        of songs ``first_segment`` and ``segments``, the places of their segments.
+    licences
+        How many rows have each licence, as it is stated.
+    """
+
+    kind: Kind
+    rows: "pa.Table"
+    licences: dict[str | None, int]
+
+
+def kind_of(tables: Tables, *, segments: bool = False) -> Kind:
+    """Return what the rows of a dataset are like.
+
+    Raises
+    ------
+    QueryError
+        If segments are asked for, and it has none.
+    """
+    if segments and "segments" not in tables.names:
+        raise QueryError(
+            "--segments takes a dataset of songs, and this is one of "
+            f"{KINDS[tables.names[0]].name}."
+        )
+    return SEGMENTS if segments else KINDS[tables.names[0]]
+
+
+def select(tables: Tables, choice: Choice) -> Selection:
+    """Choose rows of a dataset.
+
+    Raises
+    ------
+    QueryError
+        If the choice asks for what the dataset does not have, or for nothing that it has, or if
+        the dataset has no splits, or lets something be in two of them.
+    """
+    kind = kind_of(tables, segments=choice.segments)
+    columns = _columns(tables, kind)
+    licensed = _licensed(tables, kind, columns, choice)
+    _check_splits(tables, kind, columns)
+    whole = f"{quoted(FILE)}, {quoted(ROW)}"
+    dropping = ""
+    if choice.drop_duplicates:
+        if kind.duplicates is None or kind.duplicates not in columns:
+            raise QueryError(
+                "--drop_duplicates takes a dataset of songs that were fingerprinted: this one has "
+                "no column duplicate_group. Build it again, which computes only what it lacks."
+            )
+        # All segments of the first track, and none of its copies.
+        of_track = quoted(TRACK_ROW) if choice.segments else quoted(ROW)
+        copies = f"coalesce({kind.duplicates}, track_id)"
+        dropping = f" QUALIFY dense_rank() OVER (PARTITION BY {copies} ORDER BY {of_track}) = 1"
+    stratum = f"split, {quoted(choice.stratify)}" if choice.stratify else "split"
+    if choice.stratify and choice.stratify not in columns:
+        raise QueryError(f"--stratify {choice.stratify}: the dataset has no such column.")
+    licence = kind.licence if kind.licence in columns else None
+    taken = (
+        f"SELECT {whole}, {kind.id} AS id, split, {kind.seconds} AS seconds, "
+        f"{quoted(DIGEST)}, {quoted(licence) if licence else 'NULL'} AS licence, "
+        f"dense_rank() OVER (ORDER BY {stratum}) AS stratum"
+        f"{', ' + quoted(TRACK_ROW) if choice.segments else ''}"
+        f"{', track_id' if kind is KINDS['tracks'] else ''} FROM chosen{dropping}"
+    )
+    if choice.sample is not None:
+        taken = _sampled(tables, kind, licensed, taken, choice)
+    sql = _with_segments(taken) if kind is KINDS["tracks"] else f"SELECT * FROM ({taken})"
+    rows = tables.table(
+        f"{sql} ORDER BY list_position([{_texts(SPLITS)}], split), {whole}",
+        choice.where,
+        also=licensed,
+        view=kind.view,
+        limit_seconds=LIMIT_SECONDS,
+    )
+    if not rows.num_rows:
+        raise QueryError("No row of the dataset is chosen: ask for less by --where or --licence.")
+    counts = rows["licence"].value_counts().to_pylist()
+    names = {FILE: "file", ROW: "row", DIGEST: "digest", TRACK_ROW: "track_row"}
+    rows = rows.drop_columns(["licence", "stratum"])
+    rows = rows.rename_columns([names.get(name, name) for name in rows.column_names])
+    return Selection(kind, rows, {each["values"]: each["counts"] for each in counts})
+
+
+def _columns(tables: Tables, kind: Kind) -> frozenset[str]:
+    return frozenset(tables.table("SELECT * FROM chosen LIMIT 0", view=kind.view).column_names)
+
+
+def _licensed(tables: Tables, kind: Kind, columns: frozenset[str], choice: Choice) -> str | None:
+    """Return the condition of rows whose licences allow what is wanted; None for all."""
+    if choice.licence == "any":
+        return None
+    if kind.licence is None or kind.licence not in columns:
+        raise QueryError(
+            f"--licence {choice.licence}: the dataset has no column of licences. Give them in a "
+            "table of metadata when it is built."
+        )
+    name = quoted(kind.licence)
+    found = tables.table(f"SELECT DISTINCT {name} AS licence FROM chosen", view=kind.view)
+    stated = [each for each in found["licence"].to_pylist() if each is not None]
+    allowed = [each for each in stated if allows(spdx(each), choice.licence)]
+    if not allowed:
+        raise QueryError(f"--licence {choice.licence}: no row has a licence that allows it.")
+    return f"{name} IN ({_texts(allowed)})"
+
+
+def _check_splits(tables: Tables, kind: Kind, columns: frozenset[str]) -> None:
+    """Make sure that rows have splits, and that nothing is in two of them."""
+    if "split" not in columns:
+        raise QueryError(
+            "The dataset has no splits: it is of an earlier version. Build it again with the same "
+            "options, which computes only what it lacks."
+        )
+    odd = tables.table(
+        "SELECT coalesce(split, 'none') AS split FROM chosen "
+        f"WHERE split IS NULL OR split NOT IN ({_texts(SPLITS)}) LIMIT 1",
+        view=kind.view,
+    )
+    if odd.num_rows:
+        raise QueryError(
+            f"A row of the dataset has the split {odd['split'][0]}: {', '.join(SPLITS)} are there."
+        )
+    # Of one recording of a concept, other parts validate than train: its page says so.
+    if kind is KINDS["examples"]:
+        return
+    shared = tables.table(
+        f"SELECT {kind.group} AS name FROM chosen WHERE {kind.group} IS NOT NULL "
+        "GROUP BY name HAVING count(DISTINCT split) > 1 ORDER BY name",
+        view=kind.view,
+    )
+    if shared.num_rows:
+        raise QueryError(
+            f"{counted(shared.num_rows, 'group')} of rows that belong together "
+            f"{'is' if shared.num_rows == 1 else 'are'} in two splits ({shared['name'][0]}): what "
+            "is trained on this would be tested on what it knows. Build the dataset again."
+        )
+
+
+def _sampled(tables: Tables, kind: Kind, also: str | None, taken: str, choice: Choice) -> str:
+    """Return the statement that draws rows such that each stratum keeps its share.
+
+    What is drawn depends on the ids alone: a larger sample holds the smaller one but for
+    rounding, and further rows replace few.
+    """
+    found = tables.table(
+        f"SELECT stratum, count(*) AS rows FROM ({taken}) GROUP BY stratum ORDER BY stratum",
+        choice.where,
+        also=also,
+        view=kind.view,
+        limit_seconds=LIMIT_SECONDS,
+    )
+    sizes = dict(zip(found["stratum"].to_pylist(), found["rows"].to_pylist(), strict=True))
+    assert choice.sample is not None
+    quotas = shares(sizes, choice.sample)
+    values = ", ".join(f"({stratum}, {quota})" for stratum, quota in quotas.items())
+    return (
+        f"SELECT taken.* FROM ({taken}) AS taken "
+        f"JOIN (VALUES {values or '(0, 0)'}) AS quotas(stratum, quota) USING (stratum) "
+        "QUALIFY row_number() OVER (PARTITION BY stratum "
+        f"ORDER BY md5(concat({literal(str(choice.seed))}, ' ', id)), id) <= quota"
+    )
+
+
+def _with_segments(taken: str) -> str:
+    """Return the statement that adds the places of each track's segments, and their digest."""
+    return (
+        "SELECT taken.* EXCLUDE (track_id, "
+        f"{quoted(DIGEST)}), hash(taken.{quoted(DIGEST)}, parts.digest) AS {quoted(DIGEST)}, "
+        "parts.first_segment, coalesce(parts.segments, 0) AS segments "
+        f"FROM ({taken}) AS taken LEFT JOIN ("
+        f"SELECT track_id, min({quoted(ROW)}) AS first_segment, count(*) AS segments, "
+        f"bit_xor({quoted(DIGEST)}) AS digest FROM {quoted(numbered('segments'))} "
+        "GROUP BY track_id) AS parts USING (track_id)"
+    )
+
+
+def _texts(values: Iterable[str]) -> str:
+    return ", ".join(map(literal, values))

@@ -16,7 +16,17 @@ from tasks.export.targets import TARGETS
 from tasks.export.write import ExportConfig, ExportTools, config_of
 from tasks.step import Tools
 
-TargetName = Literal["webdataset"]
+TargetName = Literal[
+    "ace-step",
+    "croissant",
+    "hf",
+    "jams",
+    "lhotse",
+    "musicgen",
+    "nemo",
+    "stable-audio",
+    "webdataset",
+]
 
 
 class ExportParams(ChoiceParams, StepFlowParams):

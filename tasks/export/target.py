@@ -180,7 +180,7 @@ class Finished:
     columns
         Of the rows: name, Arrow type, description and unit.
     files
-        Files of the export so far: ``path``, ``size_bytes`` and ``sha256``, which are None of links.
+        Those that no shard wrote: ``path``, ``size_bytes`` and ``sha256``.
     """
 
     name: str

@@ -81,9 +81,7 @@ STEP = Step(
             column("rows", pa.int64(), "Rows that were written"),
             column("audio_seconds", pa.float64(), "Length of their audio", "s"),
             column("lines", pa.string(), "File of the lines that were left for the end"),
-            column(
-                "files", pa.list_(FILE), "Files that were written; of links no more than the path"
-            ),
+            column("files", pa.list_(FILE), "Files that were written; of links the path alone"),
             column("failures", pa.list_(FAILURE), "Rows that could not be"),
         ]
     ),

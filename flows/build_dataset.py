@@ -22,7 +22,7 @@ from tasks.dataset.failures import read_failures, say_failed
 from tasks.dataset.passed_over import say_passed_over
 from tasks.engine.results import Results
 from tasks.engine.stage import Stage
-from tasks.song import corrected, dataset, discover, enhance
+from tasks.song import corrected, dataset, discover, enhance, splits
 from tasks.song.assemble import assemble
 from tasks.song.dataset import Paths
 from tasks.song.discover import Discovery
@@ -206,7 +206,13 @@ def conclude(params: BuildDatasetParams, results: Results, survey: Survey[Discov
     assert params.audio_dir is not None
     settings = {"profile": params.profile, "vocals_dir": params.vocals.address}
     content = assemble(
-        results, survey.found, params.paths, params.audio_dir, settings, params.weights
+        results,
+        survey.found,
+        params.paths,
+        params.audio_dir,
+        settings,
+        params.weights,
+        params.splitting,
     )
     return Conclusion(
         content,
@@ -247,6 +253,7 @@ def summary(paths: Paths, content: dict[str, Any]) -> str:
         lines.append(f"{counted(videos, 'video')}, of which the sound is read")
     if passed_over := say_passed_over(content.get("passed_over", {})):
         lines.append(passed_over)
+    lines += splits.say(content.get("splits", {}))
     lines += corrected.say(content.get("corrections", {}))
     if counts["failed"]:
         lines.append(_said_of_failures(paths))
@@ -271,7 +278,7 @@ def main() -> None:
 
 def _command(params: BuildDatasetParams, asked: BuildDatasetCommand) -> None:
     if asked.merge_shards:
-        print(_merged(asked.merge_shards, params.paths))
+        print(_merged(asked.merge_shards, params))
     elif asked.merge or asked.estimate_time:
         if asked.resume_run_id or (asked.merge and params.audio_dir is None):
             params = run.resumed(params, asked.resume_run_id)
@@ -296,11 +303,14 @@ def _estimate(params: BuildDatasetParams) -> str:
         raise UsageError(f"{params.audio_dir}: {error}.") from error
 
 
-def _merged(shards: list[Path], paths: Paths) -> str:
+def _merged(shards: list[Path], params: BuildDatasetParams) -> str:
     """Merge shards into one dataset; returns the summary."""
+    paths = params.paths
+    asked = {"split_seed", "split_fractions"} & params.model_fields_set
+    splitting = params.splitting if asked else None
     try:
         dataset.check_writable(paths)
-        return summary(paths, merge_shards([Paths(path) for path in shards], paths))
+        return summary(paths, merge_shards([Paths(path) for path in shards], paths, splitting))
     except (ShardError, StorageError) as error:
         raise UsageError(str(error)) from error
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from blocks.storage import Storage
 from flows import chosen_steps, left_out
@@ -13,10 +13,12 @@ from flows.place_params import LocalPath, OptionalLocalPath, OptionalPlace
 from models.llm import LlmSettings
 from models.protocols import SEPARATION
 from tasks.chat import ChatTools
-from tasks.embed import clap, clap_text, ecapa, voice
+from tasks.dataset.split import check_fractions
+from tasks.embed import clap, clap_text, ecapa, fingerprint, voice
 from tasks.embed.clap import ClapConfig
 from tasks.embed.clap_text import ClapTextConfig
 from tasks.embed.ecapa import EcapaConfig
+from tasks.embed.fingerprint import FingerprintConfig
 from tasks.embed.voice import VoiceConfig
 from tasks.engine.stage import Stage
 from tasks.song import (
@@ -59,6 +61,7 @@ from tasks.song.prompts import PromptsConfig
 from tasks.song.sections import SectionsConfig
 from tasks.song.separate import SEPARATORS, WITHOUT_WEIGHTS, SeparateConfig
 from tasks.song.singing import SingingConfig
+from tasks.song.splits import Splitting
 from tasks.song.tags import TagsConfig
 from tasks.song.transcribe import TranscribeConfig
 from tasks.song.vocal_quality import VocalQualityConfig
@@ -67,6 +70,7 @@ from tasks.step import Step
 from tasks.weights import Weights
 
 _METADATA: Group = {"group": "Metadata"}
+_SPLITS: Group = {"group": "Splits into training, validation and test"}
 _SHARDS: Group = {"group": "Sharding over machines"}
 
 
@@ -122,6 +126,16 @@ class BuildDatasetParams(ChatParams, ModelParams):
         None,
         description='JSON {"file": {"artist": ..., "genre": ...}}; goes before the CSV.',
         json_schema_extra=_METADATA,
+    )
+    split_seed: int = Field(
+        Splitting().seed,
+        description="Changes which artists and recordings are in which split.",
+        json_schema_extra=_SPLITS,
+    )
+    split_fractions: tuple[float, ...] = Field(
+        Splitting().fractions,
+        description="Shares of training, validation and test, of 1 in all.",
+        json_schema_extra=_SPLITS,
     )
     max_tracks: int | None = Field(
         None, ge=1, description="Take only the first so many files.", json_schema_extra=COMPUTE
@@ -180,6 +194,12 @@ class BuildDatasetParams(ChatParams, ModelParams):
     phonemes: PhonemesConfig = PhonemesConfig()
     enhance: EnhanceConfig = EnhanceConfig()
 
+    @field_validator("split_fractions")
+    @classmethod
+    def _shares(cls, fractions: tuple[float, ...]) -> tuple[float, ...]:
+        check_fractions(fractions)
+        return fractions
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if (self.shard_index is None) != (self.total_shards is None):
@@ -216,6 +236,11 @@ class BuildDatasetParams(ChatParams, ModelParams):
         if self.shard_index is None or self.total_shards is None:
             return None
         return Shard(self.shard_index, self.total_shards, self.shard_by)
+
+    @property
+    def splitting(self) -> Splitting:
+        """How the tracks are split."""
+        return Splitting(self.split_seed, self.split_fractions)
 
     @property
     def llm_settings(self) -> LlmSettings:
@@ -282,6 +307,7 @@ class BuildDatasetParams(ChatParams, ModelParams):
             (with_beats, Stage(beats.STEP, BeatsConfig())),
             (with_audio, Stage(features.STEP, self.features)),
             (with_audio, Stage(harmony.STEP, HarmonyConfig())),
+            (with_audio, Stage(fingerprint.STEP, FingerprintConfig())),
             (with_audio, Stage(sections.STEP, self.sections)),
             (with_audio, Stage(pitch.STEP, self._pitch())),
             (with_audio, Stage(singing.STEP, SingingConfig())),

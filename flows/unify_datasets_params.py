@@ -24,9 +24,9 @@ from tasks.chat import ChatTools
 from tasks.corpora.captioned.entry import Corpus
 from tasks.corpora.captioned.known import CORPORA
 from tasks.corpora.captioned.licences import allows
+from tasks.embed import fingerprint
+from tasks.embed.fingerprint import FingerprintConfig
 from tasks.engine.stage import Stage
-from tasks.unify import fingerprint
-from tasks.unify.fingerprint import FingerprintConfig
 from tasks.unify.gather import Wanted
 from tasks.unify.sample import StratifyBy
 

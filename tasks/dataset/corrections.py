@@ -36,6 +36,9 @@ TEMPO_BPM = (20.0, 400.0)
 MOST_LYRICS = 100_000
 """Characters; the longest librettos have as many."""
 
+LONGEST_ARTIST = 500
+"""Characters; a piece with all its soloists, choirs and orchestras may have as many."""
+
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 """A BCP 47 tag, as far as lyrics need one."""
 
@@ -235,6 +238,16 @@ def _language(value: Any) -> str:
     return value.strip()
 
 
+def _artist(value: Any) -> str:
+    name = " ".join(value.split()) if isinstance(value, str) else ""
+    if not name or len(name) > LONGEST_ARTIST:
+        raise CorrectionError(
+            f"An artist has to be a name of 1 to {LONGEST_ARTIST} characters; to say that nobody "
+            "knows who it is, mark what is there as wrong."
+        )
+    return name
+
+
 def _drop(value: Any) -> bool:
     if value is not True:
         raise CorrectionError("A track is dropped by true, and kept by taking that back.")
@@ -247,6 +260,7 @@ COLUMNS: Mapping[str, Callable[[Any], Any]] = {
     "section_type": _section_type,
     "lyrics": _lyrics,
     "lyrics_language": _language,
+    "artist": _artist,
     DROP: _drop,
 }
 """What can be corrected, and what checks it; `key` is tonic and mode, as ``C# minor``."""

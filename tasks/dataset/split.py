@@ -47,8 +47,7 @@ def split(
     ValueError
         If the fractions do not add up to 1, or a group has no song.
     """
-    if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-9:
-        raise ValueError(f"the shares {tuple(fractions)} are not three that add up to 1")
+    check_fractions(fractions)
     if any(songs < 1 for songs in groups.values()):
         raise ValueError("a group has at least one song")
     spans: dict[Split, tuple[float, float]] = {}
@@ -75,6 +74,18 @@ def split(
     }
     _fill_empty(placed, {group: groups[group] / total for group in order}, middles, spans)
     return placed
+
+
+def check_fractions(fractions: Sequence[float]) -> None:
+    """Make sure that these are shares of train, validation and test.
+
+    Raises
+    ------
+    ValueError
+        If they are not three that add up to 1.
+    """
+    if len(fractions) != 3 or not min(fractions) >= 0 or not abs(sum(fractions) - 1) <= 1e-9:
+        raise ValueError(f"the shares {tuple(fractions)} are not three that add up to 1")
 
 
 def groups_of(
@@ -142,6 +153,20 @@ def shares(sizes: Mapping[K, int], total: int) -> dict[K, int]:
     for name in ranked[: total - sum(counts.values())]:
         counts[name] += 1
     return counts
+
+
+def duplicate_groups(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the recording of each song that has a copy: the smallest id of its songs.
+
+    Parameters
+    ----------
+    pairs
+        Songs that are one recording.
+    """
+    parents: dict[str, str] = {}
+    for first, second in pairs:
+        _join(parents, first, second)
+    return {song: _root(parents, song) for song in sorted(parents)}
 
 
 def _fill_empty(

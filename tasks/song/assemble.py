@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -20,11 +20,23 @@ from tasks.dataset.failures import (
     write_failures,
 )
 from tasks.dataset.manifest import declare_unfinished, now, unchanged, write_manifest
+from tasks.dataset.near_duplicates import Words
+from tasks.embed import fingerprint as acoustic
 from tasks.engine import provenance
 from tasks.engine.results import Results
-from tasks.song import corrected, dataset, manifest, prompts, report, schema
+from tasks.song import (
+    corrected,
+    dataset,
+    fingerprints,
+    manifest,
+    prompts,
+    report,
+    schema,
+    splits,
+)
 from tasks.song.dataset import Paths, Record
 from tasks.song.discover import Discovery
+from tasks.song.splits import Placed, Splitting
 from tasks.step import Row, Track, digest
 from tasks.text import printable
 from tasks.weights import Weights
@@ -37,6 +49,7 @@ def assemble(
     audio_dir: str,
     settings: Mapping[str, Any],
     weights: Weights,
+    splitting: Splitting,
 ) -> Record:
     """Write the dataset of a run, and return its manifest.
 
@@ -56,6 +69,8 @@ def assemble(
         What else the manifest is to hold: profile, folder of the vocals.
     weights
         Where the models of its steps lie.
+    splitting
+        How its tracks are split.
     """
     failures = list(_failures(results, found, audio_dir))
     finished = [
@@ -64,13 +79,21 @@ def assemble(
         if entry is not None and entry.status != "failed"
     ]
     made = corrections.read(paths.storage)
-    fingerprint = _fingerprint(finished, failures, found, audio_dir, settings, made)
-    files = (paths.json, *paths.tables, paths.failures, paths.report)
+    keys = acoustic.keys(results)
+    of_all = [splitting.options(), keys]
+    fingerprint = _fingerprint(finished, failures, found, audio_dir, settings, made, of_all)
+    files = [paths.json, *paths.tables, paths.failures, paths.report]
+    files += [] if keys is None else [paths.fingerprints]
     if before := unchanged(paths.storage, fingerprint, lambda _: files):
         return before
+    artists = corrected.artists(
+        ((track.track_id, track.metadata.get("artist")) for track, _ in finished), made
+    )
+    words = acoustic.of_tracks(results)
+    placed = splits.place(artists, words, splitting)
     declare_unfinished(paths.storage)
     merge = corrected.Merge(made, partial(_prompts, results))
-    count = dataset.write(paths, filter(None, map(merge, _records(results, audio_dir))))
+    count = write(paths, filter(None, map(merge, _records(results, audio_dir))), placed, words)
     failures = merge.seen_by(failures)
     write_failures(paths.storage, failures)
     content = {
@@ -92,10 +115,36 @@ def assemble(
         },
         "seconds_by_step": provenance.seconds(results),
         "peak_memory_mb_by_step": provenance.peak_memory_mb(results),
-        "columns": manifest.columns(results.stages, weights),
+        "columns": placed.made(manifest.columns(results.stages, weights)),
+        "splits": placed.summary(),
         "fingerprint": fingerprint,
     }
     return finish(paths, content)
+
+
+def write(
+    paths: Paths, records: Iterable[Record], placed: Placed, words: Mapping[str, Words] | None
+) -> int:
+    """Write the tables of a dataset, and return how many tracks it has.
+
+    Parameters
+    ----------
+    paths
+        Where to.
+    records
+        Entries of the tracks, in order.
+    placed
+        What they have beside each other.
+    words
+        Acoustic fingerprints, of other tracks as well; None if none were made.
+    """
+    count = dataset.write(paths, map(placed.onto, records))
+    if words is None:
+        paths.storage.delete(fingerprints.FINGERPRINTS)
+    else:
+        of_tracks = {name: words[name] for name in placed.of_track if name in words}
+        fingerprints.write(paths.storage, of_tracks)
+    return count
 
 
 def finish(paths: Paths, content: Record) -> Record:
@@ -172,6 +221,7 @@ def _head(track: Track, audio_dir: str) -> Record:
         "file_path": _shown(audio_dir, track.path),
         **{name: track.metadata.get(name) for name in schema.METADATA_COLUMNS},
         "corrected": [],
+        **dict.fromkeys(splits.COLUMNS),
     }
 
 
@@ -190,6 +240,7 @@ def _fingerprint(
     audio_dir: str,
     settings: Mapping[str, Any],
     made: Corrections,
+    of_all: Sequence[Any],
 ) -> str:
     """Digest of everything that the files depend on."""
     rows = [[key, _head(track, audio_dir)] for track, key in finished]
@@ -198,5 +249,5 @@ def _fingerprint(
         made.left_out,
         {name: list(map(asdict, each)) for name, each in made.by_track.items()},
     ]
-    parts = [manifest.FORMAT_VERSION, rows, failures, settings, beside, by_people]
+    parts = [manifest.FORMAT_VERSION, rows, failures, settings, beside, by_people, of_all]
     return digest(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS))

@@ -15,8 +15,12 @@ import pyarrow as pa
 
 from tasks.song import column_values as values
 
-OF_FILES = ("discover", "metadata", "corrections")
-"""Sources of columns that come from the files and tables around the songs, from no step."""
+OF_FILES = ("discover", "metadata", "corrections", "splits")
+"""Sources of columns that no step fills: they come from the files and tables around the songs, and
+``splits`` from what all songs are beside each other."""
+
+OF_ALL_SONGS = ("fingerprint",)
+"""Steps whose rows of all songs together fill columns, where a dataset is assembled."""
 
 
 class Rounding(NamedTuple):
@@ -121,7 +125,11 @@ TRACKS = (
     Column("genre", TEXT, "metadata", "Genre, from the metadata tables"),
     Column("mood", TEXT, "metadata", "Moods, from the metadata tables"),
     Column("instruments", TEXT, "metadata", "Instruments, from the metadata tables"),
+    Column("license", TEXT, "metadata", "Licence, from the metadata tables, as they state it"),
     Column("corrected", TEXTS, "corrections", "Columns whose values people corrected"),
+    Column("duplicate_group", TEXT, "fingerprint", "Smallest track_id of those that are one recording; null without another"),
+    Column("group", TEXT, "splits", "What must not be split: tracks of one artist or recording, and what hangs together by them"),
+    Column("split", TEXT, "splits", "train, validation or test, whole groups"),
     Column("duration", NUMBER, "merge", "Duration as decoded", "s", TIME, values.duration),
     Column("sample_rate", WHOLE, "probe.sample_rate_hz", "Sample rate of the file", "Hz"),
     Column("channels", WHOLE, "probe.channels", "Channels of the file"),

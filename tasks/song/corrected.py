@@ -11,6 +11,7 @@ from typing import Any
 
 from tasks.dataset.corrections import DROP, SAME_START_SECONDS, Correction, Corrections
 from tasks.dataset.failures import Failure
+from tasks.song import artist_names
 from tasks.song.dataset import Record
 from tasks.text import counted
 
@@ -19,6 +20,9 @@ Prompts = Callable[[str, Record], Mapping[str, Sequence[Any]] | None]
 
 IN_PROMPTS = frozenset({"tempo", "key", "section_type"})
 """Columns that prompts put into words."""
+
+PROMPTS = ("prompt", "prompt_sources", "prompt_embedding", "prompt_enhanced")
+"""A prompt, and what was made of it."""
 
 OF_LYRICS = (
     *("lyrics_lines", "lyrics_words", "lyrics_aligned_by", "lyrics_translation"),
@@ -54,6 +58,10 @@ AFTERWARDS = {
         "transcript, vocal_activity, is_instrumental": "as computed",
     },
     "lyrics_language": {"phonemes": "null"},
+    "artist": {
+        "group, split": "made again",
+        ", ".join(PROMPTS): "null if they name the artist",
+    },
 }
 """What becomes of the columns that go along with a corrected one; the manifest says it."""
 
@@ -96,6 +104,8 @@ class Merge:
         applied = {each.column for each in corrections if self._apply(record, each)}
         if applied & IN_PROMPTS:
             self._renew_prompts(record)
+        if "artist" in applied:
+            _forget_naming_prompts(record)
         return record
 
     def seen_by(self, failures: Iterable[Failure]) -> list[Failure]:
@@ -160,6 +170,26 @@ class Merge:
             segment["prompt_sources"] = made["phrases"][at] if made else None
             if segment["prompt"] != before:
                 segment["prompt_embedding"] = segment["prompt_enhanced"] = None
+
+
+def artists(
+    stated: Iterable[tuple[str, str | None]], corrections: Corrections
+) -> dict[str, str | None]:
+    """Return the artists of the tracks that are not left out, in their order.
+
+    Parameters
+    ----------
+    stated
+        Each track, and its artist before it was corrected.
+    corrections
+        What people corrected.
+    """
+    found = {}
+    for track_id, artist in stated:
+        said = {each.column: each.value for each in corrections.by_track.get(track_id, ())}
+        if DROP not in said:
+            found[track_id] = said.get("artist", artist)
+    return found
 
 
 def say(summary: Mapping[str, Any]) -> list[str]:
@@ -249,11 +279,27 @@ def _set_language(record: Record, language: str | None) -> Sequence[str]:
     return ("lyrics_language",)
 
 
+def _set_artist(record: Record, artist: str | None) -> Sequence[str]:
+    record["artist"] = artist
+    return ("artist",)
+
+
+def _forget_naming_prompts(record: Record) -> None:
+    """Leave out the prompts that name the artist, whom no prompt may name."""
+    artist = record["artist"] or ""
+    for segment in record["segments"]:
+        if artist_names.names(artist, segment["prompt"] or ""):
+            segment.update(dict.fromkeys(PROMPTS))
+        elif artist_names.names(artist, segment["prompt_enhanced"] or ""):
+            segment["prompt_enhanced"] = None
+
+
 _SET: Mapping[str, Callable[[Record, Any], Sequence[str]]] = {
     "tempo": _set_tempo,
     "key": _set_key,
     "section_type": _set_section_type,
     "lyrics": _set_lyrics,
     "lyrics_language": _set_language,
+    "artist": _set_artist,
 }
 """Puts a value into a record or segment, and returns the dataset's columns that it corrects."""

@@ -19,6 +19,7 @@ from blocks.storage import Storage, StorageError
 from tasks.dataset.failures import FAILURES
 from tasks.dataset.manifest import MANIFEST
 from tasks.song import schema
+from tasks.song.fingerprints import FINGERPRINTS
 
 Record = dict[str, Any]
 
@@ -46,6 +47,11 @@ class Paths:
     def tables(self) -> tuple[Path, Path]:
         """Tracks and segments, as Parquet."""
         return self.folder / "tracks.parquet", self.folder / "segments.parquet"
+
+    @property
+    def fingerprints(self) -> Path:
+        """Acoustic fingerprints of the tracks, if they were made."""
+        return self.folder / FINGERPRINTS
 
     @property
     def failures(self) -> Path:
@@ -132,6 +138,28 @@ def read(path: Path) -> Iterator[Record]:
                 raise ValueError(f"{path} holds something that is no track")
             yield record
     raise ValueError(f"{path} ends before its last track")
+
+
+def artists(shards: Sequence[Paths]) -> Iterator[tuple[str, str | None]]:
+    """Yield each track of several datasets and its artist, in the order of :func:`merged`.
+
+    Raises
+    ------
+    ValueError
+        If a table is missing, or is damaged.
+    """
+    first: dict[str, tuple[str, str | None]] = {}
+    for shard in shards:
+        try:
+            table = pq.read_table(shard.tables[0], columns=["track_id", "file_path", "artist"])
+        except (OSError, pa.ArrowException) as error:
+            raise ValueError(f"{shard.tables[0]} cannot be read") from error
+        for track_id, path, artist in zip(*table.to_pydict().values(), strict=True):
+            # Of a track in several places, the first counts.
+            if track_id not in first or path < first[track_id][0]:
+                first[track_id] = (path, artist)
+    for track_id, (_, artist) in sorted(first.items(), key=lambda item: item[1][0]):
+        yield track_id, artist
 
 
 def merged(shards: Sequence[Iterable[Record]], copies: dict[str, str]) -> Iterator[Record]:

@@ -16,11 +16,12 @@ from pydantic import Field
 
 from tasks.engine.batch import UPSTREAM_FAILED
 from tasks.song.column_values import Rows, Segment, segments
-from tasks.song.columns import OF_FILES, SEGMENTS, TRACKS, Column, Rounding
+from tasks.song.columns import OF_ALL_SONGS, OF_FILES, SEGMENTS, TRACKS, Column, Rounding
 from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column, digest, per_track
 
-TRACK_COLUMNS = tuple(each for each in TRACKS if each.step not in OF_FILES)
-SEGMENT_COLUMNS = tuple(each for each in SEGMENTS if each.step not in OF_FILES)
+NOT_MERGED = (*OF_FILES, *OF_ALL_SONGS)
+TRACK_COLUMNS = tuple(each for each in TRACKS if each.step not in NOT_MERGED)
+SEGMENT_COLUMNS = tuple(each for each in SEGMENTS if each.step not in NOT_MERGED)
 
 
 def columns_digest() -> str:

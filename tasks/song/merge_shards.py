@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 from tasks.dataset import corrections
@@ -13,19 +14,24 @@ from tasks.dataset.failures import (
     write_failures,
 )
 from tasks.dataset.manifest import declare_unfinished, now, read_manifest
+from tasks.dataset.near_duplicates import Words
 from tasks.dataset.passed_over import in_order
-from tasks.song import assemble, corrected, dataset
+from tasks.song import assemble, corrected, dataset, fingerprints, splits
 from tasks.song.dataset import Paths, Record
+from tasks.song.splits import Splitting
 
 
 class ShardError(Exception):
     """Shards that cannot be merged; one sentence."""
 
 
-def merge_shards(shards: Sequence[Paths], target: Paths) -> Record:
+def merge_shards(
+    shards: Sequence[Paths], target: Paths, splitting: Splitting | None = None
+) -> Record:
     """Merge datasets into one, each track once, and return its manifest.
 
-    Nothing but one track of each shard is in memory.
+    Nothing but one track of each shard is in memory, and the acoustic fingerprints of all: copies
+    of one recording may lie in different shards.
 
     Parameters
     ----------
@@ -33,6 +39,8 @@ def merge_shards(shards: Sequence[Paths], target: Paths) -> Record:
         Datasets to merge.
     target
         Where the merged dataset goes.
+    splitting
+        How its tracks are split; as the shards were, if not given.
 
     Raises
     ------
@@ -48,15 +56,19 @@ def merge_shards(shards: Sequence[Paths], target: Paths) -> Record:
                     f"{shard.json} was made with other {aspect} than {shards[0].json}: build it "
                     "again with the same version and options."
                 )
-    declare_unfinished(target.storage)
     copies: dict[str, str] = {}
+    made = corrections.read(target.storage)
     try:
+        words = _fingerprints(shards, first)
+        artists = corrected.artists(dataset.artists(shards), made)
+        placed = splits.place(artists, words, splitting or _splitting(first))
+        declare_unfinished(target.storage)
         failures = _without_repetition(
             failure for shard in shards for failure in read_failures(shard.storage)
         )
         records = dataset.merged([dataset.read(shard.json) for shard in shards], copies)
-        merge = corrected.Merge(corrections.read(target.storage))
-        count = dataset.write(target, filter(None, map(merge, records)))
+        merge = corrected.Merge(made)
+        count = assemble.write(target, filter(None, map(merge, records)), placed, words)
     except ValueError as error:
         raise ShardError(f"{error}: build that shard again.") from error
     failures = merge.seen_by(failures)
@@ -82,6 +94,8 @@ def merge_shards(shards: Sequence[Paths], target: Paths) -> Record:
         "duplicates": dict(sorted(copies.items())),
         "seconds_by_step": _summed([each["seconds_by_step"] for each in manifests]),
         "peak_memory_mb_by_step": _largest([each["peak_memory_mb_by_step"] for each in manifests]),
+        "columns": placed.made(first["columns"]),
+        "splits": placed.summary(),
         "vocals_dir": None,
         "shards": [
             {"json": str(shard.json), "vocals_dir": each["vocals_dir"], **each["counts"]}
@@ -90,6 +104,18 @@ def merge_shards(shards: Sequence[Paths], target: Paths) -> Record:
         "fingerprint": None,
     }
     return assemble.finish(target, content)
+
+
+def _fingerprints(shards: Sequence[Paths], manifest: Record) -> dict[str, Words] | None:
+    """Return the acoustic fingerprints of all tracks; None if none were made."""
+    if "absent" in manifest["columns"]["tracks.duplicate_group"]:
+        return None
+    return dict(chain.from_iterable(fingerprints.read(shard.fingerprints) for shard in shards))
+
+
+def _splitting(manifest: Record) -> Splitting:
+    said = manifest["splits"]
+    return Splitting(said["seed"], tuple(said["fractions"]))
 
 
 def _manifest(shard: Paths) -> Record:

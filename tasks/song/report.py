@@ -15,7 +15,7 @@ from typing import Any
 
 from tasks.dataset import charts, page
 from tasks.dataset.passed_over import say_passed_over
-from tasks.song import corrected
+from tasks.song import corrected, splits
 
 MAX_TIMELINES = 30
 MAX_CONTOURS = 4
@@ -56,7 +56,10 @@ def render(
             _steps(manifest), manifest.get("seconds_by_step", {}), summary.tracks
         ),
         passed_over=say_passed_over(manifest.get("passed_over", {})),
-        corrected=corrected.say(manifest.get("corrections", {})),
+        notes=[
+            *splits.say(manifest.get("splits", {})),
+            *corrected.say(manifest.get("corrections", {})),
+        ],
         profile=manifest.get("profile"),
         created_at=manifest.get("created_at"),
         charts=_charts(summary),

@@ -13,10 +13,11 @@ from tasks.captions import rewrite_captions
 from tasks.dataset import manifest
 from tasks.dataset.failures import Failure, failure, write_failures
 from tasks.dataset.near_duplicates import duplicates
+from tasks.embed import fingerprint
 from tasks.engine.results import Results
 from tasks.step import Row, Step, digest
 from tasks.text import counted
-from tasks.unify import assign, composition, fingerprint, report, texts, write
+from tasks.unify import assign, composition, report, texts, write
 from tasks.unify.collector import collector_paused
 from tasks.unify.composition import Composition
 from tasks.unify.gather import Gathered, kept
@@ -88,7 +89,7 @@ def assemble(
     """
     removals = gathered.removals
     table = _decodable(results, gathered, removals)
-    pairs = _duplicates(results)
+    pairs = duplicates(fingerprint.of_tracks(results) or {})
     names = groups(table, pairs)
     splits, notices = assign.assign(table, names.to_pylist(), seed)
     if pairs:
@@ -162,16 +163,6 @@ def _rewritten(results: Results, table: pa.Table, removals: Removals) -> dict[st
             removals.note(datasets[row_id], row_id, track.path, *said)
     rows = results.rows(rewrite_captions.STEP.name, ["captions", "refused"])
     return {track.metadata["id"]: row for track, row in rows}
-
-
-def _duplicates(results: Results) -> list[tuple[str, str]]:
-    if not _has(results, fingerprint.STEP):
-        return []
-    words = {
-        track.track_id: np.asarray(row["fingerprint"], np.uint32)
-        for track, row in results.rows(fingerprint.STEP.name, ["fingerprint"])
-    }
-    return duplicates(words)
 
 
 def _failures(removals: Removals) -> list[Failure]:

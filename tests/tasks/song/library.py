@@ -11,16 +11,19 @@ import pytest
 from blocks.storage import Storage
 from tasks.engine.plan import Plan, plan, run_here
 from tasks.engine.stage import Stage
+from tasks.song import schema
 from tasks.song.assemble import assemble
 from tasks.song.dataset import Paths
 from tasks.song.discover import Discovery, Shard, discover
+from tasks.song.splits import Splitting
 from tasks.step import Row, Step, StepConfig, Tools, Track, TrackError, column, per_track
 from tasks.text import printable
 from tasks.weights import Weights, default_address
 from tests.tasks.song.records import make_record
 
 WEIGHTS = Weights(default_address())
-HEAD = ("track_id", "source_id", "file_path", "artist", "title", "album", "genre", "corrected")
+SPLITTING = Splitting()
+HEAD = {"track_id", "source_id", "file_path", "corrected", *schema.METADATA_COLUMNS}
 
 
 class Library:
@@ -30,6 +33,7 @@ class Library:
         self.folder = folder
         self.audio_dir = str(folder / "songs")
         self.metadata: dict[str, dict[str, str]] = {}
+        self.stages = [Stage(MERGE, StepConfig())]
 
     def add(self, name: str, content: bytes) -> Path:
         path = Path(self.audio_dir, name)
@@ -38,14 +42,20 @@ class Library:
         return path
 
     def build(
-        self, name: str = "X", shard: Shard | None = None, **settings: Any
+        self,
+        name: str = "X",
+        shard: Shard | None = None,
+        splitting: Splitting = SPLITTING,
+        **settings: Any,
     ) -> tuple[Paths, dict[str, Any]]:
         """Dataset of the folder or of a shard of it, and its manifest."""
         paths = Paths(self.folder / "out" / f"{name}.json")
         made, found = self.planned(paths, shard)
         run_here(made)
         settings = {"profile": "offline", "vocals_dir": f"vocals of {name}"} | settings
-        return paths, assemble(made.results, found, paths, self.audio_dir, settings, WEIGHTS)
+        return paths, assemble(
+            made.results, found, paths, self.audio_dir, settings, WEIGHTS, splitting
+        )
 
     def planned(self, paths: Paths, shard: Shard | None = None) -> tuple[Plan, Discovery]:
         checkpoints = Storage(str(paths.folder / "checkpoints"))
@@ -54,7 +64,7 @@ class Library:
             source, checkpoints, metadata=lambda path: self.metadata.get(path, {}), shard=shard
         )
         made = plan(
-            [Stage(MERGE, StepConfig())],
+            self.stages,
             found.tracks,
             checkpoints.below("steps"),
             Tools(source, checkpoints),

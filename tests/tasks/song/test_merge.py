@@ -8,13 +8,14 @@ import pyarrow as pa
 import pytest
 
 from blocks.storage import Storage
-from tasks.song import schema
+from tasks.song import schema, splits
 from tasks.song.merge import STEP, TRACK_COLUMNS, MergeConfig, merge
 from tasks.step import Row, Tools, Track, TrackError
 from tests.tasks.song.records import make_activity, make_rows
 
 TOOLS = Tools(Storage("source"), Storage("artifacts"))
-HEAD = {"track_id", "source_id", "file_path", *schema.METADATA_COLUMNS, "corrected"}
+HEAD = {*("track_id", "source_id", "file_path", "corrected"), *schema.METADATA_COLUMNS}
+HEAD |= {*splits.COLUMNS}
 
 
 def merged(rows: dict[str, Row | None]) -> dict[str, Any]:

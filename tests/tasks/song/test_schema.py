@@ -15,7 +15,7 @@ from tests.tasks.song.records import make_record, make_segment
 
 TABLES = {"tracks": schema.TRACKS, "segments": schema.SEGMENTS}
 # What fills columns without being a step, or only with an LLM.
-OTHER_SOURCES = {"corrections", "discover", "metadata", "enhance"}
+OTHER_SOURCES = {"corrections", "discover", "metadata", "splits", "enhance"}
 
 REFERENCE_TRACK_FIELDS = [
     "track_id",

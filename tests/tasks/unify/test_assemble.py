@@ -15,11 +15,12 @@ from tasks.chat import ChatTools
 from tasks.corpora.captioned.entry import Entry, Tag
 from tasks.dataset import unified
 from tasks.dataset.digests import Digests
+from tasks.embed import fingerprint
+from tasks.embed.fingerprint import FingerprintConfig
 from tasks.engine.plan import plan, run_here
 from tasks.engine.stage import Stage
-from tasks.unify import fingerprint, texts
+from tasks.unify import texts
 from tasks.unify.assemble import Assembled, assemble
-from tasks.unify.fingerprint import FingerprintConfig
 from tasks.unify.gather import Wanted, gather
 from tests.tasks.stems.studio import RATE_HZ, melody
 from tests.tasks.unify.corpora import corpus, entry

@@ -1,0 +1,157 @@
+"""What every export keeps: rows, audio, splits, shards, resumption."""
+
+import hashlib
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+import soundfile
+
+from flows.cli import UsageError
+from tests.tasks.export.conftest import RATE_HZ, Export, failures, noise, song, write_songs
+
+
+def members(folder: Path, split: str) -> dict[str, bytes]:
+    """Members of the tars of a split, by name."""
+    found = {}
+    for path in sorted(folder.glob(f"{split}-*.tar")):
+        with tarfile.open(path) as tar:
+            for member in tar:
+                file = tar.extractfile(member)
+                assert file is not None
+                found[member.name] = file.read()
+    return found
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Of all files of an export but for what says when it was made."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "checkpoints" not in path.parts and path.name != "manifest.json"
+    }
+
+
+def test_splits_are_those_of_the_dataset(songs: Path, export: Export) -> None:
+    folder = export(songs, "webdataset", audio="none")
+    ids = {split: set(members(folder, split)) for split in ("train", "validation", "test")}
+    assert ids == {
+        "train": {f"{number:032x}.json" for number in range(4)},
+        "validation": {f"{4:032x}.json"},
+        "test": {f"{5:032x}.json"},
+    }
+
+
+def test_audio_is_cut_at_segments_without_a_gap(songs: Path, export: Export) -> None:
+    folder = export(songs, "webdataset", segments=True)
+    found = members(folder, "train")
+    parts = []
+    for number in range(2):
+        (folder / "x.flac").write_bytes(found[f"{0:032x}-{number:03d}.flac"])
+        samples, rate_hz = soundfile.read(folder / "x.flac", dtype="int16")
+        assert rate_hz == RATE_HZ
+        parts.append(samples)
+    assert [len(part) for part in parts] == [16_000, 24_000]
+    assert np.array_equal(np.concatenate(parts), noise(0))
+
+
+def test_a_copy_has_the_bytes_of_the_file_and_a_link_leads_to_it(
+    songs: Path, export: Export
+) -> None:
+    source = songs.parent / "songs" / "song-0.flac"
+    found = members(export(songs, "webdataset"), "train")
+    assert found[f"{0:032x}.flac"] == source.read_bytes()
+
+
+def test_vocals_are_exported_in_place_of_the_mix(songs: Path, export: Export) -> None:
+    folder = export(songs, "webdataset", vocals=True, audio="flac")
+    (folder / "x.flac").write_bytes(members(folder, "test")[f"{5:032x}.flac"])
+    samples, _ = soundfile.read(folder / "x.flac", dtype="int16")
+    assert np.array_equal(samples, noise(5) // 2)
+
+
+def test_rows_are_chosen_by_sql_over_segments_and_their_tracks(songs: Path, export: Export) -> None:
+    where = "section_type = 'chorus' AND tempo > 92 AND artist <> 'Artist 3'"
+    folder = export(songs, "webdataset", segments=True, audio="none", where=where)
+    found = {**members(folder, "train"), **members(folder, "validation"), **members(folder, "test")}
+    # The tempo of song n is 90.5 + n.
+    assert sorted(found) == [f"{number:032x}-001.json" for number in (2, 4, 5)]
+
+
+def test_a_condition_sees_no_file(songs: Path, export: Export) -> None:
+    with pytest.raises(UsageError, match="cannot be asked"):
+        export(songs, "webdataset", where="tempo > (SELECT count(*) FROM read_csv('/etc/passwd'))")
+
+
+def test_licences_are_asked_for_what_they_allow(songs: Path, export: Export) -> None:
+    folder = export(songs, "webdataset", audio="none", licence="commercial")
+    assert sorted(members(folder, "train")) == [f"{1:032x}.json", f"{3:032x}.json"]
+
+
+def test_a_row_without_audio_is_a_failure_and_is_tried_again(
+    songs: Path, export: Export, tmp_path: Path
+) -> None:
+    lost = song(songs.parent, 0) | {"file_path": str(tmp_path / "lost.flac")}
+    source = write_songs(tmp_path, [lost, song(songs.parent, 1)])
+    folder = export(source, "webdataset", output=tmp_path / "out")
+    assert sorted(members(folder, "train")) == [f"{1:032x}.flac", f"{1:032x}.json"]
+    [failed] = failures(folder)
+    assert (failed["reason"], failed["track_id"]) == ("missing", f"{0:032x}")
+    (tmp_path / "lost.flac").write_bytes((songs.parent / "songs" / "song-0.flac").read_bytes())
+    export(source, "webdataset", output=tmp_path / "out")
+    assert failures(folder) == []
+    assert f"{0:032x}.flac" in members(folder, "train")
+
+
+def test_a_file_that_is_gone_is_written_again(songs: Path, export: Export, tmp_path: Path) -> None:
+    folder = export(songs, "webdataset", audio="none", output=tmp_path / "out")
+    before = digests(folder)
+    (folder / "train-00000.tar").unlink()
+    (folder / "test-00000.tar").write_bytes(b"half")
+    export(songs, "webdataset", audio="none", output=tmp_path / "out")
+    assert digests(folder) == before
+
+
+def test_what_an_earlier_export_wrote_is_removed_and_nothing_else(
+    songs: Path, export: Export, tmp_path: Path
+) -> None:
+    folder = export(songs, "webdataset", audio="none", output=tmp_path / "out")
+    (folder / "mine.tar").write_bytes(b"somebody's")
+    export(songs, "webdataset", audio="none", output=tmp_path / "out", where="split = 'train'")
+    assert sorted(path.name for path in folder.glob("*.tar")) == ["mine.tar", "train-00000.tar"]
+
+
+def leaking(songs: Path, tmp_path: Path, **changes: Any) -> Path:
+    records = [song(songs.parent, number) for number in range(6)]
+    records[5] |= changes
+    return write_songs(tmp_path, records)
+
+
+def test_a_group_in_two_splits_is_refused(songs: Path, export: Export, tmp_path: Path) -> None:
+    source = leaking(songs, tmp_path, group="artist artist0")
+    with pytest.raises(UsageError, match="artist artist0"):
+        export(source, "webdataset", audio="none")
+
+
+def test_of_duplicates_the_first_is_taken(songs: Path, export: Export, tmp_path: Path) -> None:
+    records = [song(songs.parent, number) for number in range(3)]
+    for record in records[1:]:
+        record["duplicate_group"] = f"{1:032x}"
+    folder = export(
+        write_songs(tmp_path, records), "webdataset", audio="none", drop_duplicates=True
+    )
+    assert sorted(members(folder, "train")) == [f"{0:032x}.json", f"{1:032x}.json"]
+
+
+def test_a_json_has_the_values_of_the_table(songs: Path, export: Export) -> None:
+    import pyarrow.parquet as pq
+
+    found = members(export(songs, "webdataset", audio="none"), "train")
+    row = pq.read_table(songs.with_suffix("") / "tracks.parquet").slice(0, 1).to_pylist()[0]
+    said = orjson.loads(found[f"{0:032x}.json"])
+    assert {name: said[name] for name in ("title", "tempo", "lyrics_words", "split", "beats")} == {
+        name: row[name] for name in ("title", "tempo", "lyrics_words", "split", "beats")
+    }

@@ -10,6 +10,10 @@ from tasks.dataset.query import QueryError, Tables, open_tables
 from tasks.dataset.views import files_of
 
 
+MEMORY = "4GB"
+"""Of a question: what a selection of some million segments takes."""
+
+
 @dataclass
 class Dataset:
     """A dataset whose tables can be asked.
@@ -56,7 +60,7 @@ def open_dataset(address: str) -> Dataset:
         copy = TemporaryDirectory(prefix="songmill-")
         local = Path(copy.name)
         _copied(folder, local)
-    tables = open_tables(local)
+    tables = open_tables(local, MEMORY)
     root = local.with_suffix("") if local.suffix == ".json" else local
     files = {
         table: [path.name for _, path in parts]

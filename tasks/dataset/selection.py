@@ -185,14 +185,16 @@ def select(tables: Tables, choice: Choice) -> Selection:
         of_track = quoted(TRACK_ROW) if choice.segments else quoted(ROW)
         copies = f"coalesce({kind.duplicates}, track_id)"
         dropping = f" QUALIFY dense_rank() OVER (PARTITION BY {copies} ORDER BY {of_track}) = 1"
-    stratum = f"split, {quoted(choice.stratify)}" if choice.stratify else "split"
+    # A number of each stratum; only a sample asks for it.
+    of = f"split, {quoted(choice.stratify)}" if choice.stratify else "split"
+    stratum = "0" if choice.sample is None else f"dense_rank() OVER (ORDER BY {of})"
     if choice.stratify and choice.stratify not in columns:
         raise QueryError(f"--stratify {choice.stratify}: the dataset has no such column.")
     licence = kind.licence if kind.licence in columns else None
     taken = (
         f"SELECT {whole}, {kind.id} AS id, split, {kind.seconds} AS seconds, "
         f"{quoted(DIGEST)}, {quoted(licence) if licence else 'NULL'} AS licence, "
-        f"dense_rank() OVER (ORDER BY {stratum}) AS stratum"
+        f"{stratum} AS stratum"
         f"{', ' + quoted(TRACK_ROW) if choice.segments else ''}"
         f"{', track_id' if kind is KINDS['tracks'] else ''} FROM chosen{dropping}"
     )
@@ -296,14 +298,16 @@ def _sampled(tables: Tables, kind: Kind, also: str | None, taken: str, choice: C
 
 def _with_segments(taken: str) -> str:
     """Return the statement that adds the places of each track's segments, and their digest."""
+    row, digest = quoted(ROW), quoted(DIGEST)
     return (
-        "SELECT taken.* EXCLUDE (track_id, "
-        f"{quoted(DIGEST)}), hash(taken.{quoted(DIGEST)}, parts.digest) AS {quoted(DIGEST)}, "
-        "parts.first_segment, coalesce(parts.segments, 0) AS segments "
-        f"FROM ({taken}) AS taken LEFT JOIN ("
-        f"SELECT track_id, min({quoted(ROW)}) AS first_segment, count(*) AS segments, "
-        f"bit_xor({quoted(DIGEST)}) AS digest FROM {quoted(numbered('segments'))} "
-        "GROUP BY track_id) AS parts USING (track_id)"
+        f"WITH taken AS MATERIALIZED ({taken}), parts AS ("
+        f"SELECT track_id, min({row}) AS first_segment, count(*) AS segments, "
+        f"bit_xor({digest}) AS digest FROM {quoted(numbered('segments'))} "
+        "WHERE track_id IN (SELECT track_id FROM taken) GROUP BY track_id) "
+        f"SELECT taken.* EXCLUDE (track_id, {digest}), "
+        f"hash(taken.{digest}, parts.digest) AS {digest}, "
+        "first_segment, coalesce(segments, 0) AS segments "
+        "FROM taken LEFT JOIN parts USING (track_id)"
     )
 
 

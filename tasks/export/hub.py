@@ -5,6 +5,7 @@ Through ``huggingface_hub``, which sends large files by Xet where ``hf_xet`` is 
 what arrived: content that is there is not sent again, whether it was committed or not.
 """
 
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from tasks.web import TRANSIENT, TryAgainError, UnreachableError, check_answer, 
 from tasks.weights.hub import endpoint
 
 if TYPE_CHECKING:
-    from huggingface_hub import CommitOperationAdd, HfApi
+    from huggingface_hub import CommitOperationAdd
 
 INLINE_BYTES = 32 * 2**20
 """Bytes of small texts per commit: ``huggingface_hub`` holds them in memory, three times over."""
@@ -106,7 +107,7 @@ class DatasetRepository:
                 "'_' and '.'."
             ) from error
         self.name = name
-        self._api: HfApi = HfApi(endpoint=endpoint(), token=token)
+        self._api = HfApi(endpoint=endpoint(), token=token)
         account = self._repeated(self._api.whoami)
         if "/" not in name:
             self.name = f"{account['name']}/{name}"
@@ -196,12 +197,24 @@ class DatasetRepository:
             self._commit(chunk, message)
 
     def _commit(self, operations: Sequence[Any], message: str) -> None:
-        with _without_bars():
-            self._repeated(
-                lambda: self._api.create_commit(
+        from huggingface_hub.errors import EntryNotFoundError
+
+        tries = itertools.count()
+
+        def request() -> None:
+            is_again = next(tries) > 0
+            try:
+                self._api.create_commit(
                     self.name, operations, repo_type="dataset", commit_message=message
                 )
-            )
+            except EntryNotFoundError:
+                # What is to be removed is gone: the try before was carried out, as a whole, and
+                # only its answer was lost.
+                if not is_again:
+                    raise
+
+        with _without_bars():
+            self._repeated(request)
 
     def _repeated(self, request: Callable[[], Result]) -> Result:
         """Return the result of a request that ``huggingface_hub`` itself does not repeat."""
@@ -238,13 +251,14 @@ class DatasetRepository:
                 raise PublishError(self._refusal(int(found[1]), "")) from error
             raise PublishError(self._unreachable(error.reason)) from error
         except (HTTPError, RuntimeError, ValueError, OSError) as error:
-            # Of several files sent at once, the error of one is the cause of another.
-            cause = error.__cause__ if isinstance(error.__cause__, HTTPError) else error
-            if isinstance(cause, HfHubHTTPError):
-                status = cause.response.status_code
-                raise PublishError(self._refusal(status, cause.server_message or "")) from error
-            reason = " ".join(str(cause).split()) or type(cause).__name__
-            raise PublishError(self._unreachable(reason)) from error
+            # The error of a large file is the cause of another, which names the file alone.
+            chain = (error, error.__cause__)
+            for each in chain:
+                if isinstance(each, HfHubHTTPError):
+                    status, said = each.response.status_code, each.server_message or ""
+                    raise PublishError(self._refusal(status, said)) from error
+            reason = ": ".join(" ".join(str(each).split()) for each in chain if each)
+            raise PublishError(self._unreachable(reason or type(error).__name__)) from error
 
     def _refusal(self, status: int, message: str) -> str:
         place = f"{host(endpoint())} refuses {self.name} (status {status})"

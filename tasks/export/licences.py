@@ -1,4 +1,4 @@
-"""Licences of the rows of an export, summed up: what all of them allow, and what forbids publishing.
+"""Licences of the rows of an export, summed up: what all of them allow, what forbids publishing.
 
 Rows keep their own licences. What is said of the whole holds for a reader who takes all rows
 and looks at none: nothing is allowed that one of them does not allow.

@@ -172,6 +172,22 @@ class Licences:
         return [*lines, *self._whole()]
 
     @property
+    def refusal(self) -> str | None:
+        """Why nothing is published, in a sentence with the remedy; None if nothing forbids it."""
+        if not self.forbidding:
+            return None
+        reasons = " ".join(
+            f"{self._of(each.rows)}, such as {', '.join(each.ids)}: {each.sentence}"
+            if each.ids
+            else f"{self._of(each.rows)}: {each.sentence}"
+            for each in self.forbidding
+        )
+        return (
+            f"Nothing is published, since rows forbid it. {reasons} Leave them out (--licence, "
+            "--where), or give --accept-licence if you have the right to share them."
+        )
+
+    @property
     def front_matter(self) -> dict[str, Any]:
         """What the YAML of a card says of the licence, by the hub's names.
 

@@ -177,6 +177,9 @@ class _Plan:
 
 
 def _plan(repository: DatasetRepository, place: Storage, files: Sequence[str]) -> _Plan:
+    for path in files:
+        if not path.isprintable() and printable(path) != path:
+            raise PublishError(f"{printable(path)}: names of files on the hub have to be UTF-8.")
     there = repository.files()
     record = repository.read(RECORD) if RECORD in there else None
     listed = _listed(record)

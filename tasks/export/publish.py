@@ -25,7 +25,7 @@ CARD = "README.md"
 RECORD = ".songmill.json"
 
 FILES_PER_COMMIT = 256
-"""What the hub answers for in one request; it counts commits, of which an hour may have 128."""
+"""What the hub answers for in one request; of commits it takes only so many in an hour."""
 
 BYTES_PER_COMMIT = 2 * 10**9
 """Of files of a bucket, as many bytes lie on this machine at a time, or one larger file."""

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import pytest
 import yaml
 
 from tests.support.hub_server import TOKEN, QuietServer, git_sha1
@@ -379,22 +378,3 @@ def hub_upload_server() -> Iterator[HubUploadServer]:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubUploadServer]:
-    """A hub that this process publishes to, by Git LFS, and without waits between its tries."""
-    from types import SimpleNamespace
-
-    from huggingface_hub import constants
-    from huggingface_hub.utils import _http
-
-    from tasks import web
-
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr(web, "WAIT_SECONDS", 0.001)
-    monkeypatch.setattr(_http, "time", SimpleNamespace(sleep=lambda seconds: None))
-    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    with hub_upload_server() as state:
-        monkeypatch.setenv("HF_ENDPOINT", state.address)
-        yield state

@@ -6,6 +6,7 @@ Merged shards look for near-duplicates by it anew: those of one may lie in anoth
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -42,7 +43,12 @@ def write(folder: Storage, words: Mapping[str, Words]) -> None:
     words
         Fingerprint of each track, 86 bytes a second.
     """
-    with folder.writing(FINGERPRINTS) as target, pq.ParquetWriter(target, SCHEMA) as table:
+    # Hardly a word comes twice: a dictionary of them would only be added.
+    options: dict[str, Any] = {"compression": "zstd", "use_dictionary": False}
+    with (
+        folder.writing(FINGERPRINTS) as target,
+        pq.ParquetWriter(target, SCHEMA, **options) as table,
+    ):
         names = [*words]
         for start in range(0, len(names), ROW_GROUP_TRACKS):
             group = names[start : start + ROW_GROUP_TRACKS]

@@ -6,7 +6,6 @@ Merged shards look for near-duplicates by it anew: those of one may lie in anoth
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -43,11 +42,10 @@ def write(folder: Storage, words: Mapping[str, Words]) -> None:
     words
         Fingerprint of each track, 86 bytes a second.
     """
-    # Hardly a word comes twice: a dictionary of them would only be added.
-    options: dict[str, Any] = {"compression": "zstd", "use_dictionary": False}
     with (
         folder.writing(FINGERPRINTS) as target,
-        pq.ParquetWriter(target, SCHEMA, **options) as table,
+        # Hardly a word comes twice: a dictionary of them would only be added.
+        pq.ParquetWriter(target, SCHEMA, compression="zstd", use_dictionary=False) as table,
     ):
         names = [*words]
         for start in range(0, len(names), ROW_GROUP_TRACKS):

@@ -64,7 +64,8 @@ def assemble(
         if entry is not None and entry.status != "failed"
     ]
     made = corrections.read(paths.storage)
-    fingerprint = _fingerprint(finished, failures, found, audio_dir, settings, made)
+    steps = provenance.steps(results.stages, weights)
+    fingerprint = _fingerprint(finished, failures, found, audio_dir, settings, made, steps)
     files = (paths.json, *paths.tables, paths.failures, paths.report)
     if before := unchanged(paths.storage, fingerprint, lambda _: files):
         return before
@@ -92,6 +93,7 @@ def assemble(
         },
         "seconds_by_step": provenance.seconds(results),
         "peak_memory_mb_by_step": provenance.peak_memory_mb(results),
+        "steps": steps,
         "columns": manifest.columns(results.stages, weights),
         "fingerprint": fingerprint,
     }
@@ -190,6 +192,7 @@ def _fingerprint(
     audio_dir: str,
     settings: Mapping[str, Any],
     made: Corrections,
+    steps: Sequence[Mapping[str, Any]],
 ) -> str:
     """Digest of everything that the files depend on."""
     rows = [[key, _head(track, audio_dir)] for track, key in finished]
@@ -198,5 +201,5 @@ def _fingerprint(
         made.left_out,
         {name: list(map(asdict, each)) for name, each in made.by_track.items()},
     ]
-    parts = [manifest.FORMAT_VERSION, rows, failures, settings, beside, by_people]
+    parts = [manifest.FORMAT_VERSION, rows, failures, settings, beside, by_people, steps]
     return digest(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import uuid4
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
@@ -23,6 +24,12 @@ LIMIT_SECONDS = 20.0
 
 SHARD = re.compile(r"(train|validation|test)-\d{5,}\.parquet")
 """A table of a dataset of stems."""
+
+TRACK_ID = "track_id"
+"""By which segments belong to tracks."""
+
+OTHER = "other_"
+"""What the names of the tables of a second dataset begin with."""
 
 PAIR = "concat(pair_id, '-', chunk) AS id, {split} AS split, "
 """What a row of it has besides: the name of its chunk, as in tar shards, and of its split."""
@@ -110,7 +117,8 @@ class Tables:
                 Column(name, str(type_))
                 for view in [cursor.view(self._known(table))]
                 for name, type_ in zip(view.columns, view.types, strict=True)
-            ]
+            ],
+            limit_seconds=LIMIT_SECONDS,
         )
 
     def rows(
@@ -153,7 +161,7 @@ class Tables:
             rows: list[dict[str, Any]] = found.to_arrow_table().to_pylist()
             return rows
 
-        return self._asked(ask)
+        return self._asked(ask, limit_seconds=LIMIT_SECONDS)
 
     def count(self, where: str | None = None, *, table: str | None = None) -> int:
         """Count the rows that :meth:`rows` would return without a limit.
@@ -164,8 +172,47 @@ class Tables:
             As there.
         """
         return self._asked(
-            lambda cursor: int(self._where(cursor, where, table).count("*").fetchall()[0][0])
+            lambda cursor: int(self._where(cursor, where, table).count("*").fetchall()[0][0]),
+            limit_seconds=LIMIT_SECONDS,
         )
+
+    def ask(self, question: str, where: str | None = None) -> list[dict[str, Any]]:
+        """Return the rows of an SQL question of our own; it takes as long as it takes.
+
+        Parameters
+        ----------
+        question
+            A SELECT from the tables by their names.
+        where
+            SQL expression that a person wrote: the first table has only the rows for which it is
+            true, and segments are those of its tracks. All if it is None or blank.
+
+        Raises
+        ------
+        QueryError
+            If the expression is none or names what is not there, or memory does not suffice.
+        """
+        first, *others = self.names
+
+        def ask(cursor: "DuckDBPyConnection") -> list[dict[str, Any]]:
+            if not where or not where.strip():
+                rows: list[dict[str, Any]] = cursor.sql(question).to_arrow_table().to_pylist()
+                return rows
+            chosen = f"chosen_{uuid4().hex}"
+            # DuckDB's parser takes the expression as one; only the view's name enters the text.
+            cursor.view(f"main.{first}").filter(where).create_view(chosen)
+            try:
+                key = f"SELECT {TRACK_ID} FROM {chosen}"
+                views = [f"{first} AS (FROM {chosen})"] + [
+                    f"{name} AS (FROM main.{name} WHERE {TRACK_ID} IN ({key}))" for name in others
+                ]
+                asked = f"WITH {', '.join(views)} FROM ({question})"
+                rows = cursor.sql(asked).to_arrow_table().to_pylist()
+                return rows
+            finally:
+                cursor.execute(f"DROP VIEW {chosen}")
+
+        return self._asked(ask, limit_seconds=None)
 
     def _where(
         self, cursor: "DuckDBPyConnection", where: str | None, table: str | None
@@ -178,13 +225,14 @@ class Tables:
             raise QueryError(f"There is no table {table}: there is {' and '.join(self.names)}.")
         return table
 
-    def _asked(self, ask: Callable[["DuckDBPyConnection"], T]) -> T:
+    def _asked(self, ask: Callable[["DuckDBPyConnection"], T], *, limit_seconds: float | None) -> T:
         import duckdb
 
         # One for each question: several may be asked at a time.
         cursor = self._connection.cursor()
-        timer = Timer(LIMIT_SECONDS, cursor.interrupt)
-        timer.start()
+        timer = Timer(limit_seconds or 0.0, cursor.interrupt)
+        if limit_seconds is not None:
+            timer.start()
         try:
             return ask(cursor)
         except duckdb.InterruptException as error:
@@ -198,7 +246,7 @@ class Tables:
             cursor.close()
 
 
-def open_tables(path: Path) -> Tables:
+def open_tables(path: Path, other: Path | None = None) -> Tables:
     """Open the tables of a dataset.
 
     Parameters
@@ -206,6 +254,9 @@ def open_tables(path: Path) -> Tables:
     path
         ``X.json`` of build-dataset or of unify, the folder ``X`` beside it, or the folder of a
         dataset of stems.
+    other
+        A second dataset, whose tables questions can compare with those of the first: they are
+        called ``other_tracks`` and so on.
 
     Returns
     -------
@@ -220,13 +271,10 @@ def open_tables(path: Path) -> Tables:
     """
     import duckdb
 
-    folder = path.with_suffix("") if path.suffix == ".json" else path
-    views = _views(folder.absolute())
-    if not views:
-        raise QueryError(
-            f"{path} is no dataset: {folder} holds neither tracks.parquet nor unified.parquet nor "
-            "train-00000.parquet. Build it first, or name another."
-        )
+    views = _views(path)
+    names = list(views)
+    if other is not None:
+        views |= {f"{OTHER}{name}": tables for name, tables in _views(other).items()}
     files = [file for tables in views.values() for _, file in tables]
     connection = duckdb.connect(
         config={
@@ -247,12 +295,18 @@ def open_tables(path: Path) -> Tables:
         try:
             connection.execute(f"CREATE VIEW {name} AS {' UNION ALL '.join(selects)}")
         except duckdb.Error as error:
+            damaged = path if name in names else other
             raise QueryError(
-                f"The tables of {path} cannot be read ({_sentence(str(error)).rstrip('.')}): "
+                f"The tables of {damaged} cannot be read ({_sentence(str(error)).rstrip('.')}): "
                 "build the dataset again."
             ) from error
     connection.execute("SET enable_external_access = false; SET lock_configuration = true")
     return Tables(connection, list(views), files)
+
+
+def folder_of(path: Path) -> Path:
+    """Return the folder of a dataset's tables, from what :func:`open_tables` is given."""
+    return path.with_suffix("") if path.suffix == ".json" else path
 
 
 def condition(column: Column, operator: str, value: str) -> str:
@@ -294,8 +348,15 @@ def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _views(folder: Path) -> dict[str, list[tuple[str, Path]]]:
-    """Return by table the files that it is read from, each with its split, if any."""
+def _views(path: Path) -> dict[str, list[tuple[str, Path]]]:
+    """Return by table the files that it is read from, each with its split, if any.
+
+    Raises
+    ------
+    QueryError
+        If there are none.
+    """
+    folder = folder_of(path).absolute()
     if (folder / "tracks.parquet").is_file():
         names = ("tracks", "segments")
         return {
@@ -307,7 +368,12 @@ def _views(folder: Path) -> dict[str, list[tuple[str, Path]]]:
         return {"unified": [("", folder / "unified.parquet")]}
     found = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
     shards = [(match[1], path) for path in found if (match := SHARD.fullmatch(path.name))]
-    return {"pairs": shards} if shards else {}
+    if not shards:
+        raise QueryError(
+            f"{path} is no dataset: {folder_of(path)} holds neither tracks.parquet nor "
+            "unified.parquet nor train-00000.parquet. Build it first, or name another."
+        )
+    return {"pairs": shards}
 
 
 def _sentence(message: str) -> str:

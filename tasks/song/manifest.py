@@ -16,7 +16,8 @@ FORMAT_VERSION = 1
 def columns(stages: Sequence[Stage], weights: Weights) -> dict[str, dict[str, Any]]:
     """Return for each column of the dataset its step, version, models and configuration.
 
-    ``from_steps`` are all steps of the run whose rows its value is made of. Columns whose step is not part of the run are listed as absent.
+    ``from_steps`` are all steps of the run whose rows its value is made of. Columns whose
+    step is not part of the run are listed as absent.
 
     Parameters
     ----------

@@ -309,8 +309,8 @@ CHECKS: tuple[Check, ...] = (
                 (),
                 f"SELECT $name AS id FROM {table} HAVING count(*) > 1 "
                 "AND count($column) = count(*) AND min($column) = max($column)",
-                "All rows have the same value in these columns: they tell nothing apart, neither as "
-                "labels nor in a condition.",
+                "All rows have the same value in these columns: they tell nothing apart, neither "
+                "as labels nor in a condition.",
                 each=_is_scalar,
                 of_columns=True,
             ),

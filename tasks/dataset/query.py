@@ -96,14 +96,21 @@ class Tables:
         Of the tables; the first has a row per track or, of stems, per chunk.
     files
         Parquet files that they are read from.
+    others
+        Names of the tables of a second dataset.
     """
 
     def __init__(
-        self, connection: "DuckDBPyConnection", names: Sequence[str], files: Sequence[Path]
+        self,
+        connection: "DuckDBPyConnection",
+        names: Sequence[str],
+        files: Sequence[Path],
+        others: Sequence[str] = (),
     ) -> None:
         self._connection = connection
         self.names = tuple(names)
         self.files = tuple(files)
+        self.others = tuple(others)
 
     @property
     def columns(self) -> list[Column]:
@@ -221,7 +228,7 @@ class Tables:
         return view.filter(where) if where and where.strip() else view
 
     def _known(self, table: str) -> str:
-        if table not in self.names:
+        if table not in (*self.names, *self.others):
             raise QueryError(f"There is no table {table}: there is {' and '.join(self.names)}.")
         return table
 
@@ -273,8 +280,8 @@ def open_tables(path: Path, other: Path | None = None) -> Tables:
 
     views = _views(path)
     names = list(views)
-    if other is not None:
-        views |= {f"{OTHER}{name}": tables for name, tables in _views(other).items()}
+    others = _views(other) if other is not None else {}
+    views |= {f"{OTHER}{name}": tables for name, tables in others.items()}
     files = [file for tables in views.values() for _, file in tables]
     connection = duckdb.connect(
         config={
@@ -301,7 +308,7 @@ def open_tables(path: Path, other: Path | None = None) -> Tables:
                 "build the dataset again."
             ) from error
     connection.execute("SET enable_external_access = false; SET lock_configuration = true")
-    return Tables(connection, list(views), files)
+    return Tables(connection, names, files, list(views)[len(names) :])
 
 
 def folder_of(path: Path) -> Path:

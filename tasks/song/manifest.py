@@ -52,7 +52,10 @@ def _from_steps(
 ) -> list[str]:
     """Return the steps of a run that a column's value is made of, its own first.
 
+    Where its own is not part of the run there is no value, whatever others are.
     The merge only puts together what others found: of its own are the steps that it looks at.
     """
+    if step not in run:
+        return []
     own = () if step == merge.STEP.name else (step,)
     return [name for name in dict.fromkeys((*own, *column.also_from, *bounding)) if name in run]

@@ -8,7 +8,7 @@ look at, and what can be done.
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from tasks.dataset.query import Column
+from tasks.dataset.query import Column, quoted
 from tasks.dataset.split import NOBODY
 
 IDS = {
@@ -48,6 +48,9 @@ SCRIPTS = {
 OTHER_SCRIPT_SHARE = 0.5
 """Share of letters in no script of the language from which both disagree: songs have refrains and
 loan words in English."""
+
+SCRIPT_CHARACTERS = 500
+"""From the beginning of a text, by which its script is told: a verse and a chorus."""
 
 
 @dataclass(frozen=True)
@@ -143,18 +146,26 @@ def _names_somebody(who: str) -> str:
 def _script(table: str, text: str, language: str) -> Check:
     """Return the check of a text's script; what a tag says of its script itself is believed."""
     stated = f"split_part({language}, '-', 1)"
+    start = f"left({text}, {SCRIPT_CHARACTERS})"
     cases = []
     for scripts in dict.fromkeys(SCRIPTS.values()):
         codes = ", ".join(f"'{code}'" for code, of_it in SCRIPTS.items() if of_it == scripts)
-        cases.append(f"WHEN {stated} IN ({codes}) THEN {_letters_beside(text, scripts)}")
-    beside = f"CASE {' '.join(cases)} ELSE {_letters_beside(text, ('Latin',))} END"
-    letters = f"length(regexp_replace({text}, '\\P{{L}}', '', 'g'))"
+        cases.append(f"WHEN {stated} IN ({codes}) THEN {_letters_beside(start, scripts)}")
+    beside = f"CASE {' '.join(cases)} ELSE {_letters_beside(start, ('Latin',))} END"
+    letters = f"length(regexp_replace({start}, '\\P{{L}}', '', 'g'))"
+    others = ", ".join(f"'{code}'" for code, scripts in SCRIPTS.items() if "Latin" not in scripts)
+    # ASCII, which is most of it, is Latin at a glance.
+    is_other = (
+        f"CASE WHEN strlen({start}) = length({start}) "
+        f"THEN {stated} IN ({others}) AND regexp_matches({start}, '[A-Za-z]') "
+        f"ELSE {beside} > {OTHER_SCRIPT_SHARE} * {letters} END"
+    )
     return Check(
         f"{text}-in-another-script",
         table,
         (text, language),
         f"SELECT $id AS id FROM {table} WHERE NOT regexp_matches({language}, '-[A-Z][a-z]{{3}}') "
-        f"AND {beside} > {OTHER_SCRIPT_SHARE} * {letters}",
+        f"AND {is_other}",
         f"Most letters of {text} are in no script of the language that is stated: one of both is "
         "wrong, or the text is transcribed; correct the language, or leave them out.",
     )
@@ -167,12 +178,13 @@ def _letters_beside(text: str, scripts: Collection[str]) -> str:
 
 
 def _in_two_splits(table: str, key: str) -> Check:
-    named = _names_somebody(key) if key == "artist" else f"{key} IS NOT NULL"
+    name = quoted(key)
+    named = _names_somebody(name) if key == "artist" else f"{name} IS NOT NULL"
     return Check(
         f"{key.replace('_', '-')}-in-two-splits",
         table,
         ("split", key),
-        f"SELECT {key} AS id FROM {table} WHERE {named} GROUP BY {key} "
+        f"SELECT {name} AS id FROM {table} WHERE {named} GROUP BY {name} "
         "HAVING count(DISTINCT split) > 1",
         f"What has one {key.replace('_', ' ')} is in two splits: figures of the test would be too "
         "good; make the splits again.",

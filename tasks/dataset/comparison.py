@@ -18,8 +18,8 @@ KEYS = {
 }
 """By which rows of two builds are the same."""
 
-COLUMNS_AT_ONCE = 8
-"""Columns that are compared by one join, which holds one side's of them in memory."""
+COLUMNS_AT_ONCE = 4
+"""Columns that are compared by one join, which holds 8 bytes of each value in memory."""
 
 EXAMPLES = 5
 """Rows and files that are named."""
@@ -251,9 +251,11 @@ def _counted(
             f"count(*) FILTER (before_{at} IS NULL AND now_{at} IS NOT NULL) AS only_now_{at}",
             f"count(*) FILTER (now_{at} IS NULL AND before_{at} IS NOT NULL) AS only_before_{at}",
         ]
+    # Materialised, for else DuckDB joins first, and holds the values instead of their hashes.
     [found] = tables.ask(
-        f"SELECT {', '.join(counts)} FROM (SELECT {keys}, {', '.join(now)} FROM {table}) "
-        f"JOIN (SELECT {keys}, {', '.join(before)} FROM {OTHER}{table}) USING ({keys})",
+        f"WITH now AS MATERIALIZED (SELECT {keys}, {', '.join(now)} FROM {table}), before AS "
+        f"MATERIALIZED (SELECT {keys}, {', '.join(before)} FROM {OTHER}{table}) "
+        f"SELECT {', '.join(counts)} FROM now JOIN before USING ({keys})",
         where,
     )
     return found

@@ -288,9 +288,12 @@ def _of_values(column: str, change: Change, now: Making, before: Making) -> Iter
     if any(corrected):
         yield f"corrections of people: {corrected[0]} -> {corrected[1]}"
     source = (now.columns.get(column) or {}).get("step")
+    described = column in now.columns or column in before.columns
+    made = [] if described else list(whole(now, before))
+    yield from made
     if source in BESIDE_FILES:
         yield BESIDE_FILES[source]
-    elif not change.reasons and not any(corrected):
+    elif not change.reasons and not made and not any(corrected):
         yield (
             "nothing in the manifests: a step failed for a file in one build (failures.jsonl), it "
             "ran on another device, or its code changed without its version"

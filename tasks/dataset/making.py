@@ -81,9 +81,8 @@ def change_of(column: str, now: Making, before: Making) -> Change:
     """
     new, old = now.columns.get(column, {}), before.columns.get(column, {})
     if not new and not old:
-        # A job whose manifests describe steps, but not columns.
-        changed = list(whole(now, before))
-        return Change(bool(changed), changed)
+        # Manifests of other jobs than build-dataset describe steps, but not columns.
+        return Change(None)
     if not now.steps or not before.steps:
         return _without_recipes(new, old)
     sources = dict.fromkeys((*new.get("from_steps", ()), *old.get("from_steps", ())))

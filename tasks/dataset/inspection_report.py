@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from textwrap import wrap
 
 from tasks.dataset import charts, page
 from tasks.dataset.comparison import ColumnChange, Comparison, Rows
@@ -11,6 +12,9 @@ from tasks.dataset.svg import cut
 from tasks.text import counted, printable
 
 HERE = Path(__file__).parent
+
+LINE_WIDTH = 90
+"""Characters of a line of names."""
 
 LINE_FREQUENT = 3
 """Most frequent texts that a line names."""
@@ -46,10 +50,18 @@ def comparison_lines(found: Comparison) -> Iterator[str]:
     for heading, changes in _groups(found):
         if changes:
             yield f"{heading}:"
-        width = max((len(f"{each.table}.{each.name}") for each in changes), default=0)
+        by_reasons: dict[tuple[str, ...], list[ColumnChange]] = {}
         for each in changes:
-            yield f"  {f'{each.table}.{each.name}':{width}}  {extent(each)}".rstrip()
-            yield from (f"      {reason}" for reason in each.reasons)
+            by_reasons.setdefault(tuple(each.reasons), []).append(each)
+        for reasons, alike in by_reasons.items():
+            yield from (f"  {reason}" for reason in reasons)
+            names = [f"{each.table}.{each.name}" for each in alike]
+            width = max(map(len, names))
+            if any(each.differing for each in alike):
+                for name, each in zip(names, alike, strict=True):
+                    yield f"      {name:{width}}  {extent(each)}"
+            else:
+                yield from (f"      {line}" for line in wrap(", ".join(names), LINE_WIDTH))
     yield f"{counted(len(found.unchanged), 'column')} as before."
 
 

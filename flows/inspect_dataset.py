@@ -25,9 +25,9 @@ def inspect_dataset(params: InspectDatasetParams) -> Inspection | Comparison:
     found: Inspection | Comparison
     try:
         if params.compare is not None:
-            found = compare(params.dataset, params.compare)
+            found = compare(params.dataset, params.compare, params.where)
         else:
-            found = inspect(open_tables(params.dataset))
+            found = inspect(open_tables(params.dataset), params.where)
     except QueryError as error:
         raise UsageError(str(error)) from error
     if isinstance(found, Comparison):

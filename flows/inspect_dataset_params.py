@@ -4,12 +4,12 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from flows.cli import FlowParams
+from flows.choice_params import WhereParams
 from flows.compute_params import FILES
 from flows.place_params import LocalPath, OptionalLocalPath
 
 
-class InspectDatasetParams(FlowParams):
+class InspectDatasetParams(WhereParams):
     """Say what is in a dataset, what looks wrong in it, or what changed between two builds.
 
     Reads the tables of a dataset that build_dataset.py, unify_datasets.py or stems.py made, prints
@@ -18,6 +18,7 @@ class InspectDatasetParams(FlowParams):
 
     examples: ClassVar[str] = """examples:
   python flows/inspect_dataset.py out/songs.json
+  python flows/inspect_dataset.py out/songs.json --where "genre = 'Jazz'"
   python flows/inspect_dataset.py stems/guitar --json
   python flows/inspect_dataset.py out/songs.json --compare before/songs.json
 """

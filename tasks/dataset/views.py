@@ -54,14 +54,26 @@ def create(connection: "DuckDBPyConnection", files: Files, prefix: str = "") -> 
         connection.execute(f"CREATE VIEW {prefix}{name} AS {_union(name, parts)}")
         if prefix:
             continue
-        columns = ", ".join(quoted(column) for column in connection.view(name).columns)
         connection.execute(
             f"CREATE VIEW {quoted(numbered(name))} AS "
-            f"SELECT *, hash({columns}) AS {quoted(DIGEST)} "
+            f"SELECT *, {_digest(connection, name)} AS {quoted(DIGEST)} "
             f"FROM ({_union(name, parts, is_numbered=True)})"
         )
     if "segments" in files and not prefix:
         _join_segments(connection)
+
+
+def _digest(connection: "DuckDBPyConnection", name: str) -> str:
+    """Return the expression that digests all values of a row."""
+    view = connection.view(name)
+    parts = [quoted(column) for column in view.columns]
+    # DuckDB gives lists of zeros of any length one hash.
+    parts += [
+        f"len({quoted(column)})"
+        for column, type_ in zip(view.columns, view.types, strict=True)
+        if str(type_).endswith("]")
+    ]
+    return f"hash({', '.join(parts)})"
 
 
 def _join_segments(connection: "DuckDBPyConnection") -> None:

@@ -1,6 +1,6 @@
 """The targets of exports: one line each."""
 
-from tasks.export import webdataset
+from tasks.export import musicgen, webdataset
 from tasks.export.target import Target
 
-TARGETS: dict[str, Target] = {each.name: each for each in (webdataset.TARGET,)}
+TARGETS: dict[str, Target] = {each.name: each for each in (musicgen.TARGET, webdataset.TARGET)}

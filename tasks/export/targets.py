@@ -1,6 +1,9 @@
 """The targets of exports: one line each."""
 
-from tasks.export import musicgen, webdataset
+from tasks.export import ace_step, musicgen, stable_audio, webdataset
 from tasks.export.target import Target
 
-TARGETS: dict[str, Target] = {each.name: each for each in (musicgen.TARGET, webdataset.TARGET)}
+TARGETS: dict[str, Target] = {
+    each.name: each
+    for each in (ace_step.TARGET, musicgen.TARGET, stable_audio.TARGET, webdataset.TARGET)
+}

@@ -78,6 +78,11 @@ class Shard:
         """Whether its rows have audio."""
         return self._sounds is not None
 
+    @property
+    def declared(self) -> Mapping[str, Any]:
+        """What the dataset's manifest says of its columns, by table and name."""
+        return self._rows.declared
+
     def tables(self) -> Iterator["pa.Table"]:
         """Yield its rows some at a time, as the dataset has them, without audio.
 

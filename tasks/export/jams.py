@@ -184,9 +184,8 @@ class _Annotations:
     def _tags(self) -> Iterator[Annotation]:
         """Yield genres, moods and instruments, stated ones and those that were heard apart."""
         said, song = self._said, self._example.of_track
-        scores = {
-            (each["kind"], each["tag"].casefold()): each["score"] for each in song.get("tags") or ()
-        }
+        tags_heard = (song["tags"] or ()) if self._example.kind == "songs" else ()
+        scores = {(each["kind"], each["tag"].casefold()): each["score"] for each in tags_heard}
         kinds = {
             "genre": ("genre", said.genres),
             "mood": ("mood", said.moods),

@@ -32,8 +32,18 @@ Files = Mapping[str, Sequence[tuple[str, Path]]]
 """By table, the files that it is read from, each with its split if that is what it says."""
 
 
-def create(connection: "DuckDBPyConnection", files: Files) -> None:
+def create(connection: "DuckDBPyConnection", files: Files, prefix: str = "") -> None:
     """Create a view of each table, a numbered one, and that of segments with their tracks.
+
+    Parameters
+    ----------
+    connection
+        That may read the files.
+    files
+        Of the tables.
+    prefix
+        What the names of the tables begin with; those that have one are there for comparison,
+        and have no other views.
 
     Raises
     ------
@@ -41,14 +51,16 @@ def create(connection: "DuckDBPyConnection", files: Files) -> None:
         If a file is damaged, or those of a table do not fit together.
     """
     for name, parts in files.items():
-        connection.execute(f"CREATE VIEW {name} AS {_union(name, parts)}")
+        connection.execute(f"CREATE VIEW {prefix}{name} AS {_union(name, parts)}")
+        if prefix:
+            continue
         columns = ", ".join(quoted(column) for column in connection.view(name).columns)
         connection.execute(
             f"CREATE VIEW {quoted(numbered(name))} AS "
             f"SELECT *, hash({columns}) AS {quoted(DIGEST)} "
             f"FROM ({_union(name, parts, is_numbered=True)})"
         )
-    if "segments" in files:
+    if "segments" in files and not prefix:
         _join_segments(connection)
 
 

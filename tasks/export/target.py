@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 2**20
 
+NO_AUDIO = "they hold codes of EnCodec, and it reads audio; webdataset and hf take them."
+"""Why a target that needs audio is nothing for stems."""
+
 
 class Shard:
     """A shard that is being written.
@@ -68,11 +71,17 @@ class Shard:
         self._failures: list[Row] = []
         self._count = 0
         self._seconds = 0.0
+        self._is_skipped = False
 
     @property
     def has_audio(self) -> bool:
         """Whether its rows have audio."""
         return self._sounds is not None
+
+    @property
+    def declared(self) -> Mapping[str, Any]:
+        """What the dataset's manifest says of its columns, by table and name."""
+        return self._rows.declared
 
     def tables(self) -> Iterator["pa.Table"]:
         """Yield its rows some at a time, as the dataset has them, without audio.
@@ -101,6 +110,11 @@ class Shard:
                     self._counted(sound.seconds)
             except TrackError as error:
                 self._fail(example, error)
+
+    def skip(self, example: Example, reason: str, message: str) -> None:
+        """Say why the example that was yielded last cannot be in the export: it is a failure."""
+        self._fail(example, TrackError(reason, message))
+        self._is_skipped = True
 
     @contextmanager
     def writing(self, path: str) -> Iterator[Path]:
@@ -144,6 +158,9 @@ class Shard:
         }
 
     def _counted(self, seconds: float | None) -> None:
+        if self._is_skipped:
+            self._is_skipped = False
+            return
         self._count += 1
         self._seconds += seconds or 0.0
 

@@ -1,6 +1,15 @@
 """The targets of exports: one line each."""
 
-from tasks.export import webdataset
+from tasks.export import ace_step, jams, musicgen, stable_audio, webdataset
 from tasks.export.target import Target
 
-TARGETS: dict[str, Target] = {each.name: each for each in (webdataset.TARGET,)}
+TARGETS: dict[str, Target] = {
+    each.name: each
+    for each in (
+        ace_step.TARGET,
+        jams.TARGET,
+        musicgen.TARGET,
+        stable_audio.TARGET,
+        webdataset.TARGET,
+    )
+}

@@ -52,7 +52,9 @@ def transformers():
 def older():
     """The kinds of networks before the transformer: hybrid with and without bug, and waveform."""
     return [
-        make_network(HDemucs, SOURCES, 3, {**TINY[HDemucs], "segment": Fraction(1, 2), "hybrid_old": True}),
+        make_network(
+            HDemucs, SOURCES, 3, {**TINY[HDemucs], "segment": Fraction(1, 2), "hybrid_old": True}
+        ),
         make_network(HDemucs, SOURCES, 4, {**TINY[HDemucs], "segment": Fraction(1, 2)}),
         make_network(Demucs, SOURCES, 5, {**TINY[Demucs], "segment": Fraction(1, 2)}),
     ]

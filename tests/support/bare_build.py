@@ -1,7 +1,7 @@
 """A build by the offline profile in a process that finds no program beside Python's.
 
 Kernels are compiled ahead there, as ``make`` does it. What the process imports takes most of its
-time, so that one is there for all that is said of it: ``python -m tests.support.bare_build FOLDER``.
+time, so that there is one for all that is said of it.
 """
 
 import json

@@ -1,6 +1,13 @@
 """The targets of exports: one line each."""
 
-from tasks.export import webdataset
+from tasks.export import lhotse, nemo, webdataset
 from tasks.export.target import Target
 
-TARGETS: dict[str, Target] = {each.name: each for each in (webdataset.TARGET,)}
+TARGETS: dict[str, Target] = {
+    each.name: each
+    for each in (
+        lhotse.TARGET,
+        nemo.TARGET,
+        webdataset.TARGET,
+    )
+}

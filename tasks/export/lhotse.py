@@ -131,7 +131,8 @@ def _custom(example: Example, said: Description) -> Json:
         {
             "row_id": example.id,
             **{name: example.row.get(name, track.get(name)) for name in COLUMNS},
-            "split": example.split,
+            # `split` is a method of cuts.
+            "dataset_split": example.split,
             "licence": said.licence,
             "title": said.title,
             "artist": said.artist,
@@ -184,8 +185,15 @@ for cut in cuts:
 Recognizers of speech learn from cuts of a line each, of one channel at 16 kHz:
 
 ```python
+from dataclasses import replace
+
+
 def mono(cut):
-    return cut.to_mono(mono_downmix=True) if cut.num_channels > 1 else cut
+    if cut.num_channels == 1:
+        return cut
+    # Each channel brings the supervisions that it has.
+    once = cut.map_supervisions(lambda line: replace(line, channel=0))
+    return once.to_mono(mono_downmix=True)
 
 
 lines = cuts.map(mono).resample(16_000).trim_to_supervisions(keep_overlapping=False)

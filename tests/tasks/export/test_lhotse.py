@@ -144,13 +144,17 @@ def test_the_json_is_what_lhotse_writes(export: Export, tmp_path: Path) -> None:
         assert member is not None
         of_recording = json.loads(member.read())
     path = tmp_path / "songs" / "song-0.flac"
-    own = Recording.from_file(path, recording_id=f"{0:032x}").to_dict()
+    of_file = Recording.from_file(path, recording_id=f"{0:032x}")
+    own = of_file.to_dict()
     own["sources"][0] |= {"type": "shar", "source": ""}
     assert of_recording == own
     assert written["recording"] == own
     cut = deserialize_item(json.loads(json.dumps(written)))
     assert json.loads(json.dumps(cut.to_dict())) == written
-    assert written["type"] == "MultiCut"
+    whole = of_file.to_cut().to_dict() | {"recording": own}
+    del whole["supervisions"]
+    assert {name: written[name] for name in whole} == whole
+    assert [each["channel"] for each in written["supervisions"]] == [[0, 1], [0, 1]]
     # Nothing of what is known hides behind what a cut has anyway.
     assert not [name for name in written["custom"] if hasattr(type(cut), name)]
 

@@ -225,8 +225,8 @@ def _with_ends(song: Mapping[str, Any]) -> list[dict[str, Any]]:
     sung: dict[int, float] = {}
     for word in song.get("lyrics_words") or ():
         if word["start_time"] is not None and word["end_time"] is not None:
-            line = bisect_right(starts, word["start_time"]) - 1
-            sung[line] = max(word["end_time"], sung.get(line, 0.0))
+            of_line = bisect_right(starts, word["start_time"]) - 1
+            sung[of_line] = max(word["end_time"], sung.get(of_line, 0.0))
     for number, line in enumerate(lines):
         if line["end_time"] is None:
             following = [*starts[number + 1 : number + 2], song.get("duration")]

@@ -41,7 +41,7 @@ def tar(path: Path) -> Iterator[Tar]:
 
 
 @contextmanager
-def gzipped(path: Path) -> Iterator[IO[bytes]]:
+def gzipped(path: Path) -> Iterator[gzip.GzipFile]:
     """Yield a gzip file to be filled, without a name and a time in it."""
     with (
         open(path, "wb") as file,

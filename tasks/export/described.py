@@ -4,6 +4,7 @@ Times are seconds from the beginning of the example, not of its file.
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,11 +24,14 @@ class Span:
         What it is.
     start_seconds, end_seconds
         When.
+    confidence
+        Of a word, how sure its time is, from 0 to 1; None where nobody says.
     """
 
     text: str
     start_seconds: float
     end_seconds: float
+    confidence: float | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,8 @@ class Description:
     lyrics
         One line per line.
     lines, words
-        Of the lyrics that are timed, those that begin in the example.
+        Of the lyrics that are timed, those that begin in the example. A line without an end ends
+        with its last word, or else where the next one begins.
     sections
         ``verse``, ``chorus`` and so on.
     chords
@@ -123,7 +128,7 @@ def _of_song(example: Example) -> Description:
         language=song.get("lyrics_language"),
         is_instrumental=_is_instrumental(example),
         lyrics=example.row.get("segment_lyrics") if of_segment else song.get("lyrics"),
-        lines=window.spans(song.get("lyrics_lines"), "text"),
+        lines=window.spans(_with_ends(song), "text"),
         words=window.spans(song.get("lyrics_words"), "word"),
         sections=window.spans(parts, "section_type"),
         chords=window.heard(song.get("chords"), "chord"),
@@ -205,7 +210,8 @@ class _Window:
                 continue
             if self._end is None or start < self._end:
                 last = end if self._end is None else min(end, self._end)
-                yield Span(text, self._relative(start), self._relative(max(start, last)))
+                times = self._relative(start), self._relative(max(start, last))
+                yield Span(text, *times, each.get("alignment_confidence"))
 
     def times(self, times: Iterable[float] | None) -> tuple[float, ...]:
         """Return those of the part."""
@@ -217,6 +223,25 @@ class _Window:
     def _relative(self, time: float) -> float:
         # The tables have times to the millisecond.
         return round(time - self._start, 3)
+
+
+def _with_ends(song: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the lines of a song that are timed, each with an end: LRC states none."""
+    lines = [
+        dict(line) for line in song.get("lyrics_lines") or () if line["start_time"] is not None
+    ]
+    lines.sort(key=lambda line: line["start_time"])
+    starts = [line["start_time"] for line in lines]
+    sung: dict[int, float] = {}
+    for word in song.get("lyrics_words") or ():
+        if word["start_time"] is not None and word["end_time"] is not None:
+            of_line = bisect_right(starts, word["start_time"]) - 1
+            sung[of_line] = max(word["end_time"], sung.get(of_line, 0.0))
+    for number, line in enumerate(lines):
+        if line["end_time"] is None:
+            following = [*starts[number + 1 : number + 2], song.get("duration")]
+            line["end_time"] = sung.get(number, following[0])
+    return lines
 
 
 def _is_instrumental(example: Example) -> bool | None:

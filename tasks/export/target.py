@@ -55,6 +55,8 @@ class Shard:
         ``train-00003``.
     split
         Of its rows.
+    audio
+        As what audio is exported.
     """
 
     def __init__(
@@ -63,14 +65,15 @@ class Shard:
         self.name = item.name
         self.split = item.split
         self._rows = rows
+        self.audio = audio
         self._sounds = sounds
-        self._audio = audio
         self._output = output
         self._lines: list[bytes] = []
         self._files: list[Row] = []
         self._failures: list[Row] = []
         self._count = 0
         self._seconds = 0.0
+        self._skipped = 0
         self._is_skipped = False
 
     @property
@@ -114,6 +117,7 @@ class Shard:
     def skip(self, example: Example, reason: str, message: str) -> None:
         """Say why the example that was yielded last cannot be in the export: it is a failure."""
         self._fail(example, TrackError(reason, message))
+        self._skipped += 1
         self._is_skipped = True
 
     @contextmanager
@@ -125,10 +129,10 @@ class Shard:
 
     def put(self, sound: Sound, path: str) -> None:
         """Make the audio of an example a file of the export."""
-        is_link = self._audio == "link"
+        is_link = self.audio == "link"
         unknown = {"path": path, "size_bytes": None, "sha256": None}
         self._files.append(unknown if is_link else described(path, sound.file))
-        sound.place(self._output, path, self._audio)
+        sound.place(self._output, path, self.audio)
 
     def put_bytes(self, content: bytes, path: str) -> None:
         """Make a small file of the export."""
@@ -155,6 +159,7 @@ class Shard:
             "lines": lines_name,
             "files": self._files,
             "failures": self._failures,
+            "skipped": self._skipped,
         }
 
     def _counted(self, seconds: float | None) -> None:

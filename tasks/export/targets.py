@@ -1,6 +1,6 @@
 """The targets of exports: one line each."""
 
-from tasks.export import ace_step, jams, musicgen, stable_audio, webdataset
+from tasks.export import ace_step, jams, lhotse, musicgen, nemo, stable_audio, webdataset
 from tasks.export.target import Target
 
 TARGETS: dict[str, Target] = {
@@ -8,7 +8,9 @@ TARGETS: dict[str, Target] = {
     for each in (
         ace_step.TARGET,
         jams.TARGET,
+        lhotse.TARGET,
         musicgen.TARGET,
+        nemo.TARGET,
         stable_audio.TARGET,
         webdataset.TARGET,
     )

@@ -82,6 +82,7 @@ def assemble(
         output=output,
         shards=shards,
         dataset=dataset.manifest,
+        licences=selection.licences,
         columns=schema(source),
         parts=source.parts,
     )

@@ -68,6 +68,7 @@ class Shard:
         self._failures: list[Row] = []
         self._count = 0
         self._seconds = 0.0
+        self._is_skipped = False
 
     @property
     def has_audio(self) -> bool:
@@ -77,7 +78,7 @@ class Shard:
     def tables(self) -> Iterator["pa.Table"]:
         """Yield its rows some at a time, as the dataset has them, without audio.
 
-        A first column ``key`` is each row's name as that of a file. Segments have the columns of
+        A first column, :data:`tasks.export.rows.KEY`, is each row's name as that of a file. Segments have the columns of
         their tracks that hold one value besides.
         """
         for chosen, table in self._rows.tables():
@@ -101,6 +102,11 @@ class Shard:
                     self._counted(sound.seconds)
             except TrackError as error:
                 self._fail(example, error)
+
+    def skip(self, example: Example, reason: str, message: str) -> None:
+        """Say why the example that was yielded last cannot be in the export: it is a failure."""
+        self._fail(example, TrackError(reason, message))
+        self._is_skipped = True
 
     @contextmanager
     def writing(self, path: str) -> Iterator[Path]:
@@ -144,6 +150,9 @@ class Shard:
         }
 
     def _counted(self, seconds: float | None) -> None:
+        if self._is_skipped:
+            self._is_skipped = False
+            return
         self._count += 1
         self._seconds += seconds or 0.0
 
@@ -177,6 +186,8 @@ class Finished:
         Items with the rows of the step, in order.
     dataset
         Manifest of the dataset.
+    licences
+        How many rows have each licence, as it is stated.
     columns
         Of the rows: name, Arrow type, description and unit.
     files
@@ -191,6 +202,7 @@ class Finished:
     output: Storage
     shards: Sequence[tuple[ShardItem, Row]]
     dataset: Manifest
+    licences: Mapping[str | None, int]
     columns: "pa.Schema"
     parts: Storage
     files: list[Row] = field(default_factory=list)

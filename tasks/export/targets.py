@@ -1,6 +1,12 @@
 """The targets of exports: one line each."""
 
-from tasks.export import webdataset
+from tasks.export import hf, webdataset
 from tasks.export.target import Target
 
-TARGETS: dict[str, Target] = {each.name: each for each in (webdataset.TARGET,)}
+TARGETS: dict[str, Target] = {
+    each.name: each
+    for each in (
+        hf.TARGET,
+        webdataset.TARGET,
+    )
+}

@@ -1,16 +1,24 @@
 """WebDataset: tar shards whose members of one row share their name up to the first dot.
 
 A row is ``<key>.json`` with its columns and, where audio is exported, ``<key>.flac`` or what
-else it is. Embeddings are in the JSON as lists. https://github.com/webdataset/webdataset
+else it is. Embeddings and other lists of one length, float32, are members of their own,
+``<key>.clap_embedding.npy``, which readers decode by their suffix; the JSON holds them only where
+they are null. https://github.com/webdataset/webdataset
 """
 
 import io
 import tarfile
-from typing import IO
+from collections.abc import Iterator
+from typing import IO, TYPE_CHECKING
 
+import numpy as np
 import orjson
 
+from tasks.export.rows import KEY
 from tasks.export.target import Finished, Shard, Target
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MODE = 0o644
 
@@ -19,28 +27,72 @@ def write(shard: Shard) -> None:
     """Write a tar file, the same bytes for the same rows."""
     with (
         shard.writing(f"{shard.name}.tar") as path,
-        tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar,
+        tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar,
     ):
         if not shard.has_audio:
             for table in shard.tables():
-                for row in table.to_pylist():
-                    _add(tar, f"{row.pop('key')}.json", _json(row))
+                _add_rows(tar, table)
             return
         for example, sound in shard.examples():
             assert sound is not None
-            row = {**example.of_track, **example.row}
-            _add(tar, f"{example.key}.json", _json(row))
+            _add_rows(tar, example.table)
             with open(sound.file, "rb") as file:
                 _add_file(tar, f"{example.key}.{sound.suffix}", file, sound.file.stat().st_size)
 
 
 def usage(finished: Finished) -> str:
     """Say how it is loaded."""
-    return ""
+    split = next(iter(finished.splits))
+    count = sum(item.split == split for item, _ in finished.shards)
+    shards = "00000" if count == 1 else f"{{00000..{count - 1:05d}}}"
+    member = next(_vectors(finished.columns), None)
+    of_vectors = (
+        f'\n    vector = row.get("{member}.npy")  # NumPy, float32; not there where it is null'
+        if member
+        else ""
+    )
+    loaded = f"""\
+```python
+import webdataset as wds
+
+rows = wds.WebDataset("path/of/this/folder/{split}-{shards}.tar", shardshuffle=False).decode()
+for row in rows:
+    columns = row["json"]{of_vectors}
+```"""
+    return f"{loaded}\n\n{_OF_AUDIO}" if finished.audio != "none" else loaded
 
 
-def _json(row: dict[str, object]) -> bytes:
-    return orjson.dumps(row, option=orjson.OPT_SERIALIZE_NUMPY)
+_OF_AUDIO = """\
+Audio is the bytes of a file, `row["flac"]` or by whichever suffix it has:
+`soundfile.read(io.BytesIO(row["flac"]))` decodes it."""
+
+
+def _add_rows(tar: tarfile.TarFile, table: "pa.Table") -> None:
+    """Add the columns of rows."""
+    vectors = [(name, table[name].combine_chunks()) for name in _vectors(table.schema)]
+    rows = table.drop_columns([name for name, _ in vectors]).to_pylist()
+    for place, row in enumerate(rows):
+        key = row.pop(KEY)
+        row |= {name: None for name, column in vectors if not column[place].is_valid}
+        _add(tar, f"{key}.json", orjson.dumps(row))
+        for name, column in vectors:
+            if column[place].is_valid:
+                _add(tar, f"{key}.{name}.npy", _npy(column[place].values))
+
+
+def _vectors(schema: "pa.Schema") -> Iterator[str]:
+    """Yield the columns that are members of their own."""
+    import pyarrow as pa
+
+    for field in schema:
+        if pa.types.is_fixed_size_list(field.type) and field.type.value_type == pa.float32():
+            yield field.name
+
+
+def _npy(values: "pa.Array") -> bytes:
+    file = io.BytesIO()
+    np.lib.format.write_array(file, values.to_numpy(zero_copy_only=False), version=(1, 0))
+    return file.getvalue()
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
@@ -59,4 +111,5 @@ TARGET = Target(
     version=1,
     write=write,
     audio=("copy", "flac", "opus", "none"),
+    usage=usage,
 )

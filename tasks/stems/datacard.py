@@ -8,16 +8,11 @@ from typing import Any
 import pyarrow as pa
 
 from tasks.dataset import page
+from tasks.dataset.size_category import size_category
 from tasks.stems import schema
 from tasks.stems.summary import Summary
 
 MAX_ARTISTS = 30
-
-SIZES = ("n<1K", *(f"{low}<n<{high}" for low, high in (
-    ("1K", "10K"), ("10K", "100K"), ("100K", "1M"), ("1M", "10M"), ("10M", "100M"),
-    ("100M", "1B"), ("1B", "10B"),
-)))  # fmt: skip
-"""Categories of sizes that the hub knows, by powers of ten from 1,000 on."""
 
 
 def render(summary: Summary, manifest: Mapping[str, Any], *, instrument: str, tars: bool) -> str:
@@ -88,7 +83,7 @@ def _front_matter(summary: Summary, instrument: str, chunks: int) -> dict[str, A
         "license_name": "as-the-recordings",
         "task_categories": ["audio-to-audio"],
         "tags": ["audio", "music", "stems", "encodec"],
-        "size_categories": [SIZES[max(0, min(len(str(chunks)) - 3, len(SIZES) - 1))]],
+        "size_categories": [size_category(chunks)],
         "configs": [
             {
                 "config_name": "default",

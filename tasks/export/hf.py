@@ -11,20 +11,24 @@ https://huggingface.co/docs/hub/datasets-upload
 from collections.abc import Iterator
 from io import BytesIO
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
+import pyarrow as pa
 
 from tasks.dataset.size_category import size_category
 from tasks.export.sound import Sound
 from tasks.export.target import Finished, Shard, Target
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from tasks.step import column
 
 FOLDER = "data"
 
 AUDIO = "audio"
+
+AUDIO_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+AUDIO_FIELD = column(AUDIO, AUDIO_TYPE, "Audio file of the row")
+"""Column of the audio, as ``datasets`` has it; the second."""
 
 ROW_GROUP_BYTES = 32 * 2**20
 """What a row group holds from which on it ends, before compression; readers hold one at a time."""
@@ -110,20 +114,16 @@ samples, sample_rate_hz = soundfile.read(io.BytesIO(rows[0]["audio"]["bytes"]))
 ```"""
 
 
-def _with_audio(shard: Shard) -> Iterator["pa.Table"]:
+def _with_audio(shard: Shard) -> Iterator[pa.Table]:
     """Yield rows with their audio behind the key."""
-    import pyarrow as pa
-
-    type_ = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    field = pa.field(AUDIO, type_, metadata={"description": "Audio file of the row"})
     for example, sound in shard.examples():
         assert sound is not None
         if reason := _too_large(sound):
             shard.skip(example, "too-large", f"{example.id}: {reason}")
             continue
         name = f"{example.key}.{sound.suffix}"
-        audio = pa.array([{"bytes": sound.file.read_bytes(), "path": name}], type_)
-        table = example.table.add_column(1, field, audio)
+        audio = pa.array([{"bytes": sound.file.read_bytes(), "path": name}], AUDIO_TYPE)
+        table = example.table.add_column(1, AUDIO_FIELD, audio)
         feature = {"huggingface": orjson.dumps(_AUDIO_FEATURE)}
         yield table.replace_schema_metadata({**(table.schema.metadata or {}), **feature})
 
@@ -133,15 +133,13 @@ def _too_large(sound: Sound) -> str | None:
     if size <= MAX_AUDIO_BYTES:
         return None
     return (
-        f"its audio is a file of {size / 10**6:.0f} MB, and a row holds {MAX_AUDIO_BYTES / 10**6:.0f} "
-        "MB at most: export segments, or take --audio opus."
+        f"its audio is a file of {size / 10**6:.0f} MB, and a row holds "
+        f"{MAX_AUDIO_BYTES / 10**6:.0f} MB at most: export segments, or take --audio opus."
     )
 
 
-def _row_groups(tables: Iterator["pa.Table"]) -> Iterator["pa.Table"]:
+def _row_groups(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """Yield rows in groups that are large enough."""
-    import pyarrow as pa
-
     held: list[pa.Table] = []
     size = 0
     for table in tables:
@@ -154,7 +152,7 @@ def _row_groups(tables: Iterator["pa.Table"]) -> Iterator["pa.Table"]:
         yield pa.concat_tables(held)
 
 
-def _leaves(schema: "pa.Schema") -> list[str]:
+def _leaves(schema: pa.Schema) -> list[str]:
     """Return the columns of Parquet that a schema becomes, as its writer's options name them."""
     import pyarrow.parquet as pq
 

@@ -224,9 +224,7 @@ class TableReader:
         return self._stack.enter_context(pq.ParquetFile(local))
 
 
-def _whole(
-    chosen: "pa.Table", table: "pa.Table", tracks: "TableReader | None"
-) -> "pa.Table":
+def _whole(chosen: "pa.Table", table: "pa.Table", tracks: "TableReader | None") -> "pa.Table":
     """Return rows of the dataset with their keys before them and, of segments, their tracks."""
     if tracks is not None:
         table = _with_tracks(table, tracks, chosen["track_row"].to_pylist())

@@ -78,8 +78,8 @@ class Shard:
     def tables(self) -> Iterator["pa.Table"]:
         """Yield its rows some at a time, as the dataset has them, without audio.
 
-        A first column, :data:`tasks.export.rows.KEY`, is each row's name as that of a file. Segments have the columns of
-        their tracks that hold one value besides.
+        A first column, :data:`tasks.export.rows.KEY`, is each row's name as that of a file.
+        Segments have the columns of their tracks that hold one value besides.
         """
         for chosen, table in self._rows.tables():
             yield table

@@ -9,7 +9,6 @@ from tasks.dataset.manifest import Manifest, read_manifest
 from tasks.dataset.query import QueryError, Tables, open_tables
 from tasks.dataset.views import files_of
 
-
 MEMORY = "4GB"
 """Of a question: what a selection of some million segments takes."""
 

@@ -16,9 +16,9 @@ import orjson
 import pyarrow as pa
 
 from tasks.dataset.split import Split
-from tasks.export import hf
+from tasks.export import card, hf
 from tasks.export.croissant_fields import field_of
-from tasks.export.licences import LicenceGroup, Licences, address, sum_up
+from tasks.export.licences import address
 from tasks.export.model_licences import of_manifest
 from tasks.export.rows import KEY
 from tasks.export.target import Finished, Target
@@ -97,23 +97,11 @@ COLLECTED = {
 }
 """How the datasets of each job come about."""
 
-BY_GROUP = (
-    "Rows with the same artist, recording or shared id are in one split, as far as that is known."
-)
-
-SPLITS = {
-    "songs": BY_GROUP,
-    "unified": BY_GROUP,
-    "stems": "All rows of a song are in one split.",
-    "concepts": "Parts of one recording may be in two splits.",
-}
-"""What the splits of each job keep apart."""
-
 
 def finish(finished: Finished) -> None:
     """Write ``croissant.json``."""
-    with finished.writing(CROISSANT) as path:
-        path.write_bytes(orjson.dumps(_described(finished), option=orjson.OPT_INDENT_2) + b"\n")
+    content = orjson.dumps(_described(finished), option=orjson.OPT_INDENT_2)
+    finished.write_text(CROISSANT, f"{content.decode()}\n")
 
 
 def usage(finished: Finished) -> str:
@@ -135,10 +123,6 @@ Parquet files without it:
 
 
 def _described(finished: Finished) -> dict[str, Any]:
-    licences = sum_up(
-        LicenceGroup(stated, evaluation_only=False, rows=rows)
-        for stated, rows in finished.licences.items()
-    )
     columns = finished.columns
     if finished.audio != "none":
         columns = columns.insert(1, hf.AUDIO_FIELD)
@@ -153,9 +137,12 @@ def _described(finished: Finished) -> dict[str, Any]:
         "description": _description(finished),
         "version": version,
         "citeAs": f"{finished.name}, version {version}. Dataset made with Songmill.",
-        "license": [*map(address, licences.by_identifier), *licences.unrecognised],
+        "license": [
+            *map(address, finished.licences.by_identifier),
+            *finished.licences.unrecognised,
+        ],
         "dateCreated": finished.dataset.get("created_at"),
-        **_responsible(finished, columns, licences),
+        **_responsible(finished, columns),
         "distribution": list(_files(finished)),
         "recordSet": [_record_set(columns, split, rows) for split, rows in finished.splits.items()],
     }
@@ -171,15 +158,14 @@ def _description(finished: Finished) -> str:
     return f"A dataset of {what} {having}: {rows} ({splits})."
 
 
-def _responsible(finished: Finished, columns: pa.Schema, licences: Licences) -> dict[str, Any]:
+def _responsible(finished: Finished, columns: pa.Schema) -> dict[str, Any]:
     """Return what is known for responsible AI."""
     failed = sum(len(row["failures"]) for _, row in finished.shards)
     limitations = [
-        "What programs computed is an estimate, and may be wrong.",
-        SPLITS[finished.kind],
+        *card.limits(finished),
+        card.together(finished.kind),
+        *(f"{line.rstrip('.')}." for line in finished.licences.lines),
     ]
-    if licences.unstated:
-        limitations.append(f"No licence is stated of {counted(licences.unstated, 'row')}.")
     missing = "A value that is not known, or was not computed, is null."
     if failed:
         missing += f" {counted(failed, 'row')} could not be exported: failures.jsonl says why."

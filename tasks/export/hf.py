@@ -16,7 +16,6 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from tasks.dataset.size_category import size_category
 from tasks.export.sound import Sound
 from tasks.export.target import Finished, Shard, Target
 from tasks.step import column
@@ -74,12 +73,9 @@ def path_of(name: str) -> str:
 
 
 def front_matter(finished: Finished) -> dict[str, Any]:
-    """Return which files are of which split, and how many rows there are."""
+    """Return which files are of which split."""
     files = [{"split": split, "path": path_of(f"{split}-*")} for split in finished.splits]
-    return {
-        "size_categories": [size_category(sum(finished.splits.values()))],
-        "configs": [{"config_name": "default", "data_files": files}],
-    }
+    return {"configs": [{"config_name": "default", "data_files": files}]}
 
 
 def usage(finished: Finished) -> str:

@@ -17,6 +17,7 @@ from tasks.corpora.captioned.licences import (
     is_share_alike,
     spdx,
 )
+from tasks.dataset.selection import LicenceGroup
 from tasks.text import counted
 
 LICENCE_FILE = "LICENSE.md"
@@ -56,28 +57,6 @@ _OF_HUB = {
     "ODbL-1.0": "odbl",
     "PDDL-1.0": "pddl",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class LicenceGroup:
-    """Rows that state the same licence.
-
-    Attributes
-    ----------
-    stated
-        The licence as the rows state it; None or blank where they state none.
-    evaluation_only
-        Whether the rows may never be trained on.
-    rows
-        How many they are.
-    ids
-        Of some of them.
-    """
-
-    stated: str | None
-    evaluation_only: bool
-    rows: int
-    ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

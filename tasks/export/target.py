@@ -18,6 +18,7 @@ from blocks.storage import Storage
 from tasks.dataset.manifest import Manifest
 from tasks.dataset.split import Split
 from tasks.export.examples import Example
+from tasks.export.licences import Licences
 from tasks.export.rows import Rows
 from tasks.export.shards import ShardItem
 from tasks.export.sound import Audio, Sound, Sounds
@@ -57,7 +58,7 @@ class Shard:
     def __init__(
         self, item: ShardItem, rows: Rows, sounds: Sounds | None, audio: Audio, output: Storage
     ) -> None:
-        self.name = item.path
+        self.name = item.name
         self.split = item.split
         self._rows = rows
         self._sounds = sounds
@@ -187,7 +188,7 @@ class Finished:
     dataset
         Manifest of the dataset.
     licences
-        How many rows have each licence, as it is stated.
+        Those of its rows, summed up.
     columns
         Of the rows: name, Arrow type, description and unit.
     files
@@ -202,7 +203,7 @@ class Finished:
     output: Storage
     shards: Sequence[tuple[ShardItem, Row]]
     dataset: Manifest
-    licences: Mapping[str | None, int]
+    licences: Licences
     columns: "pa.Schema"
     parts: Storage
     files: list[Row] = field(default_factory=list)
@@ -228,6 +229,11 @@ class Finished:
         with self.output.writing(path) as local:
             yield local
             self.files.append(described(path, local))
+
+    def write_text(self, path: str, text: str) -> None:
+        """Make a small text a file of the export."""
+        with self.writing(path) as local:
+            local.write_text(text, encoding="utf-8")
 
 
 Finish = Callable[[Finished], None]

@@ -86,7 +86,7 @@ def usage(finished: Finished) -> str:
 from datasets import load_dataset
 
 rows = load_dataset("path/of/this/folder", split="{split}")
-print(rows[0])
+print(rows.features)
 ```
 
 With `streaming=True` rows are read as they are asked for."""

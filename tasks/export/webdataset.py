@@ -1,9 +1,8 @@
 """WebDataset: tar shards whose members of one row share their name up to the first dot.
 
 A row is ``<key>.json`` with its columns and, where audio is exported, ``<key>.flac`` or what
-else it is. Embeddings and other lists of one length, float32, are members of their own,
-``<key>.clap_embedding.npy``, which readers decode by their suffix; the JSON holds them only where
-they are null. https://github.com/webdataset/webdataset
+else it is. Embeddings are members of their own, ``<key>.clap_embedding.npy``, which readers decode
+by their suffix; the JSON says where they are null. https://github.com/webdataset/webdataset
 """
 
 import io
@@ -21,6 +20,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MODE = 0o644
+
+SHORT = 128
+"""Values of a list of float32 that is left in the JSON: as a member it takes a header of 512 bytes,
+another of NumPy's, and no less room."""
 
 
 def write(shard: Shard) -> None:
@@ -81,11 +84,12 @@ def _add_rows(tar: tarfile.TarFile, table: "pa.Table") -> None:
 
 
 def _vectors(schema: "pa.Schema") -> Iterator[str]:
-    """Yield the columns that are members of their own."""
+    """Yield the columns that are members of their own: embeddings."""
     import pyarrow as pa
 
     for field in schema:
-        if pa.types.is_fixed_size_list(field.type) and field.type.value_type == pa.float32():
+        is_array = pa.types.is_fixed_size_list(field.type)
+        if is_array and field.type.value_type == pa.float32() and field.type.list_size > SHORT:
             yield field.name
 
 

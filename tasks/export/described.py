@@ -4,8 +4,8 @@ Times are seconds from the beginning of the example, not of its file.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tasks.captions import compose
@@ -59,7 +59,7 @@ class Description:
     sections
         ``verse``, ``chorus`` and so on.
     chords
-        ``C:maj``, ``A:min``, ``N``.
+        ``C:maj``, ``A:min``, ``N``; those that are heard in the example, cut at its ends.
     beats, downbeats
         Times of the beats, and of those that begin a bar.
     licence
@@ -126,7 +126,7 @@ def _of_song(example: Example) -> Description:
         lines=window.spans(song.get("lyrics_lines"), "text"),
         words=window.spans(song.get("lyrics_words"), "word"),
         sections=window.spans(parts, "section_type"),
-        chords=window.spans(song.get("chords"), "chord"),
+        chords=window.heard(song.get("chords"), "chord"),
         beats=window.times(song.get("beats")),
         downbeats=window.times(song.get("downbeats")),
         licence=song.get("license"),
@@ -188,14 +188,24 @@ class _Window:
 
     def spans(self, items: Sequence[Mapping[str, Any]] | None, name: str) -> tuple[Span, ...]:
         """Return what begins in the part, no longer than that."""
-        found = []
+        return tuple(span for span in self._parts(items, name) if span.start_seconds >= 0)
+
+    def heard(self, items: Sequence[Mapping[str, Any]] | None, name: str) -> tuple[Span, ...]:
+        """Return what is heard in the part, no longer than that."""
+        return tuple(
+            replace(span, start_seconds=max(0.0, span.start_seconds))
+            for span in self._parts(items, name)
+            if span.start_seconds >= 0 or span.end_seconds > 0
+        )
+
+    def _parts(self, items: Sequence[Mapping[str, Any]] | None, name: str) -> Iterator[Span]:
         for each in items or ():
             start, end, text = each["start_time"], each["end_time"], each[name]
-            if start is None or end is None or text is None or not self._holds(start):
+            if start is None or end is None or text is None:
                 continue
-            last = end if self._end is None else min(end, self._end)
-            found.append(Span(text, self._relative(start), self._relative(max(start, last))))
-        return tuple(found)
+            if self._end is None or start < self._end:
+                last = end if self._end is None else min(end, self._end)
+                yield Span(text, self._relative(start), self._relative(max(start, last)))
 
     def times(self, times: Iterable[float] | None) -> tuple[float, ...]:
         """Return those of the part."""

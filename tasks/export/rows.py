@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from blocks.storage import Storage
+from tasks.dataset.manifest import read_manifest
 from tasks.dataset.split import Split
 from tasks.dataset.views import OF_TRACK
 from tasks.export.examples import Example, key_of
@@ -81,6 +82,12 @@ class Rows:
         self._source = source
         self._range = range(first, first + count)
         self._split = split
+
+    @cached_property
+    def declared(self) -> Mapping[str, Any]:
+        """What the manifest says of the dataset's columns: ``tracks.beats`` and so on."""
+        found: Mapping[str, Any] = (read_manifest(self._source.dataset) or {}).get("columns", {})
+        return found
 
     def tables(self) -> Iterator[tuple["pa.Table", "pa.Table"]]:
         """Yield rows of the selection, and as many of the dataset with :data:`KEY` before them.

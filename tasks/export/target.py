@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 2**20
 
+NO_AUDIO = "they hold codes of EnCodec, and it reads audio; webdataset and hf take them."
+"""Why a target that needs audio is nothing for stems."""
+
 
 class Shard:
     """A shard that is being written.
@@ -75,6 +78,11 @@ class Shard:
     def has_audio(self) -> bool:
         """Whether its rows have audio."""
         return self._sounds is not None
+
+    @property
+    def declared(self) -> Mapping[str, Any]:
+        """What the dataset's manifest says of its columns, by table and name."""
+        return self._rows.declared
 
     def tables(self) -> Iterator["pa.Table"]:
         """Yield its rows some at a time, as the dataset has them, without audio.

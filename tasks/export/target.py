@@ -18,6 +18,7 @@ from blocks.storage import Storage
 from tasks.dataset.manifest import Manifest
 from tasks.dataset.split import Split
 from tasks.export.examples import Example
+from tasks.export.licences import Licences
 from tasks.export.rows import Rows
 from tasks.export.shards import ShardItem
 from tasks.export.sound import Audio, Sound, Sounds
@@ -89,8 +90,8 @@ class Shard:
     def tables(self) -> Iterator["pa.Table"]:
         """Yield its rows some at a time, as the dataset has them, without audio.
 
-        A first column ``key`` is each row's name as that of a file. Segments have the columns of
-        their tracks that hold one value besides.
+        A first column, :data:`tasks.export.rows.KEY`, is each row's name as that of a file.
+        Segments have the columns of their tracks that hold one value besides.
         """
         for chosen, table in self._rows.tables():
             yield table
@@ -199,6 +200,8 @@ class Finished:
         Items with the rows of the step, in order.
     dataset
         Manifest of the dataset.
+    licences
+        Those of its rows, summed up.
     columns
         Of the rows: name, Arrow type, description and unit.
     files
@@ -213,6 +216,7 @@ class Finished:
     output: Storage
     shards: Sequence[tuple[ShardItem, Row]]
     dataset: Manifest
+    licences: Licences
     columns: "pa.Schema"
     parts: Storage
     files: list[Row] = field(default_factory=list)

@@ -39,11 +39,13 @@ __all__ = ["bucket", "hub"]
 
 
 def members(folder: Path, split: str) -> dict[str, bytes]:
-    """Members of the tars of a split, by name."""
+    """Members of the tars of a split, by name, but for embeddings."""
     found = {}
     for path in sorted(folder.glob(f"{split}-*.tar")):
         with tarfile.open(path) as tar:
             for member in tar:
+                if member.name.endswith(".npy"):
+                    continue
                 file = tar.extractfile(member)
                 assert file is not None
                 found[member.name] = file.read()

@@ -378,7 +378,6 @@ DEPLOYMENTS = (
         tags=("export",),
         params={
             "dataset": "{output_dir}/songs-gpu.json",
-            "to": "webdataset",
             "output": "{output_dir}/export",
         },
     ),

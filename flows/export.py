@@ -21,9 +21,9 @@ from tasks.engine.results import Results
 from tasks.export import record
 from tasks.export import survey as shards_of
 from tasks.export.assemble import assemble, files_of
-from tasks.export.hub import DatasetRepository, PublishError, hub_token
-from tasks.export.licences import sum_up
-from tasks.export.publish import publish
+from tasks.export.publishing.hub import DatasetRepository, PublishError, hub_token
+from tasks.export.publishing.licences import sum_up
+from tasks.export.publishing.publish import publish
 from tasks.export.rows import Source
 from tasks.export.targets import TARGETS
 from tasks.text import counted, duration

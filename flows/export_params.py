@@ -54,7 +54,7 @@ class ExportParams(ChoiceParams, StepFlowParams):
         "machine or as s3://bucket/prefix.",
         json_schema_extra=FILES,
     )
-    to: TargetName = Field("webdataset", description="What to export to.", json_schema_extra=FILES)
+    to: TargetName = Field("hf", description="What to export to.", json_schema_extra=FILES)
     output: OptionalPlace = Field(
         None,
         description="Folder (or s3://bucket/prefix) for the export (default: export/TO).",

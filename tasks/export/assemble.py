@@ -25,7 +25,7 @@ from tasks.dataset.opened import Dataset
 from tasks.dataset.selection import Choice, Selection, null_shares
 from tasks.engine.results import Results
 from tasks.export import card, record
-from tasks.export.licences import LICENCE_FILE, sum_up
+from tasks.export.publishing.licences import LICENCE_FILE, sum_up
 from tasks.export.rows import Source, schema
 from tasks.export.shards import ShardItem
 from tasks.export.target import Finished

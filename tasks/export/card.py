@@ -8,8 +8,8 @@ from typing import Any
 
 from tasks.dataset import cards, page
 from tasks.dataset.selection import Choice
-from tasks.export import model_licences
-from tasks.export.licences import Licences
+from tasks.export.publishing import model_licences
+from tasks.export.publishing.licences import Licences
 from tasks.export.target import Finished, Target
 from tasks.text import counted, duration
 

@@ -81,12 +81,15 @@ class Sounds:
         As what it is exported.
     vocals
         Whether the separated vocals are, and not the mix.
+    keeps_files
+        Whether what is a part of a file may be exported as that file.
     """
 
-    def __init__(self, places: AudioPlaces, how: Audio, *, vocals: bool) -> None:
+    def __init__(self, places: AudioPlaces, how: Audio, *, vocals: bool, keeps_files: bool) -> None:
         self._places = places
         self._how = how
         self._vocals = vocals
+        self._keeps_files = keeps_files
         self._part: _Parts | None = None
 
     @contextmanager
@@ -101,7 +104,16 @@ class Sounds:
         storage, path = self._found(example)
         with storage.reading(path, keep=True) as local:
             info = audio.probe(storage, path)
-            if self._how in ("link", "copy"):
+            is_cut = example.is_part and not self._keeps_files
+            if self._how == "link" and is_cut:
+                raise TrackError(
+                    "part-of-a-file",
+                    f"{printable(example.id)} is a part of {printable(path)}, and a link is to all "
+                    "of a file: export by --audio flac, which cuts.",
+                )
+            # The bytes of a file are those of all of it.
+            how = "flac" if self._how == "copy" and is_cut else self._how
+            if how in ("link", "copy"):
                 suffix = Path(path).suffix.lstrip(".").lower() or "audio"
                 seconds = example.seconds or info.duration_seconds
                 rate_hz = info.sample_rate_hz
@@ -113,16 +125,16 @@ class Sounds:
                 yield Sound(local, suffix, seconds, samples, rate_hz, info.channels, False)
                 return
             channels = cast("Literal[1, 2]", min(2, info.channels))
-            rate_hz = audio.OPUS_RATE_HZ if self._how == "opus" else info.sample_rate_hz
+            rate_hz = audio.OPUS_RATE_HZ if how == "opus" else info.sample_rate_hz
             first = round(example.start_seconds * rate_hz)
             end = example.end_seconds
             last = None if end is None else round(end * rate_hz)
             blocks = self._cut(storage, path, rate_hz, channels, first, last)
             with TemporaryDirectory(prefix="songmill-") as folder:
-                place, name = Storage(folder), f"sound.{self._how}"
+                place, name = Storage(folder), f"sound.{how}"
                 counted = _Counting(blocks)
                 try:
-                    if self._how == "opus":
+                    if how == "opus":
                         audio.write_opus(place, name, iter(counted))
                     else:
                         audio.write_flac(place, name, iter(counted), rate_hz)
@@ -130,7 +142,7 @@ class Sounds:
                     raise _too_short(example, path) from error
                 samples = counted.samples
                 file = Path(folder, name)
-                yield Sound(file, self._how, samples / rate_hz, samples, rate_hz, channels, True)
+                yield Sound(file, how, samples / rate_hz, samples, rate_hz, channels, True)
 
     def _found(self, example: Example) -> tuple[Storage, str]:
         """Return where the audio of an example lies."""

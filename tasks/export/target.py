@@ -18,7 +18,7 @@ from blocks.storage import Storage
 from tasks.dataset.manifest import Manifest
 from tasks.dataset.split import Split
 from tasks.export.examples import Example
-from tasks.export.licences import Licences
+from tasks.export.publishing.licences import Licences
 from tasks.export.rows import Rows
 from tasks.export.shards import ShardItem
 from tasks.export.sound import Audio, Sound, Sounds
@@ -274,6 +274,8 @@ class Target:
         Writes what is made of all shards.
     audio
         As what it takes audio, the default first.
+    keeps_files
+        Whether it can say that a row is a part of a file, so that the file is copied or linked.
     unsuited
         Jobs whose datasets make no sense for it, each with the reason as a sentence.
     usage
@@ -288,6 +290,7 @@ class Target:
     write: Callable[[Shard], None]
     finish: Finish = nothing_more
     audio: tuple[Audio, ...] = ("copy", "flac", "opus", "link", "none")
+    keeps_files: bool = False
     unsuited: Mapping[str, str] = field(default_factory=dict)
     usage: Callable[[Finished], str] = lambda finished: ""
     front_matter: Callable[[Finished], dict[str, Any]] = lambda finished: {}

@@ -59,11 +59,14 @@ def run(
 ) -> Row:
     """Write a shard."""
     rows = Rows(item.source, item.first, item.count, item.split)
+    target = TARGETS[config.target]
     sounds = None
     if config.audio != "none":
-        sounds = Sounds(tools.places, config.audio, vocals=config.vocals)
+        sounds = Sounds(
+            tools.places, config.audio, vocals=config.vocals, keeps_files=target.keeps_files
+        )
     shard = Shard(item, rows, sounds, config.audio, tools.outputs)
-    TARGETS[config.target].write(shard)
+    target.write(shard)
     # Other options leave other lines of the same rows.
     made = digest(config.model_dump_json().encode())
     return shard.row(item.source.parts, f"{item.track_id}-{made}.jsonl")

@@ -13,7 +13,7 @@ import pytest
 from blocks.storage import Storage
 from tasks.dataset import unified
 from tasks.dataset.manifest import write_manifest
-from tasks.export.croissant_fields import field_of
+from tasks.export.targets.croissant_fields import field_of
 from tests.tasks.export.conftest import Export, song, write_songs
 from tests.tasks.export.test_export import digests
 

@@ -272,3 +272,19 @@ def stems(folder: Path) -> Path:
         pq.write_table(pa.Table.from_pylist([row]), folder / f"{split}-00000.parquet")
     write_manifest(Storage(str(folder)), {"fingerprint": "stems", "steps": []})
     return folder
+
+
+def test_a_part_of_a_file_is_cut_where_the_target_cannot_say_so(
+    songs: Path, export: Export, tmp_path: Path
+) -> None:
+    audio = str(songs.parent / "songs" / "song-0.flac")
+    row = {"id": "a.b", "audio_path": audio, "duration": 2.5, "split": "train", "group": "x"}
+    row |= {"start_seconds": 1.0, "end_seconds": 2.25, "license": "CC-BY-4.0"}
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "unified.parquet")
+    write_manifest(Storage(str(tmp_path)), {"fingerprint": "unified"})
+    folder = export(tmp_path, "webdataset", audio="copy", output=tmp_path / "out")
+    [name] = [name for name in members(folder, "train") if name.endswith(".flac")]
+    assert name.count(".") == 1
+    (tmp_path / "x.flac").write_bytes(members(folder, "train")[name])
+    samples, _ = soundfile.read(tmp_path / "x.flac", dtype="int16")
+    assert np.array_equal(samples, noise(0)[16_000:36_000])

@@ -17,8 +17,8 @@ import pytest
 import soundfile
 
 from flows.cli import UsageError
-from tasks.export import hf
 from tasks.export.rows import KEY
+from tasks.export.targets import hf
 from tests.tasks.export import read_by_datasets
 from tests.tasks.export.conftest import RATE_HZ, Export, failures, noise
 

@@ -21,7 +21,7 @@ from blocks.storage import Storage
 from tasks.dataset.manifest import write_manifest
 from tasks.dataset.unified import COLUMNS
 from tasks.export.described import Span
-from tasks.export.utterances import words_of_lines
+from tasks.export.targets.utterances import words_of_lines
 from tests.tasks.export.conftest import RATE_HZ, Export, failures, noise, song, write_songs
 
 SPLITS = {"train": 4, "validation": 1, "test": 1}

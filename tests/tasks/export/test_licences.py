@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from tasks.corpora.captioned.licences import asks_attribution
-from tasks.export.licences import LICENCE_FILE, LicenceGroup, Licences, sum_up
-from tasks.export.model_licences import of_manifest
+from tasks.export.publishing.licences import LICENCE_FILE, LicenceGroup, Licences, sum_up
+from tasks.export.publishing.model_licences import of_manifest
 
 
 def of(*stated: str | None, rows: int = 10) -> Licences:

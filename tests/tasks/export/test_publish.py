@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from blocks.storage import Storage
-from tasks.export import hub as hub_module
-from tasks.export import publish as publish_module
-from tasks.export.hub import PublishError, hub_token
-from tasks.export.publish import RECORD, Published, publish
+from tasks.export.publishing import hub as hub_module
+from tasks.export.publishing import publish as publish_module
+from tasks.export.publishing.hub import PublishError, hub_token
+from tasks.export.publishing.publish import RECORD, Published, publish
 from tests.support.hub_server import TOKEN
 from tests.support.hub_to_publish_to import hub
 from tests.support.hub_upload_server import (
@@ -147,7 +147,7 @@ def test_a_push_that_is_killed_between_commits_goes_on_and_sends_nothing_twice(
     code = f"""if True:
         import os, signal
         from blocks.storage import Storage
-        from tasks.export import publish
+        from tasks.export.publishing import publish
         publish.FILES_PER_COMMIT = 2
         place = Storage({str(folder)!r})
         publish.publish(

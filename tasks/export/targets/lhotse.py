@@ -11,12 +11,12 @@ from typing import Any
 import orjson
 
 from tasks.dataset.split import artist_key
-from tasks.export import packing
 from tasks.export.described import Description, describe
 from tasks.export.examples import Example
 from tasks.export.sound import Sound
 from tasks.export.target import NO_AUDIO, Finished, Shard, Target
-from tasks.export.utterances import Utterance, utterances
+from tasks.export.targets import packing
+from tasks.export.targets.utterances import Utterance, utterances
 
 COLUMNS = ("track_id", "segment_idx", "group")
 """Columns of the dataset that a cut has under their names."""
@@ -210,6 +210,7 @@ TARGET = Target(
     summary="cuts with timed lyrics in shards, for Lhotse and the recognizers that train with it",
     version=1,
     write=write,
+    keeps_files=True,
     finish=finish,
     audio=("copy", "flac", "opus", "link"),
     unsuited={"stems": NO_AUDIO},

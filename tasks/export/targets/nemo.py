@@ -7,7 +7,7 @@ NeMo 2.6): ``audio_filepath``, relative to the manifest, ``offset`` and ``durati
 
 from tasks.export.described import describe
 from tasks.export.target import NO_AUDIO, Finished, Shard, Target
-from tasks.export.utterances import utterances
+from tasks.export.targets.utterances import utterances
 from tasks.text import printable
 
 NO_WORDS = "its rows have no lyrics, and NeMo learns words; lhotse and webdataset take them."

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from tasks.export.hf import AUDIO_TYPE
+from tasks.export.targets.hf import AUDIO_TYPE
 
 _TYPES = {
     pa.null(): "sc:Text",

@@ -6,7 +6,6 @@
 https://github.com/facebookresearch/audiocraft/blob/main/docs/DATASETS.md
 """
 
-import gzip
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +15,7 @@ import orjson
 from tasks.dataset.split import Split
 from tasks.export.described import Description, describe
 from tasks.export.target import NO_AUDIO, Finished, Shard, Target
+from tasks.export.targets import packing
 
 SPLITS: Mapping[Split, str] = {"train": "train", "validation": "valid", "test": "evaluate"}
 """What audiocraft calls the splits."""
@@ -67,9 +67,7 @@ def finish(finished: Finished) -> None:
     for split in finished.splits:
         with (
             finished.writing(f"egs/{SPLITS[split]}/data.jsonl.gz") as path,
-            open(path, "wb") as file,
-            # Without a name and a time the same lines are the same bytes.
-            gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as packed,
+            packing.gzipped(path) as packed,
         ):
             for line in finished.lines(split):
                 packed.write(line)

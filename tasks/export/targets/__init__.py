@@ -1,6 +1,7 @@
 """The targets of exports: one line each."""
 
-from tasks.export import (
+from tasks.export.target import Target
+from tasks.export.targets import (
     ace_step,
     croissant,
     hf,
@@ -11,7 +12,6 @@ from tasks.export import (
     stable_audio,
     webdataset,
 )
-from tasks.export.target import Target
 
 TARGETS: dict[str, Target] = {
     each.name: each

@@ -16,12 +16,13 @@ import orjson
 import pyarrow as pa
 
 from tasks.dataset.split import Split
-from tasks.export import card, hf
-from tasks.export.croissant_fields import field_of
-from tasks.export.licences import address
-from tasks.export.model_licences import of_manifest
+from tasks.export import card
+from tasks.export.publishing.licences import address
+from tasks.export.publishing.model_licences import of_manifest
 from tasks.export.rows import KEY
 from tasks.export.target import Finished, Target
+from tasks.export.targets import hf
+from tasks.export.targets.croissant_fields import field_of
 from tasks.text import counted
 
 CROISSANT = "croissant.json"

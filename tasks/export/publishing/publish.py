@@ -17,7 +17,7 @@ from pathlib import Path
 import orjson
 
 from blocks.storage import Storage
-from tasks.export.hub import DatasetRepository, HubFile, PublishError, batches
+from tasks.export.publishing.hub import DatasetRepository, HubFile, PublishError, batches
 from tasks.text import counted, printable
 from tasks.weights.hub import git_sha1
 
@@ -87,7 +87,7 @@ def publish(
     name
         ``owner/name`` on the hub; a name alone is the account's own.
     token
-        Token of an account that may write it: see :func:`tasks.export.hub.hub_token`.
+        Token of an account that may write it: see :func:`tasks.export.publishing.hub.hub_token`.
     private
         Whether only its owner is to see it. What is public already is never written then, and
         what is private is made public last.

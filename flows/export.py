@@ -20,7 +20,10 @@ from tasks.dataset.selection import KINDS, Selection, kind_of, select
 from tasks.engine.results import Results
 from tasks.export import record
 from tasks.export import survey as shards_of
-from tasks.export.assemble import assemble
+from tasks.export.assemble import assemble, files_of
+from tasks.export.hub import DatasetRepository, PublishError, hub_token
+from tasks.export.licences import sum_up
+from tasks.export.publish import publish
 from tasks.export.rows import Source
 from tasks.export.targets import TARGETS
 from tasks.text import counted, duration
@@ -61,6 +64,8 @@ def check(params: ExportParams) -> Dataset:
         If it cannot be done; one sentence says why and what to do.
     """
     target = TARGETS[params.to]
+    if params.push_to_hub and params.how == "link":
+        raise UsageError("--push_to_hub sends files, and --audio link makes none: take another.")
     if params.how not in target.audio:
         raise UsageError(f"--audio {params.how}: {params.to} takes {', '.join(target.audio)}.")
     if params.segments and params.how in ("link", "copy"):
@@ -82,7 +87,9 @@ def check(params: ExportParams) -> Dataset:
             raise UsageError(f"--vocals takes a dataset of songs, and this is one of {kind.name}.")
         for place in (params.place, params.results_place):
             place.check_writable()
-    except (QueryError, StorageError) as error:
+        if params.push_to_hub:
+            DatasetRepository(params.push_to_hub, hub_token())
+    except (QueryError, StorageError, PublishError) as error:
         raise UsageError(str(error)) from error
     return dataset
 
@@ -99,6 +106,9 @@ def survey(params: ExportParams, dataset: Dataset) -> Survey[Found]:
         selection = select(dataset.tables, params.choice)
     except QueryError as error:
         raise UsageError(str(error)) from error
+    refusal = sum_up(selection.licences).refusal
+    if params.push_to_hub and refusal and not params.accept_licence:
+        raise UsageError(refusal)
     parts = params.everywhere(params.parts)
     source = Source(
         dataset=params.everywhere(params.folder),
@@ -132,6 +142,9 @@ def conclude(params: ExportParams, results: Results, survey: Survey[Found]) -> C
         params.place,
         params.choice,
     )
+    said = [describe(params, content, failures)]
+    if params.push_to_hub and content["counts"]["rows"]:
+        said.append(_published(params))
     listed = f"{params.place.address.rstrip('/')}/{FAILURES}"
     counts = {"tracks": content["counts"]["rows"], "failed": len(failures)}
     return Conclusion(
@@ -139,7 +152,7 @@ def conclude(params: ExportParams, results: Results, survey: Survey[Found]) -> C
         counts=counts,
         failures=failures,
         audio_hours=content["audio_seconds"] / 3600,
-        summary=describe(params, content, failures),
+        summary="\n".join(said),
         failed=f"{say_failed(failures)}: {listed}" if failures else None,
         nothing_made=None
         if content["counts"]["rows"]
@@ -163,6 +176,25 @@ def describe(params: ExportParams, content: Manifest, failures: list[Failure]) -
     if failures:
         lines.append(f"{say_failed(failures)}: {place}/{FAILURES}")
     return "\n".join(lines)
+
+
+def _published(params: ExportParams) -> str:
+    """Publish the export; returns what is to be said of it."""
+    assert params.push_to_hub is not None
+    try:
+        done = publish(
+            params.place,
+            files_of(params.parts),
+            params.push_to_hub,
+            token=hub_token(),
+            private=not params.public,
+        )
+    except PublishError as error:
+        raise UsageError(str(error)) from error
+    return (
+        f"{counted(done.sent, 'file')} sent, {done.unchanged:,} there already: {done.address}"
+        f"{' (private)' if done.private else ''}"
+    )
 
 
 def main() -> None:

@@ -6,14 +6,14 @@ from pydantic import Field
 
 from blocks.storage import Storage
 from flows.choice_params import ChoiceParams
-from flows.compute_params import FILES, RESULTS, StepFlowParams
+from flows.compute_params import FILES, RESULTS, Group, StepFlowParams
 from flows.place_params import OptionalPlace, Place
 from tasks.dataset.audio_places import AudioPlaces
 from tasks.engine.stage import Stage
-from tasks.export import write
+from tasks.export import write_shard
 from tasks.export.sound import Audio
 from tasks.export.targets import TARGETS
-from tasks.export.write import ExportConfig, ExportTools, config_of
+from tasks.export.write_shard import ExportConfig, ExportTools, config_of
 from tasks.step import Tools
 
 TargetName = Literal[
@@ -29,6 +29,9 @@ TargetName = Literal[
 ]
 
 
+HUB: Group = {"group": "Publishing"}
+
+
 class ExportParams(ChoiceParams, StepFlowParams):
     """Export a dataset to what trainers and hubs read.
 
@@ -41,6 +44,7 @@ class ExportParams(ChoiceParams, StepFlowParams):
   python flows/export.py dataset.json --to hf --output export/hf
   python flows/export.py dataset.json --to musicgen --output export/musicgen --segments --audio flac
   python flows/export.py dataset.json --to lhotse --vocals --where "lyrics_words IS NOT NULL"
+  python flows/export.py dataset.json --to hf --licence share-alike --push_to_hub me/songs
   python flows/export.py unified.json --to webdataset --output s3://music/wds --licence commercial
 """
 
@@ -68,6 +72,20 @@ class ExportParams(ChoiceParams, StepFlowParams):
     )
     vocals: bool = Field(
         False, description="Export the separated vocals, not the mix.", json_schema_extra=FILES
+    )
+    push_to_hub: str | None = Field(
+        None,
+        description="Publish it as this dataset of the Hugging Face hub, owner/name; private, "
+        "where HF_TOKEN or a login gives a token.",
+        json_schema_extra=HUB,
+    )
+    public: bool = Field(
+        False, description="Publish it for everyone to see.", json_schema_extra=HUB
+    )
+    accept_licence: bool = Field(
+        False,
+        description="Publish rows whose licence forbids it or is not stated: you have the right.",
+        json_schema_extra=HUB,
     )
     checkpoint_dir: OptionalPlace = Field(
         None,
@@ -123,4 +141,4 @@ class ExportParams(ChoiceParams, StepFlowParams):
 
     def stages(self) -> list[Stage]:
         """Return the steps of the run in their order."""
-        return [Stage(write.STEP, self.config)]
+        return [Stage(write_shard.STEP, self.config)]

@@ -9,6 +9,9 @@ from tasks.dataset.manifest import Manifest, read_manifest
 from tasks.dataset.query import QueryError, Tables, open_tables
 from tasks.dataset.views import files_of
 
+MEMORY = "4GB"
+"""Of a question: what a selection of some million segments takes."""
+
 
 @dataclass
 class Dataset:
@@ -56,7 +59,7 @@ def open_dataset(address: str) -> Dataset:
         copy = TemporaryDirectory(prefix="songmill-")
         local = Path(copy.name)
         _copied(folder, local)
-    tables = open_tables(local)
+    tables = open_tables(local, MEMORY)
     root = local.with_suffix("") if local.suffix == ".json" else local
     files = {
         table: [path.name for _, path in parts]

@@ -240,7 +240,7 @@ class Tables:
             cursor.close()
 
 
-def open_tables(path: Path) -> Tables:
+def open_tables(path: Path, memory: str = MEMORY) -> Tables:
     """Open the tables of a dataset.
 
     Parameters
@@ -248,6 +248,8 @@ def open_tables(path: Path) -> Tables:
     path
         ``X.json`` of build-dataset or of unify, the folder ``X`` beside it, or the folder of a
         dataset of stems.
+    memory
+        Most that a question may take, as DuckDB has it.
 
     Returns
     -------
@@ -275,7 +277,7 @@ def open_tables(path: Path) -> Tables:
         config={
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
-            "memory_limit": MEMORY,
+            "memory_limit": memory,
             "temp_directory": "",
         }
     )

@@ -4,7 +4,7 @@ What was chosen is a table of a few numbers per row, made by DuckDB from the dat
 million rows take seconds, and the rows themselves stay where they are.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,9 @@ from tasks.text import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+NAMED = 5
+"""Rows of a licence whose names are kept."""
 
 LIMIT_SECONDS = 600.0
 """After which a selection is given up: it reads all columns of all rows that it takes."""
@@ -123,6 +126,28 @@ class Choice:
     segments: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class LicenceGroup:
+    """Rows that state the same licence.
+
+    Attributes
+    ----------
+    stated
+        The licence as the rows state it; None or blank where they state none.
+    evaluation_only
+        Whether the rows may never be trained on.
+    rows
+        How many they are.
+    ids
+        Of some of them.
+    """
+
+    stated: str | None
+    evaluation_only: bool
+    rows: int
+    ids: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Selection:
     """What was chosen of a dataset.
@@ -136,12 +161,12 @@ class Selection:
         ``split``; ``seconds``; ``digest`` of all its values; of segments ``track_row``, of tracks
         of songs ``first_segment`` and ``segments``, the places of their segments.
     licences
-        How many rows have each licence, as it is stated.
+        The rows by the licence that they state.
     """
 
     kind: Kind
     rows: "pa.Table"
-    licences: dict[str | None, int]
+    licences: tuple[LicenceGroup, ...]
 
 
 def kind_of(tables: Tables, *, segments: bool = False) -> Kind:
@@ -185,14 +210,18 @@ def select(tables: Tables, choice: Choice) -> Selection:
         of_track = quoted(TRACK_ROW) if choice.segments else quoted(ROW)
         copies = f"coalesce({kind.duplicates}, track_id)"
         dropping = f" QUALIFY dense_rank() OVER (PARTITION BY {copies} ORDER BY {of_track}) = 1"
-    stratum = f"split, {quoted(choice.stratify)}" if choice.stratify else "split"
+    # A number of each stratum; only a sample asks for it.
+    of = f"split, {quoted(choice.stratify)}" if choice.stratify else "split"
+    stratum = "0" if choice.sample is None else f"dense_rank() OVER (ORDER BY {of})"
     if choice.stratify and choice.stratify not in columns:
         raise QueryError(f"--stratify {choice.stratify}: the dataset has no such column.")
     licence = kind.licence if kind.licence in columns else None
+    evaluation = "evaluation_only" if "evaluation_only" in columns else "false"
     taken = (
         f"SELECT {whole}, {kind.id} AS id, split, {kind.seconds} AS seconds, "
         f"{quoted(DIGEST)}, {quoted(licence) if licence else 'NULL'} AS licence, "
-        f"dense_rank() OVER (ORDER BY {stratum}) AS stratum"
+        f"{evaluation} AS evaluation_only, "
+        f"{stratum} AS stratum"
         f"{', ' + quoted(TRACK_ROW) if choice.segments else ''}"
         f"{', track_id' if kind is KINDS['tracks'] else ''} FROM chosen{dropping}"
     )
@@ -208,11 +237,54 @@ def select(tables: Tables, choice: Choice) -> Selection:
     )
     if not rows.num_rows:
         raise QueryError("No row of the dataset is chosen: ask for less by --where or --licence.")
-    counts = rows["licence"].value_counts().to_pylist()
+    groups = tuple(_licences(rows))
     names = {FILE: "file", ROW: "row", DIGEST: "digest", TRACK_ROW: "track_row"}
-    rows = rows.drop_columns(["licence", "stratum"])
+    rows = rows.drop_columns(["licence", "evaluation_only", "stratum"])
     rows = rows.rename_columns([names.get(name, name) for name in rows.column_names])
-    return Selection(kind, rows, {each["values"]: each["counts"] for each in counts})
+    return Selection(kind, rows, groups)
+
+
+def null_shares(tables: Tables, choice: Choice) -> dict[str, float]:
+    """Return which share of the rows has no value, by column, of those that have nulls.
+
+    It is that of all rows that are asked for, before a sample is drawn of them.
+
+    Raises
+    ------
+    QueryError
+        As :func:`select`.
+    """
+    kind = kind_of(tables, segments=choice.segments)
+    columns = [name for name in _columns(tables, kind) if not name.startswith("#")]
+    counts = ", ".join(f"count({quoted(name)}) AS {quoted(name)}" for name in columns)
+    [found] = tables.table(
+        f"SELECT count(*) AS {quoted(ROW)}, {counts} FROM chosen",
+        choice.where,
+        also=_licensed(tables, kind, frozenset(columns), choice),
+        view=kind.view,
+        limit_seconds=LIMIT_SECONDS,
+    ).to_pylist()
+    rows = found.pop(ROW)
+    return {name: 1 - count / rows for name, count in sorted(found.items()) if count < rows}
+
+
+def _licences(rows: "pa.Table") -> Iterator[LicenceGroup]:
+    """Yield the rows by the licence that they state, with the names of some of each."""
+    import pyarrow.compute as pc
+
+    by = ["licence", "evaluation_only"]
+    for each in (
+        rows.group_by(by)
+        .aggregate([([], "count_all")])
+        .sort_by([(name, "ascending") for name in by])
+        .to_pylist()
+    ):
+        stated, evaluation = each["licence"], each["evaluation_only"]
+        licence = rows["licence"]
+        mine = pc.is_null(licence) if stated is None else pc.equal(licence, stated)
+        found = rows.filter(pc.and_(mine, pc.equal(rows["evaluation_only"], evaluation)))
+        some = found["id"].slice(0, NAMED).to_pylist()
+        yield LicenceGroup(stated, evaluation, each["count_all"], tuple(some))
 
 
 def _columns(tables: Tables, kind: Kind) -> frozenset[str]:
@@ -296,14 +368,16 @@ def _sampled(tables: Tables, kind: Kind, also: str | None, taken: str, choice: C
 
 def _with_segments(taken: str) -> str:
     """Return the statement that adds the places of each track's segments, and their digest."""
+    row, digest = quoted(ROW), quoted(DIGEST)
     return (
-        "SELECT taken.* EXCLUDE (track_id, "
-        f"{quoted(DIGEST)}), hash(taken.{quoted(DIGEST)}, parts.digest) AS {quoted(DIGEST)}, "
-        "parts.first_segment, coalesce(parts.segments, 0) AS segments "
-        f"FROM ({taken}) AS taken LEFT JOIN ("
-        f"SELECT track_id, min({quoted(ROW)}) AS first_segment, count(*) AS segments, "
-        f"bit_xor({quoted(DIGEST)}) AS digest FROM {quoted(numbered('segments'))} "
-        "GROUP BY track_id) AS parts USING (track_id)"
+        f"WITH taken AS MATERIALIZED ({taken}), parts AS ("
+        f"SELECT track_id, min({row}) AS first_segment, count(*) AS segments, "
+        f"bit_xor({digest}) AS digest FROM {quoted(numbered('segments'))} "
+        "WHERE track_id IN (SELECT track_id FROM taken) GROUP BY track_id) "
+        f"SELECT taken.* EXCLUDE (track_id, {digest}), "
+        f"hash(taken.{digest}, parts.digest) AS {digest}, "
+        "first_segment, coalesce(segments, 0) AS segments "
+        "FROM taken LEFT JOIN parts USING (track_id)"
     )
 
 

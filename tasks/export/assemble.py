@@ -22,14 +22,15 @@ from tasks.dataset.manifest import (
     write_manifest,
 )
 from tasks.dataset.opened import Dataset
-from tasks.dataset.selection import Choice, Selection
+from tasks.dataset.selection import Choice, Selection, null_shares
 from tasks.engine.results import Results
-from tasks.export import record
+from tasks.export import card, record
+from tasks.export.licences import LICENCE_FILE, sum_up
 from tasks.export.rows import Source, schema
 from tasks.export.shards import ShardItem
 from tasks.export.target import Finished
 from tasks.export.targets import TARGETS
-from tasks.export.write import STEP, ExportConfig
+from tasks.export.write_shard import STEP, ExportConfig
 from tasks.step import Row, digest
 
 
@@ -85,8 +86,15 @@ def assemble(
         columns=schema(source),
         parts=source.parts,
     )
+    audio_seconds = round(sum(row["audio_seconds"] for _, row in shards), 3)
+    licences = sum_up(selection.licences)
     if rows:
         target.finish(finished)
+        nulls = null_shares(dataset.tables, choice)
+        page = card.render(finished, target, choice, licences, nulls, audio_seconds, len(failures))
+        finished.write_text(card.CARD, page)
+        if licences.licence_file:
+            finished.write_text(LICENCE_FILE, licences.licence_file)
     write_failures(output, failures)
     files = record.write(source.parts, output, shards, finished.files)
     content: Manifest = {
@@ -110,8 +118,10 @@ def assemble(
             "files": len(files),
             "bytes": sum(each["size_bytes"] or 0 for each in files),
         },
-        "audio_seconds": round(sum(row["audio_seconds"] for _, row in shards), 3),
-        "licences": {each or "": count for each, count in selection.licences.items()},
+        "audio_seconds": audio_seconds,
+        "licences": licences.by_identifier
+        | licences.unrecognised
+        | ({"": licences.unstated} if licences.unstated else {}),
         "failures_by_reason": count_by_reason(failures),
         "made_at_the_end": [each["path"] for each in finished.files],
     }

@@ -40,7 +40,7 @@ def with_retries(items: Sequence[ShardItem], place: Storage, output: Storage) ->
 
 def name_of(item: ShardItem) -> str:
     """Return what a shard of certain rows is called here."""
-    return f"{item.path} {item.track_id}"
+    return f"{item.name} {item.track_id}"
 
 
 def files(place: Storage) -> list[Row]:

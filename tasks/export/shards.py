@@ -37,8 +37,8 @@ class ShardItem(Track):
     ----------
     track_id
         Digest of the ids and values of its rows.
-    path
-        Its name: ``train-00003``.
+    path, name
+        What it is called: ``train-00003``.
     split
         Of its rows.
     source
@@ -49,6 +49,7 @@ class ShardItem(Track):
         How often it was made anew since something was missing of it.
     """
 
+    name: str = field(kw_only=True)
     split: Split = field(kw_only=True)
     source: Source = field(kw_only=True)
     first: int = field(kw_only=True)
@@ -94,6 +95,7 @@ def shards(
                 ShardItem(
                     track_id=digest(named),
                     path=f"{split}-{number:05d}",
+                    name=f"{split}-{number:05d}",
                     split=split,
                     source=source,
                     first=of.start,

@@ -57,7 +57,7 @@ class Shard:
     def __init__(
         self, item: ShardItem, rows: Rows, sounds: Sounds | None, audio: Audio, output: Storage
     ) -> None:
-        self.name = item.path
+        self.name = item.name
         self.split = item.split
         self._rows = rows
         self._sounds = sounds
@@ -216,6 +216,11 @@ class Finished:
         with self.output.writing(path) as local:
             yield local
             self.files.append(described(path, local))
+
+    def write_text(self, path: str, text: str) -> None:
+        """Make a small text a file of the export."""
+        with self.writing(path) as local:
+            local.write_text(text, encoding="utf-8")
 
 
 Finish = Callable[[Finished], None]

@@ -1,23 +1,14 @@
 """The card of a dataset of pairs: ``README.md``, as the Hugging Face hub shows it."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
-from tasks.dataset import page
+from tasks.dataset import cards, page
 from tasks.stems import schema
 from tasks.stems.summary import Summary
 
 MAX_ARTISTS = 30
-
-SIZES = ("n<1K", *(f"{low}<n<{high}" for low, high in (
-    ("1K", "10K"), ("10K", "100K"), ("100K", "1M"), ("1M", "10M"), ("10M", "100M"),
-    ("100M", "1B"), ("1B", "10B"),
-)))  # fmt: skip
-"""Categories of sizes that the hub knows, by powers of ten from 1,000 on."""
 
 
 def render(summary: Summary, manifest: Mapping[str, Any], *, instrument: str, tars: bool) -> str:
@@ -39,7 +30,7 @@ def render(summary: Summary, manifest: Mapping[str, Any], *, instrument: str, ta
 
     # Markdown, not HTML: what comes from outside is escaped by `text` instead.
     environment = page.environment(Path(__file__).parent, html=False)
-    environment.filters["text"] = escaped
+    environment.filters["text"] = cards.escaped
     steps = manifest.get("steps", ())
     chunks = sum(split.chunks for split in summary.splits.values())
     card = environment.get_template("datacard.md.j2").render(
@@ -58,7 +49,7 @@ def render(summary: Summary, manifest: Mapping[str, Any], *, instrument: str, ta
         columns=[
             (
                 field.name,
-                _type(field.type),
+                cards.type_name(field.type),
                 field.metadata[b"description"].decode(),
                 field.metadata.get(b"unit", b"").decode(),
             )
@@ -73,13 +64,6 @@ def render(summary: Summary, manifest: Mapping[str, Any], *, instrument: str, ta
     return page.encodable(card)
 
 
-def escaped(value: object) -> str:
-    """Return text that Markdown, in tables too, shows as it is: no markup, no HTML, one line."""
-    line = " ".join(re.sub(r"[\x00-\x1f\x7f]", " ", str(value)).split())
-    # Any ASCII punctuation may stand behind a backslash (CommonMark 0.31, 2.4).
-    return re.sub(r"([\\`*_{}\[\]()<>#+!|&~$@:])", r"\\\1", line)
-
-
 def _front_matter(summary: Summary, instrument: str, chunks: int) -> dict[str, Any]:
     """Return what the hub reads, without empty splits, which its viewer takes for damaged."""
     return {
@@ -88,7 +72,7 @@ def _front_matter(summary: Summary, instrument: str, chunks: int) -> dict[str, A
         "license_name": "as-the-recordings",
         "task_categories": ["audio-to-audio"],
         "tags": ["audio", "music", "stems", "encodec"],
-        "size_categories": [SIZES[max(0, min(len(str(chunks)) - 3, len(SIZES) - 1))]],
+        "size_categories": [cards.size_category(chunks)],
         "configs": [
             {
                 "config_name": "default",
@@ -117,9 +101,3 @@ def _by_split(summary: Summary, counter: str) -> dict[str, list[int]]:
     counts = [getattr(split, counter) for split in summary.splits.values()]
     names = sorted({name for count in counts for name in count})
     return {name: [count[name] for count in counts] for name in names}
-
-
-def _type(type_: pa.DataType) -> str:
-    """Return a column's type in few words."""
-    name = str(type_).replace("item: ", "").replace("fixed_size_list", "list")
-    return name.replace("double", "float64").replace("float>", "float32>")

@@ -7,9 +7,10 @@ for gigabytes is not good enough; its addresses, tokens and environment variable
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -54,7 +55,8 @@ class GitBlob(Expected):
         """Return what is wrong with the content of `path`, a phrase; None if nothing is."""
         if phrase := Expected.wrong(self, path):
             return phrase
-        name = _git_sha1(path)
+        with open(path, "rb") as file:
+            name = git_sha1(path.stat().st_size, iter(partial(file.read, _CHUNK_BYTES), b""))
         return None if name == self.git_sha1 else f"has git hash {name} instead of {self.git_sha1}"
 
 
@@ -105,6 +107,14 @@ class RemoteFile:
 def endpoint() -> str:
     """Return the address of the hub: ``HF_ENDPOINT``, or Hugging Face's own."""
     return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+
+
+def git_sha1(size_bytes: int, pieces: Iterable[bytes]) -> str:
+    """Return git's name of a content: a digest of its size, then of itself, in hexadecimal."""
+    digest = hashlib.sha1(b"blob %d\0" % size_bytes, usedforsecurity=False)
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def published(source: HubSource, files: Sequence[ModelFile]) -> tuple[str, tuple[RemoteFile, ...]]:
@@ -217,11 +227,3 @@ def _credentials() -> dict[str, str]:
 
     token = get_token()
     return {"Authorization": f"Bearer {token}"} if token else {}
-
-
-def _git_sha1(path: Path) -> str:
-    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
-    with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()

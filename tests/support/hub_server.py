@@ -322,7 +322,9 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-class _Server(ThreadingHTTPServer):
+class QuietServer(ThreadingHTTPServer):
+    """A server that says nothing of clients that hang up."""
+
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
@@ -337,7 +339,7 @@ def hub_server() -> Iterator[HubServer]:
     state = HubServer()
     hub_handler = type("Handler", (_Handler,), {"state": state})
     store_handler = type("StoreHandler", (_Handler,), {"state": state, "is_store": True})
-    servers = [_Server(("127.0.0.1", 0), each) for each in (hub_handler, store_handler)]
+    servers = [QuietServer(("127.0.0.1", 0), each) for each in (hub_handler, store_handler)]
     state.address, state.store_address = (
         f"http://127.0.0.1:{server.server_address[1]}" for server in servers
     )

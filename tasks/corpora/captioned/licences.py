@@ -28,6 +28,8 @@ _OTHERS = {
     )
 }
 _SHARE_ALIKE = frozenset({"LAL-1.2", "LAL-1.3", "ODbL-1.0"})
+# Nobody has to be named.
+_DEDICATIONS = frozenset({"CC0-1.0", "CC-PDDC", "CC-PDM-1.0", "PDDL-1.0"})
 _COUNTRIES = {
     "united states": "US",
     "germany": "DE",
@@ -112,6 +114,11 @@ def allows_changes(identifier: str | None) -> bool:
 def is_share_alike(identifier: str | None) -> bool:
     """Return whether what is made of the work has to be shared under the same licence."""
     return identifier is not None and ("-SA" in identifier or identifier in _SHARE_ALIKE)
+
+
+def asks_attribution(identifier: str | None) -> bool:
+    """Return whether who made the work has to be named; of an unknown licence, always."""
+    return identifier not in _DEDICATIONS
 
 
 def allows(identifier: str | None, use: Use) -> bool:

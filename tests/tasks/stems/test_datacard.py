@@ -6,8 +6,8 @@ import yaml
 from huggingface_hub import DatasetCard
 from markdown_it import MarkdownIt
 
+from tasks.dataset.cards import escaped
 from tasks.stems import datacard, dataset_files
-from tasks.stems.datacard import escaped
 from tasks.stems.schema import dataset
 from tests.tasks.stems.test_dataset_files import ENCODING
 from tests.tasks.stems.test_report import MANIFEST, described, summarised

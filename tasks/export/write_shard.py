@@ -73,7 +73,7 @@ FILE = pa.struct([("path", pa.string()), ("size_bytes", pa.int64()), ("sha256", 
 FAILURE = pa.struct([(name, pa.string()) for name in ("id", "path", "reason", "message")])
 
 STEP = Step(
-    name="export",
+    name="write_shard",
     version=1,
     config=ExportConfig,
     columns=pa.schema(
@@ -86,7 +86,7 @@ STEP = Step(
         ]
     ),
     run=per_track(run),
-    attributes=("track_id", "path", "retry"),
+    attributes=("track_id", "name", "retry"),
     cost=costs(0.05),
 )
 

@@ -1,7 +1,6 @@
 """Train on a WebDataset export: the next frame of music, given its tempo, key and genre.
 
-``python train_webdataset.py export/webdataset/train-*.tar``, with torch, torchaudio, soundfile and
-webdataset. Killed and started again it goes on from the step it saved, as if nothing had happened.
+Killed and started again it goes on from the step that it saved, as if nothing had happened.
 """
 
 import argparse
@@ -48,27 +47,26 @@ def examples(samples, step):
         yield frames, torch.tensor([zlib.crc32(word.encode()) % WORDS for word in words])
 
 
-def main():
-    """Train, and save the model."""
+if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("shards", nargs="+", help="files, or URLs as webdataset takes them")
+    parser.add_argument("shards", nargs="+", help="export/webdataset/train-*.tar, or URLs")
     parser.add_argument("--output", default="next-frame.safetensors")
     parser.add_argument("--steps", type=int, default=1000)
     args = parser.parse_args()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
     condition = torch.nn.EmbeddingBag(WORDS, WIDTH)
     network, head = torch.nn.GRU(BANDS, WIDTH, batch_first=True), torch.nn.Linear(WIDTH, BANDS)
     model = torch.nn.ModuleList([condition, network, head]).to(device)
-    optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
-    step, state = 0, f"{args.output}.state"
+    optimizer = torch.optim.AdamW(model.parameters(), 2e-3)
+    done, state = 0, f"{args.output}.state"
     if os.path.exists(state):
-        step, *states = torch.load(state, device)
-        model.load_state_dict(states[0]), optimizer.load_state_dict(states[1])
+        done, weights, moments = torch.load(state, device)
+        model.load_state_dict(weights), optimizer.load_state_dict(moments)
     stages = [wds.split_by_worker, wds.tarfile_to_samples(), wds.shuffle(32, seed=0)]
-    data = wds.DataPipeline(partial(endless, args.shards), stages, partial(examples, step=step))
+    data = wds.DataPipeline(partial(endless, args.shards), stages, partial(examples, step=done))
     loader = torch.utils.data.DataLoader(data, BATCH, num_workers=WORKERS)
-    for step, (frames, words) in enumerate(islice(loader, args.steps - step), step + 1):
+    for step, (frames, words) in enumerate(islice(loader, args.steps - done), done + 1):
         frames, first = frames.to(device), condition(words.to(device))[None]
         loss = (head(network(frames[:, :-1], first)[0]) - frames[:, 1:]).square().mean()
         optimizer.zero_grad()
@@ -79,7 +77,3 @@ def main():
             torch.save([step, model.state_dict(), optimizer.state_dict()], f"{state}.new")
             os.replace(f"{state}.new", state)  # whole, or the one before
     save_file(model.state_dict(), args.output)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Train on a WebDataset export: the next frame of music, given its tempo, key and genre.
 
-Killed and started again it goes on from the step that it saved, as if nothing had happened.
+Killed and started again with the same shards it goes on from the step that it saved, exactly.
 """
 
 import argparse
@@ -18,8 +18,7 @@ import webdataset as wds
 from safetensors.torch import save_file
 from torchaudio.transforms import MelSpectrogram
 
-SECONDS, FRAMES_PER_SECOND, BANDS, WORDS, WIDTH = 4, 50, 64, 4096, 128
-BATCH, WORKERS, SAVE_EVERY = 8, 2, 50  # a restart needs the same: they order the examples
+SECONDS, FRAMES_PER_SECOND, BANDS, WORDS, WIDTH, BATCH, WORKERS = 4, 50, 64, 4096, 128, 8, 2
 
 
 def endless(shards):
@@ -52,6 +51,7 @@ if __name__ == "__main__":
     parser.add_argument("shards", nargs="+", help="export/webdataset/train-*.tar, or URLs")
     parser.add_argument("--output", default="next-frame.safetensors")
     parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--save_every", type=int, default=50)
     args = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
@@ -73,7 +73,7 @@ if __name__ == "__main__":
         loss.backward()
         optimizer.step()
         print(f"step {step} loss {loss.item():.6f}", flush=True)
-        if step % SAVE_EVERY == 0:
+        if step % args.save_every == 0:
             torch.save([step, model.state_dict(), optimizer.state_dict()], f"{state}.new")
             os.replace(f"{state}.new", state)  # whole, or the one before
     save_file(model.state_dict(), args.output)

@@ -30,7 +30,7 @@ def endless(shards):
 def examples(samples, step):
     """Yield log-mel frames of random parts, and hashed words that say what music they are."""
     worker = torch.utils.data.get_worker_info().id
-    seen = len(range(worker, step, WORKERS)) * BATCH  # batch i is of worker i mod WORKERS
+    seen = step // WORKERS * BATCH  # the loader takes a batch of each in turn
     for i, sample in islice(enumerate(samples), seen, None):  # what was seen is not decoded
         kind = next(kind for kind in ("flac", "opus", "ogg", "mp3", "wav") if kind in sample)
         with soundfile.SoundFile(io.BytesIO(sample[kind])) as file:
@@ -51,7 +51,7 @@ if __name__ == "__main__":
     parser.add_argument("shards", nargs="+", help="export/webdataset/train-*.tar, or URLs")
     parser.add_argument("--output", default="next-frame.safetensors")
     parser.add_argument("--steps", type=int, default=1000)
-    parser.add_argument("--save_every", type=int, default=50)
+    parser.add_argument("--save_every", type=int, default=25, help="batches of each worker")
     args = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
@@ -73,7 +73,7 @@ if __name__ == "__main__":
         loss.backward()
         optimizer.step()
         print(f"step {step} loss {loss.item():.6f}", flush=True)
-        if step % args.save_every == 0:
+        if step % (args.save_every * WORKERS) == 0:  # the first worker is next, as at a start
             torch.save([step, model.state_dict(), optimizer.state_dict()], f"{state}.new")
             os.replace(f"{state}.new", state)  # whole, or the one before
     save_file(model.state_dict(), args.output)

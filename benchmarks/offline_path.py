@@ -29,8 +29,8 @@ from flows.run import prepare
 from tasks.engine.plan import run_here
 from tasks.engine.provenance import seconds as seconds_by_step
 
-NOT_IN_THE_SCRIPT = ("activity", "tags", "vocal_quality", "vocal_scores")
-"""Steps of networks, for which no line of a plain script would stand."""
+NOT_IN_THE_SCRIPT = ("activity", "tags", "fingerprint", "vocal_quality", "vocal_scores")
+"""Steps for which no line of a plain script would stand: networks, and what tells copies."""
 
 LEAST_RATIO = 12.0
 MOST_SECONDS_PER_MINUTE = 2.5

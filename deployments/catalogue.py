@@ -13,6 +13,7 @@ from flows.build_dataset import build_dataset
 from flows.cli import FlowParams
 from flows.download_datasets import download_datasets
 from flows.evaluate_separator import evaluate_separator
+from flows.export import export
 from flows.fetch_models import fetch_models
 from flows.generate_music import generate_music
 from flows.prepare_concepts import prepare_concepts
@@ -366,6 +367,19 @@ DEPLOYMENTS = (
             "data_dir": "{output_dir}/inversion/input",
             "output": "{output_dir}/inversion/concepts",
             "device": "cuda",
+        },
+    ),
+    Deployment(
+        export,
+        "default",
+        CPU,
+        "A dataset to what a trainer or a hub reads. `dataset` names it, `to` the target, `where` "
+        "which rows; only shards whose rows have changed are written.",
+        tags=("export",),
+        params={
+            "dataset": "{output_dir}/songs-gpu.json",
+            "to": "webdataset",
+            "output": "{output_dir}/export",
         },
     ),
     Deployment(

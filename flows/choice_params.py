@@ -11,15 +11,20 @@ from tasks.dataset.selection import Choice
 CHOICE: Group = {"group": "Which rows"}
 
 
-class ChoiceParams(FlowParams):
-    """Which rows of a dataset are taken."""
+class WhereParams(FlowParams):
+    """Which rows of a dataset are looked at."""
 
     where: str | None = Field(
         None,
         description='SQL condition over the columns of a row, as in "tempo BETWEEN 90 AND 130 AND '
-        'NOT is_instrumental"; with --segments over those of the segment and of its track.',
+        'NOT is_instrumental".',
         json_schema_extra=CHOICE,
     )
+
+
+class ChoiceParams(WhereParams):
+    """Which rows of a dataset are taken."""
+
     licence: Literal["any", "commercial", "share-alike"] = Field(
         "any",
         description="What the licence of each row has to allow: anything or nothing, to earn money "

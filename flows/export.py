@@ -119,7 +119,9 @@ def survey(params: ExportParams, dataset: Dataset) -> Survey[Found]:
         segments=params.segments,
     )
     items = record.with_retries(
-        shards_of.shards_of(selection, params.how, source), params.parts, params.place
+        shards_of.shards_of(selection, params.how, source, params.shard_rows),
+        params.parts,
+        params.place,
     )
     rows = counted(selection.rows.num_rows, "row")
     return Survey(

@@ -11,6 +11,7 @@ from flows.place_params import OptionalPlace, Place
 from tasks.dataset.audio_places import AudioPlaces
 from tasks.engine.stage import Stage
 from tasks.export import write_shard
+from tasks.export.shards import SHARD_ROWS
 from tasks.export.sound import Audio
 from tasks.export.targets import TARGETS
 from tasks.export.write_shard import ExportConfig, ExportTools, config_of
@@ -68,6 +69,12 @@ class ExportParams(ChoiceParams, StepFlowParams):
         None,
         description="As what audio is exported: link, copy, flac, opus or none (default: copy; "
         "flac where parts are cut).",
+        json_schema_extra=FILES,
+    )
+    shard_rows: int = Field(
+        SHARD_ROWS,
+        ge=1,
+        description="Rows of a shard at most; one is no larger than 512 MB either, by estimate.",
         json_schema_extra=FILES,
     )
     vocals: bool = Field(

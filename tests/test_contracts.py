@@ -262,7 +262,7 @@ def test_a_file_that_vanished_after_discovery_is_a_failure(
 def test_every_flow_of_steps_is_reached():
     modules = {stage.step.run.__module__ for _, stage in reached()}
     packages = {module.rpartition(".")[0] for module in modules}
-    jobs = ("song", "embed", "stems", "captions", "sources", "unify", "separator", "inversion")
+    jobs = ("song", "embed", "stems", "captions", "sources", "separator", "inversion", "export")
     assert packages == {f"tasks.{job}" for job in jobs}
     assert {"tasks.song.enhance", "tasks.stems.convert", "tasks.stems.encode"} <= modules
 

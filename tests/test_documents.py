@@ -211,6 +211,8 @@ def options_table() -> list[str]:
         text = STATED_DEFAULT.sub("", description).rstrip(".")
         unit = f" {flag.extra['unit']}" if "unit" in flag.extra else ""
         default = flag.field.get_default(call_default_factory=True)
+        if isinstance(default, tuple):
+            default = " ".join(map(str, default))
         if isinstance(default, bool):
             option, shown = f"--{'no_' if default else ''}{flag.name}", ""
             text = f"Switch off: {text}" if default else text

@@ -45,6 +45,22 @@ def histogram(values: Sequence[float], *, label: str, unit: str, step: float | N
     totals = [0] * count
     for value in values:
         totals[min(count - 1, math.floor(value / step) - first)] += 1
+    return binned(totals, first, step, label=label, unit=unit)
+
+
+def binned(totals: Sequence[int], first: int, step: float, *, label: str, unit: str) -> str:
+    """Histogram of values that are counted already.
+
+    Parameters
+    ----------
+    totals
+        Values of each bin, of which there is one at least.
+    first, step
+        Place of the first bin in steps from 0, and width of a bin.
+    label, unit
+        What the horizontal axis shows, as for :func:`histogram`.
+    """
+    count = len(totals)
     names = [f"{_number((first + i) * step, unit)} to {_number((first + i + 1) * step, unit)}"
              for i in range(count)]  # fmt: skip
     ticks = [(float(i), _number((first + i) * step, unit)) for i in range(count + 1)]

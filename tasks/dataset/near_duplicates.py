@@ -51,6 +51,11 @@ many copies each finds some others, which is enough to join them."""
 PASS_WORDS = 2**23
 """Words that are sorted at once."""
 
+MOST_PASSES = 4
+"""Passes that are made: of more words than these hold, some are looked up, the same of each song.
+They are those of 6,500 songs of four minutes, whose search takes 1.8 GB; more songs take no more.
+Of 100,000, each is looked up by 340 of its 5,200 words, of which a copy needs two."""
+
 Words = npt.NDArray[np.uint32]
 
 
@@ -238,16 +243,20 @@ def _candidates(songs: list[Words]) -> Iterator[tuple[int, int, int]]:
     radix = 2 * longest + 1
     if len(songs) ** 2 * radix >= 2**63:
         raise ValueError("too many songs, or too long ones, to look for duplicates")
-    votes = [np.empty(0, np.int64)]
+    found = [np.empty(0, np.int64)]
     for words, owners, positions in _index(songs):
         for lag in range(1, NEIGHBOURS + 1):
             same = np.flatnonzero(words[lag:] == words[:-lag])
             first, second = owners[same], owners[same + lag]
             offset = positions[same + lag].astype(np.int64) - positions[same]
-            votes.append((first.astype(np.int64) * len(songs) + second) * radix + offset + longest)
-    keys, counts = np.unique(np.concatenate(votes), return_counts=True)
-    chosen = counts >= MIN_VOTES
-    keys, counts = keys[chosen], counts[chosen]
+            found.append((first.astype(np.int64) * len(songs) + second) * radix + offset + longest)
+    votes = np.concatenate(found)
+    found.clear()
+    votes.sort()
+    # Most stand alone: they are left out before memory is taken for keys and counts.
+    keys, more = np.unique(votes[1:][votes[1:] == votes[:-1]], return_counts=True)
+    chosen = more + 1 >= MIN_VOTES
+    keys, counts = keys[chosen], more[chosen]
     for key in keys[np.argsort(-counts, kind="stable")]:
         pair, place = divmod(int(key), radix)
         first_song, second_song = divmod(pair, len(songs))
@@ -257,12 +266,12 @@ def _candidates(songs: list[Words]) -> Iterator[tuple[int, int, int]]:
 def _index(
     songs: list[Words],
 ) -> Iterator[tuple[Words, npt.NDArray[np.int32], npt.NDArray[np.int32]]]:
-    """Words in order, with their songs and positions: some of all words at a time.
+    """Words in order, with their songs and positions: some at a time, and not all of very many.
 
     Of a song, each word is there once, at its first place. Songs of one word are in order.
     """
     passes = 1 + sum(map(len, songs)) // PASS_WORDS
-    for number in range(passes):
+    for number in range(min(passes, MOST_PASSES)):
         words, owners, positions = [], [], []
         for owner, song in enumerate(songs):
             mine = np.flatnonzero((song % passes == number) & _telling(song))

@@ -59,7 +59,7 @@ def open_dataset(address: str) -> Dataset:
         copy = TemporaryDirectory(prefix="songmill-")
         local = Path(copy.name)
         _copied(folder, local)
-    tables = open_tables(local, MEMORY)
+    tables = open_tables(local, memory=MEMORY)
     root = local.with_suffix("") if local.suffix == ".json" else local
     files = {
         table: [path.name for _, path in parts]

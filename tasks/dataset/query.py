@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import uuid4
 
 from tasks.dataset import views
 from tasks.dataset.views import literal, quoted
@@ -24,6 +25,12 @@ MEMORY = "1GB"
 
 LIMIT_SECONDS = 20.0
 """After which a query is given up."""
+
+TRACK_ID = "track_id"
+"""By which segments belong to tracks."""
+
+OTHER = "other_"
+"""What the names of the tables of a second dataset begin with."""
 
 OPERATORS = {
     "=": "{column} = {value}",
@@ -87,14 +94,21 @@ class Tables:
         Of the tables; the first has a row per track or, of stems, per chunk.
     files
         Parquet files that they are read from.
+    others
+        Names of the tables of a second dataset.
     """
 
     def __init__(
-        self, connection: "DuckDBPyConnection", names: Sequence[str], files: Sequence[Path]
+        self,
+        connection: "DuckDBPyConnection",
+        names: Sequence[str],
+        files: Sequence[Path],
+        others: Sequence[str] = (),
     ) -> None:
         self._connection = connection
         self.names = tuple(names)
         self.files = tuple(files)
+        self.others = tuple(others)
 
     @property
     def columns(self) -> list[Column]:
@@ -108,7 +122,8 @@ class Tables:
                 Column(name, str(type_))
                 for view in [cursor.view(self._known(table))]
                 for name, type_ in zip(view.columns, view.types, strict=True)
-            ]
+            ],
+            limit_seconds=LIMIT_SECONDS,
         )
 
     def rows(
@@ -151,7 +166,7 @@ class Tables:
             rows: list[dict[str, Any]] = found.to_arrow_table().to_pylist()
             return rows
 
-        return self._asked(ask)
+        return self._asked(ask, limit_seconds=LIMIT_SECONDS)
 
     def count(self, where: str | None = None, *, table: str | None = None) -> int:
         """Count the rows that :meth:`rows` would return without a limit.
@@ -162,7 +177,8 @@ class Tables:
             As there.
         """
         return self._asked(
-            lambda cursor: int(self._where(cursor, where, table).count("*").fetchall()[0][0])
+            lambda cursor: int(self._where(cursor, where, table).count("*").fetchall()[0][0]),
+            limit_seconds=LIMIT_SECONDS,
         )
 
     def table(
@@ -207,6 +223,44 @@ class Tables:
 
         return self._asked(ask, limit_seconds)
 
+    def ask(self, question: str, where: str | None = None) -> list[dict[str, Any]]:
+        """Return the rows of an SQL question of our own; it takes as long as it takes.
+
+        Parameters
+        ----------
+        question
+            A SELECT from the tables by their names.
+        where
+            SQL expression that a person wrote: the first table has only the rows for which it is
+            true, and segments are those of its tracks. All if it is None or blank.
+
+        Raises
+        ------
+        QueryError
+            If the expression is none or names what is not there, or memory does not suffice.
+        """
+        first, *others = self.names
+
+        def ask(cursor: "DuckDBPyConnection") -> list[dict[str, Any]]:
+            if not where or not where.strip():
+                rows: list[dict[str, Any]] = cursor.sql(question).to_arrow_table().to_pylist()
+                return rows
+            chosen = f"chosen_{uuid4().hex}"
+            # DuckDB's parser takes the expression as one; only the view's name enters the text.
+            cursor.view(f"main.{first}").filter(where).create_view(chosen)
+            try:
+                key = f"SELECT {TRACK_ID} FROM {chosen}"
+                shown = [f"{first} AS (FROM {chosen})"] + [
+                    f"{name} AS (FROM main.{name} WHERE {TRACK_ID} IN ({key}))" for name in others
+                ]
+                asked = f"WITH {', '.join(shown)} FROM ({question})"
+                rows = cursor.sql(asked).to_arrow_table().to_pylist()
+                return rows
+            finally:
+                cursor.execute(f"DROP VIEW {chosen}")
+
+        return self._asked(ask, limit_seconds=None)
+
     def _where(
         self, cursor: "DuckDBPyConnection", where: str | None, table: str | None
     ) -> "DuckDBPyRelation":
@@ -214,19 +268,18 @@ class Tables:
         return view.filter(where) if where and where.strip() else view
 
     def _known(self, table: str) -> str:
-        if table not in self.names:
+        if table not in (*self.names, *self.others):
             raise QueryError(f"There is no table {table}: there is {' and '.join(self.names)}.")
         return table
 
-    def _asked(
-        self, ask: Callable[["DuckDBPyConnection"], T], limit_seconds: float = LIMIT_SECONDS
-    ) -> T:
+    def _asked(self, ask: Callable[["DuckDBPyConnection"], T], limit_seconds: float | None) -> T:
         import duckdb
 
         # One for each question: several may be asked at a time.
         cursor = self._connection.cursor()
-        timer = Timer(limit_seconds, cursor.interrupt)
-        timer.start()
+        timer = Timer(limit_seconds or 0.0, cursor.interrupt)
+        if limit_seconds is not None:
+            timer.start()
         try:
             return ask(cursor)
         except duckdb.InterruptException as error:
@@ -240,7 +293,7 @@ class Tables:
             cursor.close()
 
 
-def open_tables(path: Path, memory: str = MEMORY) -> Tables:
+def open_tables(path: Path, other: Path | None = None, memory: str = MEMORY) -> Tables:
     """Open the tables of a dataset.
 
     Parameters
@@ -248,6 +301,9 @@ def open_tables(path: Path, memory: str = MEMORY) -> Tables:
     path
         ``X.json`` of build-dataset or of unify, the folder ``X`` beside it, or the folder of a
         dataset of stems.
+    other
+        A second dataset, whose tables questions can compare with those of the first: they are
+        called ``other_tracks`` and so on.
     memory
         Most that a question may take, as DuckDB has it.
 
@@ -265,14 +321,9 @@ def open_tables(path: Path, memory: str = MEMORY) -> Tables:
     """
     import duckdb
 
-    folder = path.with_suffix("") if path.suffix == ".json" else path
-    tables = views.files_of(folder.absolute())
-    if not tables:
-        raise QueryError(
-            f"{path} is no dataset: {folder} holds neither tracks.parquet nor unified.parquet nor "
-            "train-00000.parquet nor metadata_concepts.json. Build it first, or name another."
-        )
-    files = [file for parts in tables.values() for _, file in parts]
+    tables = _files_of(path)
+    others = _files_of(other) if other is not None else {}
+    files = [file for found in (tables, others) for parts in found.values() for _, file in parts]
     connection = duckdb.connect(
         config={
             "autoinstall_known_extensions": False,
@@ -283,15 +334,42 @@ def open_tables(path: Path, memory: str = MEMORY) -> Tables:
     )
     allowed = ", ".join(literal(str(file)) for file in files)
     connection.execute(f"SET allowed_paths = [{allowed}]")
+    damaged = path
     try:
         views.create(connection, tables)
+        if other is not None:
+            damaged = other
+            views.create(connection, others, OTHER)
     except duckdb.Error as error:
         raise QueryError(
-            f"The tables of {path} cannot be read ({_sentence(str(error)).rstrip('.')}): "
+            f"The tables of {damaged} cannot be read ({_sentence(str(error)).rstrip('.')}): "
             "build the dataset again."
         ) from error
     connection.execute("SET enable_external_access = false; SET lock_configuration = true")
-    return Tables(connection, list(tables), files)
+    return Tables(connection, list(tables), files, [f"{OTHER}{name}" for name in others])
+
+
+def folder_of(path: Path) -> Path:
+    """Return the folder of a dataset's tables, from what :func:`open_tables` is given."""
+    return path.with_suffix("") if path.suffix == ".json" else path
+
+
+def _files_of(path: Path) -> views.Files:
+    """Return the files of a dataset's tables.
+
+    Raises
+    ------
+    QueryError
+        If there are none.
+    """
+    folder = folder_of(path)
+    found = views.files_of(folder.absolute())
+    if not found:
+        raise QueryError(
+            f"{path} is no dataset: {folder} holds neither tracks.parquet nor unified.parquet nor "
+            "train-00000.parquet nor metadata_concepts.json. Build it first, or name another."
+        )
+    return found
 
 
 def condition(column: Column, operator: str, value: str) -> str:

@@ -32,8 +32,18 @@ Files = Mapping[str, Sequence[tuple[str, Path]]]
 """By table, the files that it is read from, each with its split if that is what it says."""
 
 
-def create(connection: "DuckDBPyConnection", files: Files) -> None:
+def create(connection: "DuckDBPyConnection", files: Files, prefix: str = "") -> None:
     """Create a view of each table, a numbered one, and that of segments with their tracks.
+
+    Parameters
+    ----------
+    connection
+        That may read the files.
+    files
+        Of the tables.
+    prefix
+        What the names of the tables begin with; those that have one are there for comparison,
+        and have no other views.
 
     Raises
     ------
@@ -41,15 +51,29 @@ def create(connection: "DuckDBPyConnection", files: Files) -> None:
         If a file is damaged, or those of a table do not fit together.
     """
     for name, parts in files.items():
-        connection.execute(f"CREATE VIEW {name} AS {_union(name, parts)}")
-        columns = ", ".join(quoted(column) for column in connection.view(name).columns)
+        connection.execute(f"CREATE VIEW {prefix}{name} AS {_union(name, parts)}")
+        if prefix:
+            continue
         connection.execute(
             f"CREATE VIEW {quoted(numbered(name))} AS "
-            f"SELECT *, hash({columns}) AS {quoted(DIGEST)} "
+            f"SELECT *, {_digest(connection, name)} AS {quoted(DIGEST)} "
             f"FROM ({_union(name, parts, is_numbered=True)})"
         )
-    if "segments" in files:
+    if "segments" in files and not prefix:
         _join_segments(connection)
+
+
+def _digest(connection: "DuckDBPyConnection", name: str) -> str:
+    """Return the expression that digests all values of a row."""
+    view = connection.view(name)
+    parts = [quoted(column) for column in view.columns]
+    # DuckDB gives lists of zeros of any length one hash.
+    parts += [
+        f"len({quoted(column)})"
+        for column, type_ in zip(view.columns, view.types, strict=True)
+        if str(type_).endswith("]")
+    ]
+    return f"hash({', '.join(parts)})"
 
 
 def _join_segments(connection: "DuckDBPyConnection") -> None:

@@ -1,11 +1,44 @@
 """What the rows of a run were made by, and what they took: for the manifests of datasets."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tasks.engine.results import Results
-from tasks.engine.stage import Stage
+from tasks.engine.stage import Stage, recipes
 from tasks.engine.step_table import Entry
+from tasks.step import Recipe
 from tasks.weights import Weights
+
+
+def steps(stages: Sequence[Stage], weights: Weights) -> list[dict[str, Any]]:
+    """Return the steps of a run in their order, each as :func:`made_by` has it and what it follows.
+
+    Parameters
+    ----------
+    stages
+        Steps of the run, each after the steps it needs.
+    weights
+        Where their models lie.
+
+    Returns
+    -------
+    list of dict
+        Of each step also ``recipe``, a digest of all that its rows depend on but for the track,
+        and ``upstream``, the names of the steps of the run whose rows it uses.
+    """
+    digests: Mapping[str, Recipe] = recipes(stages, weights)
+    return [
+        made_by(stage, weights)
+        | {
+            "recipe": digests[stage.step.name].digest,
+            "upstream": [
+                name
+                for name in (*stage.step.upstream, *stage.step.optional_upstream)
+                if name in digests
+            ],
+        }
+        for stage in stages
+    ]
 
 
 def made_by(stage: Stage, weights: Weights) -> dict[str, Any]:

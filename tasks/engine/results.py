@@ -6,9 +6,9 @@ from functools import cached_property
 
 from blocks.storage import Storage
 from tasks.engine.batch import UPSTREAM_FAILED, Job
-from tasks.engine.stage import Stage
+from tasks.engine.stage import Stage, recipes
 from tasks.engine.step_table import Entry, Index, StepTable
-from tasks.step import Recipe, Row, Step, Track, item_digest
+from tasks.step import Row, Step, Track, item_digest
 from tasks.weights import Weights
 
 READ_ROWS = 64
@@ -153,19 +153,20 @@ class Results:
         return next(stage.step for stage in self.stages if stage.step.name == name)
 
     def _add_keys(self, weights: Weights) -> None:
-        recipes: dict[str, Recipe] = {}
+        made_by = recipes(self.stages, weights)
         digests: dict[tuple[str, ...], list[str]] = {}
         for stage in self.stages:
             step = stage.step
-            revisions = {name: weights.revision(name) for name in step.models(stage.config)}
-            recipe = recipes[step.name] = step.recipe(stage.config, recipes, revisions)
+            recipe = made_by[step.name]
             if recipe.attributes not in digests:
                 # Many steps depend on the same attributes: digested once, not once per step.
                 digests[recipe.attributes] = [
                     item_digest(track, recipe.attributes) for track in self.tracks
                 ]
             self.keys[step.name] = [recipe.key(each) for each in digests[recipe.attributes]]
-            self.revisions[step.name] = revisions
+            self.revisions[step.name] = {
+                name: weights.revision(name) for name in step.models(stage.config)
+            }
 
 
 def missing(results: Results) -> Mapping[str, Sequence[bool]]:

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from models import registry
-from tasks.step import Step, StepConfig
+from tasks.step import Recipe, Step, StepConfig
+from tasks.weights import Weights
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,23 @@ class Stage:
     step: Step
     config: StepConfig
     wanted: bool = False
+
+
+def recipes(stages: Iterable[Stage], weights: Weights) -> dict[str, Recipe]:
+    """Return by step what its rows depend on.
+
+    Parameters
+    ----------
+    stages
+        Steps of a run, each after the steps it needs.
+    weights
+        Where their models lie: they say themselves which revision they are.
+    """
+    known: dict[str, Recipe] = {}
+    for stage in stages:
+        revisions = {name: weights.revision(name) for name in stage.step.models(stage.config)}
+        known[stage.step.name] = stage.step.recipe(stage.config, known, revisions)
+    return known
 
 
 def fetched_models(stages: Iterable[Stage]) -> list[str]:

@@ -27,10 +27,11 @@ def store(selection: Selection, parts: Storage) -> str:
     return name
 
 
-def shards_of(selection: Selection, how: Audio, source: Source) -> list[ShardItem]:
+def shards_of(selection: Selection, how: Audio, source: Source, max_rows: int) -> list[ShardItem]:
     """Divide a selection into shards by what its rows take as `how` has them."""
     seconds = _seconds(selection)
-    return shards(selection.rows, ROW_BYTES + BYTES_PER_SECOND[how] * seconds, source)
+    bytes_per_row = ROW_BYTES + BYTES_PER_SECOND[how] * seconds
+    return shards(selection.rows, bytes_per_row, source, max_rows=max_rows)
 
 
 def minutes(selection: Selection, items: list[ShardItem]) -> dict[str, float]:

@@ -139,7 +139,7 @@ def assemble(
         "concepts": {name: concept.said for name, concept in chosen.items()},
         "failures_by_reason": count_by_reason(failures),
         "passed_over": found.passed_over,
-        "steps": [provenance.made_by(stage, weights) for stage in results.stages],
+        "steps": provenance.steps(results.stages, weights),
         "seconds_by_step": provenance.seconds(results),
     }
     said = manifest["concepts"]

@@ -80,7 +80,8 @@ def assemble(
     ]
     made = corrections.read(paths.storage)
     keys = acoustic.keys(results)
-    of_all = [splitting.options(), keys]
+    steps = provenance.steps(results.stages, weights)
+    of_all = [splitting.options(), keys, steps]
     fingerprint = _fingerprint(finished, failures, found, audio_dir, settings, made, of_all)
     files = [paths.json, *paths.tables, paths.failures, paths.report]
     files += [] if keys is None else [paths.fingerprints]
@@ -115,6 +116,7 @@ def assemble(
         },
         "seconds_by_step": provenance.seconds(results),
         "peak_memory_mb_by_step": provenance.peak_memory_mb(results),
+        "steps": steps,
         "columns": placed.made(manifest.columns(results.stages, weights)),
         "splits": placed.summary(),
         "fingerprint": fingerprint,

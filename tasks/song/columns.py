@@ -22,6 +22,9 @@ OF_FILES = ("discover", "metadata", "corrections", "splits")
 OF_ALL_SONGS = ("fingerprint",)
 """Steps whose rows of all songs together fill columns, where a dataset is assembled."""
 
+BOUNDING = ("sections", "features", "probe")
+"""Steps that say where segments begin and end, and so take part in every column of a segment."""
+
 
 class Rounding(NamedTuple):
     """To how many decimals, or else to how many significant digits, a number is rounded."""
@@ -58,6 +61,8 @@ class Column:
         not among them.
     instead
         The step that fills it where its own is not part of the run.
+    also_from
+        Other steps whose rows `value` looks at, beside those that bound the segments.
     """
 
     name: str
@@ -68,6 +73,7 @@ class Column:
     rounding: Rounding | Mapping[str, Rounding] | None = None
     value: Callable[[Any], Any] | None = None
     instead: str | None = None
+    also_from: tuple[str, ...] = ()
 
     @property
     def step(self) -> str:
@@ -130,12 +136,12 @@ TRACKS = (
     Column("duplicate_group", TEXT, "fingerprint", "Smallest track_id of those that are one recording; null without another"),
     Column("group", TEXT, "splits", "What must not be split: tracks of one artist or recording, and what hangs together by them"),
     Column("split", TEXT, "splits", "train, validation or test, whole groups"),
-    Column("duration", NUMBER, "merge", "Duration as decoded", "s", TIME, values.duration),
+    Column("duration", NUMBER, "merge", "Duration as decoded", "s", TIME, values.duration, also_from=("features", "probe")),
     Column("sample_rate", WHOLE, "probe.sample_rate_hz", "Sample rate of the file", "Hz"),
     Column("channels", WHOLE, "probe.channels", "Channels of the file"),
     Column("format", TEXT, "probe.format", "Container and codec of the file"),
     Column("decoder", TEXT, "probe.decoder", "Library that decoded it"),
-    Column("audio_notices", TEXTS, "probe", "What was wrong with the audio, and what was done: code, colon, sentence", value=values.audio_notices),
+    Column("audio_notices", TEXTS, "probe", "What was wrong with the audio, and what was done: code, colon, sentence", value=values.audio_notices, also_from=("separate",)),
     Column("loudness_lufs", NUMBER, "probe.loudness_lufs", "Integrated loudness, ITU-R BS.1770-4", "LUFS", PITCH),
     Column("true_peak_dbtp", NUMBER, "probe.true_peak_dbtp", "True peak, ITU-R BS.1770-4", "dBTP", PITCH),
     Column("clipped_ratio", NUMBER, "probe.clipped_ratio", "Share of samples clipped at full scale", rounding=DIGITS),
@@ -159,9 +165,9 @@ TRACKS = (
     Column("downbeats", NUMBERS, "beats.downbeat_times_seconds", "Times of the beats that begin a bar", "s", TIME),
     Column("time_signature", TEXT, "beats.time_signature", "3/4, 4/4 or 6/8, whose beats are dotted quarters"),
     Column("content", TEXT, "activity.content", "What it is: music, singing, speech, silence or other"),
-    Column("is_instrumental", FLAG, "activity", "Whether it is music without vocals", value=values.is_instrumental),
+    Column("is_instrumental", FLAG, "activity", "Whether it is music without vocals", value=values.is_instrumental, also_from=("lyrics", "probe")),
     Column("vocal_activity", pa.list_(VOICE), "activity", "When a voice is heard: singing or speech", "s", TIMES, values.vocal_activity),
-    Column("tags", pa.list_(TAG), "tags", "Genres, instruments, moods, voices and eras that are sure enough, the likeliest first", None, {"score": TIME}, values.tags),
+    Column("tags", pa.list_(TAG), "tags", "Genres, instruments, moods, voices and eras that are sure enough, the likeliest first", None, {"score": TIME}, values.tags, also_from=("activity", "lyrics", "probe")),
     Column("clap_tags", pa.list_(CLAP_TAG), "clap_tags", "The nearest genre, mood, voice and three instruments by CLAP, sure or not", None, {"similarity": TIME}, values.clap_tags),
     Column("vocals_path", TEXT, "separate.vocals_path", "Vocals, in the folder of vocals"),
     Column("vocals_leakage_db", NUMBER, "vocal_quality.leakage_db", "Estimated energy of accompaniment in the vocals over the voice's", "dB", PITCH),
@@ -175,14 +181,14 @@ TRACKS = (
     Column("lyrics", TEXT, "lyrics.text", "Lyrics, one line per line"),
     Column("lyrics_language", TEXT, "lyrics.language", "Language, BCP 47"),
     Column("lyrics_source", TEXT, "lyrics.source", "Where the lyrics come from"),
-    Column("lyrics_lines", pa.list_(LINE), "lyrics", "Lines with their times", "s", TIMES, values.lyrics_lines),
-    Column("lyrics_words", pa.list_(WORD), "lyrics", "Words with their times", "s", TIMES | {"alignment_confidence": DIGITS}, values.lyrics_words),
+    Column("lyrics_lines", pa.list_(LINE), "lyrics", "Lines with their times", "s", TIMES, values.lyrics_lines, also_from=("align",)),
+    Column("lyrics_words", pa.list_(WORD), "lyrics", "Words with their times", "s", TIMES | {"alignment_confidence": DIGITS}, values.lyrics_words, also_from=("align",)),
     Column("lyrics_aligned_by", TEXT, "align.model", "Whisper that found the words' times; null if the lyrics have them"),
     Column("lyrics_translation", TEXTS, "lyrics.line_translation", "The lyrics file's own translation of each line, if any"),
-    Column("lyrics_sections", pa.list_(HEADING), "lyrics", "Headings in the lyrics, with their times", "s", {"start_time": TIME}, values.lyrics_sections),
-    Column("lyrics_notices", TEXTS, "lyrics", "What of the lyrics file was repaired, left out or not sung, and why; where its times are not those of a voice", value=values.lyrics_notices),
+    Column("lyrics_sections", pa.list_(HEADING), "lyrics", "Headings in the lyrics, with their times", "s", {"start_time": TIME}, values.lyrics_sections, also_from=("align",)),
+    Column("lyrics_notices", TEXTS, "lyrics", "What of the lyrics file was repaired, left out or not sung, and why; where its times are not those of a voice", value=values.lyrics_notices, also_from=("align", "activity")),
     Column("transcript", pa.list_(HEARD), "transcribe", "What Whisper heard, whatever the lyrics come from", "s", TIMES | dict.fromkeys(DOUBTS, DIGITS), values.transcript),
-    Column("words_heard_in", TEXT, "align", "What Whisper was given of the track: vocals or mix", value=values.words_heard),
+    Column("words_heard_in", TEXT, "align", "What Whisper was given of the track: vocals or mix", value=values.words_heard, also_from=("transcribe",)),
     Column("phonemes", PHONEMES, "phonemes", "IPA of the lyrics, whole, per word and per line", value=values.phonemes),
 )
 """Columns of ``tracks.parquet``, in order."""
@@ -198,14 +204,14 @@ SEGMENTS = (
     Column("rms", NUMBER, "features", "Mean frame RMS", None, DIGITS, values.mean("rms")),
     Column("chroma", _vector(12), "features", "Mean chroma, C to B", None, DIGITS, values.mean("chroma")),
     Column("mfcc", _vector(20), "features", "Mean MFCC", None, DIGITS, values.mean("mfcc")),
-    Column("has_vocals", FLAG, "activity", "Whether the segment has vocals", value=values.has_vocals, instead="separate"),
+    Column("has_vocals", FLAG, "activity", "Whether the segment has vocals", value=values.has_vocals, instead="separate", also_from=("lyrics",)),
     Column("vocal_ratio", NUMBER, "separate", "RMS of the vocals over the mix's, at most 1", None, DIGITS, values.ratio_of_vocals),
     Column("f0_mean", NUMBER, "pitch", "Mean F0 of the voiced frames", "Hz", PITCH, values.f0_mean),
     Column("f0_contour", NUMBERS, "pitch", "F0 of each frame, null if unvoiced", "Hz", PITCH, values.f0_contour),
     Column("vibrato_rate", NUMBER, "singing", "Mean rate of the vibrato", "Hz", VIBRATO, values.vibrato("rate_hz")),
     Column("vibrato_extent", NUMBER, "singing", "Mean amplitude of it", "semitones", VIBRATO, values.vibrato("extent_semitones")),
     Column("breath_positions", NUMBERS, "singing", "Times of audible breaths", "s", TIME, values.breath_positions),
-    Column("segment_lyrics", TEXT, "lyrics", "Words sung in the segment", value=values.words_sung),
+    Column("segment_lyrics", TEXT, "lyrics", "Words sung in the segment", value=values.words_sung, also_from=("align", "transcribe")),
     Column("prompt", TEXT, "prompts.prompt", "Description made from a template"),
     Column("prompt_sources", pa.list_(PHRASE), "prompts.phrases", "Phrases of the prompt, and the columns that each puts into words"),
     Column("prompt_embedding", _vector(512), "clap_text.prompt_embedding", "CLAP of the prompt, unit length", rounding=DIGITS),

@@ -42,7 +42,11 @@ def write(folder: Storage, words: Mapping[str, Words]) -> None:
     words
         Fingerprint of each track, 86 bytes a second.
     """
-    with folder.writing(FINGERPRINTS) as target, pq.ParquetWriter(target, SCHEMA) as table:
+    with (
+        folder.writing(FINGERPRINTS) as target,
+        # Hardly a word comes twice: a dictionary of them would only be added.
+        pq.ParquetWriter(target, SCHEMA, compression="zstd", use_dictionary=False) as table,
+    ):
         names = [*words]
         for start in range(0, len(names), ROW_GROUP_TRACKS):
             group = names[start : start + ROW_GROUP_TRACKS]

@@ -123,7 +123,7 @@ def assemble(
         "failures_by_reason": count_by_reason(failures),
         "seconds_by_step": provenance.seconds(results),
         "peak_memory_mb_by_step": provenance.peak_memory_mb(results),
-        "steps": [provenance.made_by(stage, tools.weights) for stage in results.stages],
+        "steps": provenance.steps(results.stages, tools.weights),
         "fingerprint": fingerprint,
     }
     if summary is not None:

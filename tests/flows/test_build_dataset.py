@@ -149,7 +149,9 @@ def test_adding_one_song_computes_one_song(whole: Path, songs: Path, tmp_path: P
     assert records[new]["file_path"] == f"{more}/album 1/song-7.flac"
     for record in read_json(whole):
         same = records[record["track_id"]]
-        assert same | {"file_path": record["file_path"]} == record
+        # Where it lies, and what the songs are beside each other.
+        others = {name: record[name] for name in ("file_path", "split")}
+        assert same | others == record
 
 
 def test_two_shards_built_apart_and_merged_equal_one_build(

@@ -16,6 +16,7 @@ from flows.prepare_stems_params import PrepareStemsParams
 NO_PLACES = {
     *("run_name", "cluster", "text_encoder", "mirror", "sources", "two_stems"),
     *("name", "concept", "concepts", "where", "prompt", "fixed"),
+    *("stratify", "push_to_hub"),
 }
 """Parameters that are free text and say something else."""
 
@@ -43,6 +44,7 @@ def validated(model: type[FlowParams], **values: Any) -> FlowParams:
         "training": "projection",
         "config": "sweep.yaml",
         "name": "mine",
+        "dataset": "songs.json",
     }
     if "from_dataset" in values:
         needed["concept"] = ["8bit"]

@@ -84,7 +84,7 @@ def test_values_get_the_form_that_the_dataset_has(column: str, given: str, value
         *(("lyrics_language", value) for value in ("English", "e", 3)),
         *(("section_type", value) for value in ("refrain", ["verse"])),
         *(("drop", value) for value in (False, None, "yes")),
-        ("artist", "Ana"),
+        ("album", "Ana"),
     ],
 )
 def test_what_no_column_holds_is_refused_in_one_sentence(folder: Storage, column: str, value: Any):
@@ -101,7 +101,7 @@ def test_what_no_column_holds_is_refused_in_one_sentence(folder: Storage, column
 def test_lines_that_are_none_are_said_and_take_no_other_with_them(folder: Storage):
     bad = [
         b'{"track_id": "a", "column": "tempo", "value": -3}',
-        b'{"track_id": "a", "column": "artist", "value": "Ana"}',
+        b'{"track_id": "a", "column": "album", "value": "Ana"}',
         b'{"track_id": "a", "column": "tempo"}',
         b'{"track_id": 7, "column": "tempo", "value": 90}',
         b'{"track_id": "a", "column": "key", "value": "C major", "why": "heard"}',

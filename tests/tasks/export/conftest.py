@@ -111,6 +111,15 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_songs(folder, records)
 
 
+def carried_out(params: ExportParams) -> None:
+    """Do in this process what a run does."""
+    survey = flow.survey(params, flow.check(params))
+    tables = params.results_place.below("steps")
+    made = plan(params.stages(), survey.tracks, tables, params.tools(), run_id="", workers=1)
+    run_here(made)
+    flow.conclude(params, made.results, survey)
+
+
 @pytest.fixture
 def export(tmp_path: Path) -> Export:
     """From a dataset, a target and options to the folder of the export."""
@@ -118,11 +127,7 @@ def export(tmp_path: Path) -> Export:
     def exported(source: Path, target: str, **options: Any) -> Path:
         output = Path(options.pop("output", tmp_path / target))
         params = ExportParams(dataset=str(source), to=target, output=str(output), **options)
-        survey = flow.survey(params, flow.check(params))
-        tables = params.results_place.below("steps")
-        made = plan(params.stages(), survey.tracks, tables, params.tools(), run_id="", workers=1)
-        run_here(made)
-        flow.conclude(params, made.results, survey)
+        carried_out(params)
         return output
 
     return exported

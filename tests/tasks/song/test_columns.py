@@ -1,5 +1,6 @@
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,12 @@ import pytest
 from blocks.storage import Storage
 from flows.build_dataset_params import BuildDatasetParams
 from tasks.engine.stage import Stage
-from tasks.song import activity, columns, enhance, merge
+from tasks.song import activity, column_values, columns, enhance, merge
+from tasks.song.column_values import Rows
 from tasks.song.columns import OF_ALL_SONGS, OF_FILES, SEGMENTS, TRACKS, Column, Rounding
 from tasks.song.merge import STEP, MergeConfig
 from tasks.step import Tools, Track
-from tests.tasks.song.records import make_rows
+from tests.tasks.song.records import make_activity, make_rows
 
 STEPS = {
     stage.step.name: stage.step
@@ -101,3 +103,47 @@ def test_a_line_of_the_table_is_a_column_of_the_record(monkeypatch: pytest.Monke
 )
 def test_rounding(value: Any, rounding: Any, expected: Any):
     assert merge.rounded(value, rounding) == expected
+
+
+class _Watched(Rows):
+    """Rows that note whose they were asked for."""
+
+    def __init__(self, rows: Mapping[str, Any]) -> None:
+        super().__init__({name: row or {} for name, row in rows.items()})
+        self.asked: set[str] = set()
+
+    def __getitem__(self, step: str) -> Any:
+        self.asked.add(step)
+        return super().__getitem__(step)
+
+    def get(self, step: str, default: Any = None) -> Any:
+        self.asked.add(step)
+        return super().get(step, default)
+
+
+@pytest.mark.parametrize(("column", "of_segment"), BOTH, ids=lambda each: getattr(each, "name", ""))
+def test_a_value_looks_at_the_rows_of_the_steps_that_the_table_names(
+    column: Column, of_segment: bool
+):
+    if column.value is None:
+        return
+    named = {column.step, *column.also_from} - {"merge"}
+    named |= {column.instead} if column.instead else set()
+    looked: set[str] = set()
+    scores = [0.0] * 50
+    rows = make_rows() | {
+        "activity": make_activity(music=[(0.0, 20.0)]),
+        "tags": {"mtt_scores": scores, "msd_scores": scores},
+    }
+    for lacking in (None, *named - {"probe"}):
+        watched = _Watched({name: row for name, row in rows.items() if name != lacking})
+        if not of_segment:
+            column.value(watched)
+        else:
+            for segment in column_values.segments(watched):
+                watched.asked.clear()
+                column.value(segment)
+                looked |= watched.asked
+        looked |= watched.asked
+    assert named <= looked
+    assert looked <= named | (set(columns.BOUNDING) if of_segment else set())

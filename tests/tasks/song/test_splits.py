@@ -96,7 +96,6 @@ def test_what_hangs_together_is_one_group(library: Library):
     told = manifest["splits"]
     assert (told["groups"], told["near_duplicates"]) == (6, 4)
     assert sum(told["tracks"].values()) == len(rows) == 10
-    assert set(by_value(rows, "split")[0]) <= set(rows)
     assert {row["split"] for row in rows.values()} == {"train", "validation", "test"}
     assert "4 near-duplicates among them" in say(told)[0]
     assert say(told)[0] in paths.report.read_text()
@@ -126,9 +125,7 @@ def test_no_seed_puts_an_artist_or_a_recording_into_two_splits(
     with monkeypatch.context() as patched:
         patched.setattr(splits, "duplicates", lambda words: [])
         assert set(found()[0]) == {("02", "copy"), ("04", "cut")}
-    monkeypatch.setattr(
-        splits, "groups_of", lambda ids, artists, pairs: {name: name for name in ids}
-    )
+    monkeypatch.setattr(splits, "groups_of", lambda ids, *_: {name: name for name in ids})
     assert ("00", "01") in found()[0]
 
 
@@ -143,9 +140,8 @@ def test_the_fingerprints_stand_beside_the_tables(library: Library):
     rows = {row["track_id"]: row for row in rows_of(paths).values()}
     assert table["track_id"].to_pylist() == sorted(rows)
     # A word for each 256 samples at 5,512 Hz, from the second frame of 2,048 on.
-    words = (SECONDS * 5512 - 2048) // 256
     counts = {len(each) for each in table["fingerprint"].to_pylist()}
-    assert counts == {words, words - 5512 // 256 - 1} or counts <= {words, words - 22, words + 1}
+    assert counts == {(seconds * 5512 - 2048) // 256 for seconds in (12, 13)}
 
 
 def test_nothing_is_written_again_unless_splits_or_fingerprints_are_others(library: Library):

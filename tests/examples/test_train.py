@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from examples import train_asr, train_webdataset
+from examples import tiny_whisper, train_asr, train_webdataset
 from models.musicgen_codes import IGNORED, delayed
 from models.tiny.write import write
 from tests.tasks.export.conftest import RATE_HZ, Export, export, songs  # noqa: F401
@@ -143,40 +143,9 @@ def test_every_epoch_has_every_shard() -> None:
 
 @pytest.fixture(scope="module")
 def whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny Whisper that spells by bytes and knows English only."""
-    from tokenizers.pre_tokenizers import ByteLevel
-    from transformers import (
-        WhisperConfig,
-        WhisperFeatureExtractor,
-        WhisperForConditionalGeneration,
-        WhisperProcessor,
-        WhisperTokenizer,
-    )
-
+    """A tiny Whisper."""
     folder = tmp_path_factory.mktemp("models") / "whisper"
-    end, start, rest = "endoftext", "startoftranscript", ("en", "transcribe", "notimestamps")
-    special = [f"<|{name}|>" for name in (end, start, *rest)]
-    letters = sorted(ByteLevel.alphabet())
-    tokenizer = WhisperTokenizer({letter: i for i, letter in enumerate(letters)}, merges=[])
-    tokenizer.add_special_tokens({"additional_special_tokens": special})
-    first = len(letters)
-    config = WhisperConfig(
-        vocab_size=len(tokenizer),
-        d_model=32,
-        encoder_layers=1,
-        decoder_layers=1,
-        encoder_attention_heads=2,
-        decoder_attention_heads=2,
-        encoder_ffn_dim=64,
-        decoder_ffn_dim=64,
-        pad_token_id=first,
-        bos_token_id=first,
-        eos_token_id=first,
-        decoder_start_token_id=first + 1,
-    )
-    torch.manual_seed(0)
-    WhisperForConditionalGeneration(config).save_pretrained(folder)
-    WhisperProcessor(WhisperFeatureExtractor(), tokenizer).save_pretrained(folder)
+    tiny_whisper.write(folder)
     return folder
 
 

@@ -22,11 +22,11 @@ WITHOUT_TEXT = 0.1  # share trained so, as MusicGen was: guidance compares with 
 def clip(path, seconds, rate_hz):
     """Return a random part of a file, mono, and what its JSON says of it."""
     with soundfile.SoundFile(path) as file:
-        length = int(seconds * file.samplerate)
-        file.seek(random.randint(0, file.frames - length))
-        signal = torch.from_numpy(file.read(length, "float32", always_2d=True).mean(1))
+        length = seconds * file.samplerate
+        file.seek(random.randint(0, max(0, file.frames - length)))  # its duration is rounded
+        signal = file.read(length, "float32", always_2d=True, fill_value=0).mean(1)
     text = json.loads(path.with_suffix(".json").read_bytes())["description"]
-    return resample(signal, file.samplerate, rate_hz)[: int(seconds * rate_hz)], text or ""
+    return resample(torch.from_numpy(signal), file.samplerate, rate_hz), text or ""
 
 
 if __name__ == "__main__":
@@ -36,7 +36,7 @@ if __name__ == "__main__":
     parser.add_argument("--output", default="musicgen-tuned")
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--batch_size", type=int, default=4)
-    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--lora", type=int, default=16, help="rank; 0 trains the whole decoder")
     parser.add_argument("--learning_rate", type=float, default=2e-4)
     args = parser.parse_args()

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from examples import tiny_whisper, train_asr, train_webdataset
 from models.musicgen_codes import IGNORED, delayed
 from models.tiny.write import write
-from tests.tasks.export.conftest import RATE_HZ, Export, export, songs  # noqa: F401
+from tests.tasks.export.conftest import RATE_HZ, Export
 
 EXAMPLES = Path(train_asr.__file__).parent
 Train = Callable[..., list[float]]
@@ -53,8 +53,8 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def test_musicgen_is_tuned(
     train: Train,
-    songs: Path,  # noqa: F811
-    export: Export,  # noqa: F811
+    songs: Path,
+    export: Export,
     musicgen: Path,
     tmp_path: Path,
 ) -> None:
@@ -70,8 +70,8 @@ def test_musicgen_is_tuned(
 
 def test_adapters_of_musicgen_become_weights_of_what_they_adapt(
     train: Train,
-    songs: Path,  # noqa: F811
-    export: Export,  # noqa: F811
+    songs: Path,
+    export: Export,
     musicgen: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -107,29 +107,29 @@ def test_adapters_of_musicgen_become_weights_of_what_they_adapt(
 
 def test_a_killed_training_on_webdataset_goes_on_exactly(
     train: Train,
-    songs: Path,  # noqa: F811
-    export: Export,  # noqa: F811
+    songs: Path,
+    export: Export,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = export(songs, "webdataset")
     shutil.copy(folder / "train-00000.tar", folder / "train-00001.tar")
-    command = ("train_webdataset.py", *sorted(folder.glob("train-*.tar")), "--save_every", 2)
+    command = ("train_webdataset.py", *sorted(folder.glob("train-*.tar")), "--save_every", 1)
     whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
-    losses = train(*command, "--output", whole, "--steps", 8)
-    assert len(losses) == 8
+    losses = train(*command, "--output", whole, "--steps", 6)
+    assert len(losses) == 6
     assert fall(losses) > 0.2
 
     def killed(text: str, **options: Any) -> None:
-        if text.startswith("step 7 "):
+        if text.startswith("step 5 "):
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
         patched.setattr(builtins, "print", killed)
         with pytest.raises(KeyboardInterrupt):
-            train(*command, "--output", parts, "--steps", 8)
+            train(*command, "--output", parts, "--steps", 6)
     # Step 4 was saved, two batches of either worker: those after it come again.
-    assert train(*command, "--output", parts, "--steps", 8) == losses[4:]
+    assert train(*command, "--output", parts, "--steps", 6) == losses[4:]
     assert whole.read_bytes() == parts.read_bytes()
 
 
@@ -151,8 +151,8 @@ def whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_whisper_is_tuned(
     train: Train,
-    songs: Path,  # noqa: F811
-    export: Export,  # noqa: F811
+    songs: Path,
+    export: Export,
     whisper: Path,
     tmp_path: Path,
 ) -> None:
@@ -164,8 +164,8 @@ def test_whisper_is_tuned(
 
 
 def test_phrases_are_what_is_sung_between_pauses(
-    songs: Path,  # noqa: F811
-    export: Export,  # noqa: F811
+    songs: Path,
+    export: Export,
     whisper: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -67,8 +67,8 @@ class ExportParams(ChoiceParams, StepFlowParams):
     )
     audio: Audio | None = Field(
         None,
-        description="As what audio is exported: link, copy, flac, opus or none (default: copy; "
-        "flac where parts are cut).",
+        description="As what audio is exported: link, copy, flac, opus or none (default: copy, "
+        "flac where parts are cut; jams: none).",
         json_schema_extra=FILES,
     )
     shard_rows: int = Field(
@@ -127,7 +127,8 @@ class ExportParams(ChoiceParams, StepFlowParams):
         if self.audio is not None:
             return self.audio
         possible = TARGETS[self.to].audio
-        return "flac" if self.segments and "flac" in possible else possible[0]
+        whole = possible[0] in ("link", "copy")
+        return "flac" if self.segments and whole and "flac" in possible else possible[0]
 
     @property
     def config(self) -> ExportConfig:

@@ -216,7 +216,7 @@ def select(tables: Tables, choice: Choice) -> Selection:
     if choice.stratify and choice.stratify not in columns:
         raise QueryError(f"--stratify {choice.stratify}: the dataset has no such column.")
     licence = kind.licence if kind.licence in columns else None
-    evaluation = "evaluation_only" if "evaluation_only" in columns else "false"
+    evaluation = "coalesce(evaluation_only, false)" if "evaluation_only" in columns else "false"
     taken = (
         f"SELECT {whole}, {kind.id} AS id, split, {kind.seconds} AS seconds, "
         f"{quoted(DIGEST)}, {quoted(licence) if licence else 'NULL'} AS licence, "

@@ -74,6 +74,7 @@ def assemble(
     if before and all(output.exists(path) for path in before["made_at_the_end"]):
         return before, failures
     declare_unfinished(output)
+    licences = sum_up(selection.licences)
     finished = Finished(
         name=dataset.name,
         kind=source.kind,
@@ -83,11 +84,11 @@ def assemble(
         output=output,
         shards=shards,
         dataset=dataset.manifest,
+        licences=licences,
         columns=schema(source),
         parts=source.parts,
     )
     audio_seconds = round(sum(row["audio_seconds"] for _, row in shards), 3)
-    licences = sum_up(selection.licences)
     if rows:
         target.finish(finished)
         nulls = null_shares(dataset.tables, choice)

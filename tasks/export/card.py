@@ -90,7 +90,7 @@ def render(
         hours=duration(audio_seconds),
         summary=target.summary,
         splits=finished.splits,
-        together=_together(finished.kind),
+        together=together(finished.kind),
         asked=", ".join(_asked(choice)),
         failed=counted(failed, "row") if failed else "",
         usage=target.usage(finished).strip(),
@@ -99,7 +99,7 @@ def render(
         trusted=trusted,
         unmeasured=unmeasured,
         nulls=[(name, _percentage(share)) for name, share in nulls.items()],
-        limits=_limits(finished),
+        limits=limits(finished),
         columns=[
             (field.name, cards.type_name(field.type), *_said(field.metadata))
             for field in finished.columns
@@ -127,7 +127,8 @@ def _front_matter(
     }
 
 
-def _together(kind: str) -> str:
+def together(kind: str) -> str:
+    """Return what the splits of a dataset keep together, as a sentence."""
     if kind == "concepts":
         return "Recordings are in one split, but for concepts that have one recording."
     return "What belongs together (an artist, a recording and its copies) is in one split."
@@ -168,7 +169,8 @@ def _trust(finished: Finished) -> tuple[list[tuple[tuple[str, ...], str]], list[
     return trusted, unmeasured
 
 
-def _limits(finished: Finished) -> Sequence[str]:
+def limits(finished: Finished) -> Sequence[str]:
+    """Return what users of an export have to know, in sentences."""
     return [*LIMITS[finished.kind], *filter(None, [OF_AUDIO.get(finished.audio)])]
 
 

@@ -4,8 +4,9 @@ Times are seconds from the beginning of the example, not of its file.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tasks.captions import compose
@@ -23,11 +24,14 @@ class Span:
         What it is.
     start_seconds, end_seconds
         When.
+    confidence
+        Of a word, how sure its time is, from 0 to 1; None where nobody says.
     """
 
     text: str
     start_seconds: float
     end_seconds: float
+    confidence: float | None = None
 
 
 @dataclass(frozen=True)
@@ -55,11 +59,12 @@ class Description:
     lyrics
         One line per line.
     lines, words
-        Of the lyrics that are timed, those that begin in the example.
+        Of the lyrics that are timed, those that begin in the example. A line without an end ends
+        with its last word, or else where the next one begins.
     sections
         ``verse``, ``chorus`` and so on.
     chords
-        ``C:maj``, ``A:min``, ``N``.
+        ``C:maj``, ``A:min``, ``N``; those that are heard in the example, cut at its ends.
     beats, downbeats
         Times of the beats, and of those that begin a bar.
     licence
@@ -123,10 +128,10 @@ def _of_song(example: Example) -> Description:
         language=song.get("lyrics_language"),
         is_instrumental=_is_instrumental(example),
         lyrics=example.row.get("segment_lyrics") if of_segment else song.get("lyrics"),
-        lines=window.spans(song.get("lyrics_lines"), "text"),
+        lines=window.spans(_with_ends(song), "text"),
         words=window.spans(song.get("lyrics_words"), "word"),
         sections=window.spans(parts, "section_type"),
-        chords=window.spans(song.get("chords"), "chord"),
+        chords=window.heard(song.get("chords"), "chord"),
         beats=window.times(song.get("beats")),
         downbeats=window.times(song.get("downbeats")),
         licence=song.get("license"),
@@ -188,14 +193,25 @@ class _Window:
 
     def spans(self, items: Sequence[Mapping[str, Any]] | None, name: str) -> tuple[Span, ...]:
         """Return what begins in the part, no longer than that."""
-        found = []
+        return tuple(span for span in self._parts(items, name) if span.start_seconds >= 0)
+
+    def heard(self, items: Sequence[Mapping[str, Any]] | None, name: str) -> tuple[Span, ...]:
+        """Return what is heard in the part, no longer than that."""
+        return tuple(
+            replace(span, start_seconds=max(0.0, span.start_seconds))
+            for span in self._parts(items, name)
+            if span.start_seconds >= 0 or span.end_seconds > 0
+        )
+
+    def _parts(self, items: Sequence[Mapping[str, Any]] | None, name: str) -> Iterator[Span]:
         for each in items or ():
             start, end, text = each["start_time"], each["end_time"], each[name]
-            if start is None or end is None or text is None or not self._holds(start):
+            if start is None or end is None or text is None:
                 continue
-            last = end if self._end is None else min(end, self._end)
-            found.append(Span(text, self._relative(start), self._relative(max(start, last))))
-        return tuple(found)
+            if self._end is None or start < self._end:
+                last = end if self._end is None else min(end, self._end)
+                times = self._relative(start), self._relative(max(start, last))
+                yield Span(text, *times, each.get("alignment_confidence"))
 
     def times(self, times: Iterable[float] | None) -> tuple[float, ...]:
         """Return those of the part."""
@@ -207,6 +223,25 @@ class _Window:
     def _relative(self, time: float) -> float:
         # The tables have times to the millisecond.
         return round(time - self._start, 3)
+
+
+def _with_ends(song: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the lines of a song that are timed, each with an end: LRC states none."""
+    lines = [
+        dict(line) for line in song.get("lyrics_lines") or () if line["start_time"] is not None
+    ]
+    lines.sort(key=lambda line: line["start_time"])
+    starts = [line["start_time"] for line in lines]
+    sung: dict[int, float] = {}
+    for word in song.get("lyrics_words") or ():
+        if word["start_time"] is not None and word["end_time"] is not None:
+            of_line = bisect_right(starts, word["start_time"]) - 1
+            sung[of_line] = max(word["end_time"], sung.get(of_line, 0.0))
+    for number, line in enumerate(lines):
+        if line["end_time"] is None:
+            following = [*starts[number + 1 : number + 2], song.get("duration")]
+            line["end_time"] = sung.get(number, following[0])
+    return lines
 
 
 def _is_instrumental(example: Example) -> bool | None:

@@ -3,10 +3,13 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasks.dataset.split import Split
 from tasks.step import digest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MAX_KEY = 100
 
@@ -32,6 +35,8 @@ class Example:
         Its length; None if the dataset does not say.
     row
         Columns of the row as the dataset has them.
+    table
+        The row as a table of Arrow, as :meth:`tasks.export.target.Shard.tables` yields it.
     track
         Columns of the track of a segment; None of other rows.
     segments
@@ -44,6 +49,7 @@ class Example:
     split: Split
     seconds: float | None
     row: Mapping[str, Any]
+    table: "pa.Table"
     track: Mapping[str, Any] | None = None
     segments: Sequence[Mapping[str, Any]] = ()
 

@@ -182,7 +182,7 @@ class Licences:
             return {
                 "license": "other",
                 "license_name": identifier.lower(),
-                "license_link": _address(identifier),
+                "license_link": address(identifier),
             }
         return {"license": "other", "license_name": MIXTURE, "license_link": LICENCE_FILE}
 
@@ -192,7 +192,7 @@ class Licences:
         if self.front_matter.get("license_link") != LICENCE_FILE:
             return None
         known = [
-            f"- [{name}]({_address(name)}): {counted(rows, 'row')}"
+            f"- [{name}]({address(name)}): {counted(rows, 'row')}"
             for name, rows in self.by_identifier.items()
         ]
         unknown = [
@@ -316,5 +316,6 @@ def _ranked(counter: Counter[str]) -> dict[str, int]:
     return dict(sorted(counter.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _address(identifier: str) -> str:
+def address(identifier: str) -> str:
+    """Return where the text of a licence lies, by its SPDX identifier."""
     return f"https://spdx.org/licenses/{identifier}.html"

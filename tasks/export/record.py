@@ -81,7 +81,9 @@ def write(
     for item, row in shards:
         name = name_of(item)
         rows += ({**each, "shard": name} for each in row["files"])
-        retries[name] = {"retries": item.retry, "failed": len(row["failures"])}
+        # What a target cannot take, it cannot take the next time.
+        failed = len(row["failures"]) - row["skipped"]
+        retries[name] = {"retries": item.retry, "failed": failed}
     rows += ({**each, "shard": None} for each in others)
     # Only what a record named: other files in the folder are somebody's.
     for path in sorted(before.difference(each["path"] for each in rows)):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from blocks.storage import Storage
+from tasks.dataset.manifest import read_manifest
 from tasks.dataset.split import Split
 from tasks.dataset.views import OF_TRACK
 from tasks.export.examples import Example, key_of
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS = 256
 """Rows in memory at once at most."""
+
+KEY = "__key__"
+"""Column of a row's name as that of a file: called as WebDataset's readers call it, since columns
+of datasets are called ``key`` too."""
 
 LONG_TEXTS = frozenset({"lyrics", "file_path"})
 """Columns of a track that its segments do not repeat, though they hold one value."""
@@ -78,19 +83,21 @@ class Rows:
         self._range = range(first, first + count)
         self._split = split
 
+    @cached_property
+    def declared(self) -> Mapping[str, Any]:
+        """What the manifest says of the dataset's columns: ``tracks.beats`` and so on."""
+        found: Mapping[str, Any] = (read_manifest(self._source.dataset) or {}).get("columns", {})
+        return found
+
     def tables(self) -> Iterator[tuple["pa.Table", "pa.Table"]]:
-        """Yield rows of the selection, and as many of the dataset with a ``key`` before them.
+        """Yield rows of the selection, and as many of the dataset with :data:`KEY` before them.
 
         Segments have the columns of their tracks that hold one value besides.
         """
         with ExitStack() as stack:
             tracks = self._reader(stack, "tracks") if self._source.segments else None
             for chosen, table in self._chunks(stack):
-                if tracks is not None:
-                    table = _with_tracks(table, tracks, chosen["track_row"].to_pylist())
-                keys = [key_of(name) for name in chosen["id"].to_pylist()]
-                field = column("key", _text(), "Name of the row's files")
-                yield chosen, table.add_column(0, field, [keys])
+                yield chosen, _whole(chosen, table, tracks)
 
     def examples(self) -> Iterator[Example]:
         """Yield them one by one."""
@@ -101,7 +108,9 @@ class Rows:
                 other = self._reader(stack, "tracks" if self._source.segments else "segments")
             track_row, track = -1, None
             for chosen, table in self._chunks(stack):
-                for said, row in zip(chosen.to_pylist(), table.to_pylist(), strict=True):
+                whole = _whole(chosen, table, other if self._source.segments else None)
+                rows = zip(chosen.to_pylist(), table.to_pylist(), strict=True)
+                for place, (said, row) in enumerate(rows):
                     segments: Sequence[Mapping[str, Any]] = ()
                     if other is not None and self._source.segments:
                         if said["track_row"] != track_row:
@@ -116,6 +125,7 @@ class Rows:
                         split=self._split,
                         seconds=said["seconds"],
                         row=row,
+                        table=whole.slice(place, 1),
                         track=track,
                         segments=segments,
                     )
@@ -219,6 +229,14 @@ class TableReader:
 
         local = self._stack.enter_context(self._place.reading(self._path, keep=True))
         return self._stack.enter_context(pq.ParquetFile(local))
+
+
+def _whole(chosen: "pa.Table", table: "pa.Table", tracks: "TableReader | None") -> "pa.Table":
+    """Return rows of the dataset with their keys before them and, of segments, their tracks."""
+    if tracks is not None:
+        table = _with_tracks(table, tracks, chosen["track_row"].to_pylist())
+    keys = [key_of(name) for name in chosen["id"].to_pylist()]
+    return table.add_column(0, column(KEY, _text(), "Name of the row's files"), [keys])
 
 
 def _with_tracks(table: "pa.Table", tracks: TableReader, places: Sequence[int]) -> "pa.Table":

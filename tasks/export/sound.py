@@ -41,6 +41,8 @@ class Sound:
         Of its name, without the dot.
     seconds
         Its length.
+    samples
+        Of the file, per channel.
     sample_rate_hz, channels
         Of the signal.
     is_own
@@ -50,6 +52,7 @@ class Sound:
     file: Path
     suffix: str
     seconds: float
+    samples: int
     sample_rate_hz: int
     channels: int
     is_own: bool
@@ -101,7 +104,13 @@ class Sounds:
             if self._how in ("link", "copy"):
                 suffix = Path(path).suffix.lstrip(".").lower() or "audio"
                 seconds = example.seconds or info.duration_seconds
-                yield Sound(local, suffix, seconds, info.sample_rate_hz, info.channels, False)
+                rate_hz = info.sample_rate_hz
+                # A dataset knows of the length of whole files what no header states.
+                stated = info.states_duration or example.is_part
+                samples = round((info.duration_seconds if stated else seconds) * rate_hz)
+                if samples <= example.start_seconds * rate_hz:
+                    raise _too_short(example, path)
+                yield Sound(local, suffix, seconds, samples, rate_hz, info.channels, False)
                 return
             channels = cast("Literal[1, 2]", min(2, info.channels))
             rate_hz = audio.OPUS_RATE_HZ if self._how == "opus" else info.sample_rate_hz
@@ -118,14 +127,10 @@ class Sounds:
                     else:
                         audio.write_flac(place, name, iter(counted), rate_hz)
                 except ValueError as error:
-                    raise TrackError(
-                        "too-short",
-                        f"{printable(path)} ends before {example.start_seconds:.3f} s, where "
-                        f"{printable(example.id)} begins.",
-                    ) from error
-                seconds = counted.samples / rate_hz
+                    raise _too_short(example, path) from error
+                samples = counted.samples
                 file = Path(folder, name)
-                yield Sound(file, self._how, seconds, rate_hz, channels, True)
+                yield Sound(file, self._how, samples / rate_hz, samples, rate_hz, channels, True)
 
     def _found(self, example: Example) -> tuple[Storage, str]:
         """Return where the audio of an example lies."""
@@ -163,6 +168,14 @@ class Sounds:
             stream = audio.stream(storage, path, rate_hz=rate_hz, channels=channels)
             self._part = _Parts(source, stream)
         return self._part.take(first, last)
+
+
+def _too_short(example: Example, path: str) -> TrackError:
+    return TrackError(
+        "too-short",
+        f"{printable(path)} ends before {example.start_seconds:.3f} s, where "
+        f"{printable(example.id)} begins.",
+    )
 
 
 class _Parts:

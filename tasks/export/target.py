@@ -18,6 +18,7 @@ from blocks.storage import Storage
 from tasks.dataset.manifest import Manifest
 from tasks.dataset.split import Split
 from tasks.export.examples import Example
+from tasks.export.licences import Licences
 from tasks.export.rows import Rows
 from tasks.export.shards import ShardItem
 from tasks.export.sound import Audio, Sound, Sounds
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 CHUNK_BYTES = 2**20
+
+NO_AUDIO = "they hold codes of EnCodec, and it reads audio; webdataset and hf take them."
+"""Why a target that needs audio is nothing for stems."""
 
 
 class Shard:
@@ -52,6 +56,8 @@ class Shard:
         ``train-00003``.
     split
         Of its rows.
+    audio
+        As what audio is exported.
     """
 
     def __init__(
@@ -60,25 +66,32 @@ class Shard:
         self.name = item.name
         self.split = item.split
         self._rows = rows
+        self.audio = audio
         self._sounds = sounds
-        self._audio = audio
         self._output = output
         self._lines: list[bytes] = []
         self._files: list[Row] = []
         self._failures: list[Row] = []
         self._count = 0
         self._seconds = 0.0
+        self._skipped = 0
+        self._is_skipped = False
 
     @property
     def has_audio(self) -> bool:
         """Whether its rows have audio."""
         return self._sounds is not None
 
+    @property
+    def declared(self) -> Mapping[str, Any]:
+        """What the dataset's manifest says of its columns, by table and name."""
+        return self._rows.declared
+
     def tables(self) -> Iterator["pa.Table"]:
         """Yield its rows some at a time, as the dataset has them, without audio.
 
-        A first column ``key`` is each row's name as that of a file. Segments have the columns of
-        their tracks that hold one value besides.
+        A first column, :data:`tasks.export.rows.KEY`, is each row's name as that of a file.
+        Segments have the columns of their tracks that hold one value besides.
         """
         for chosen, table in self._rows.tables():
             yield table
@@ -102,6 +115,12 @@ class Shard:
             except TrackError as error:
                 self._fail(example, error)
 
+    def skip(self, example: Example, reason: str, message: str) -> None:
+        """Say why the example that was yielded last cannot be in the export: it is a failure."""
+        self._fail(example, TrackError(reason, message))
+        self._skipped += 1
+        self._is_skipped = True
+
     @contextmanager
     def writing(self, path: str) -> Iterator[Path]:
         """Yield a local path; what is there at the end of the block is a file of the export."""
@@ -111,10 +130,10 @@ class Shard:
 
     def put(self, sound: Sound, path: str) -> None:
         """Make the audio of an example a file of the export."""
-        is_link = self._audio == "link"
+        is_link = self.audio == "link"
         unknown = {"path": path, "size_bytes": None, "sha256": None}
         self._files.append(unknown if is_link else described(path, sound.file))
-        sound.place(self._output, path, self._audio)
+        sound.place(self._output, path, self.audio)
 
     def put_bytes(self, content: bytes, path: str) -> None:
         """Make a small file of the export."""
@@ -141,9 +160,13 @@ class Shard:
             "lines": lines_name,
             "files": self._files,
             "failures": self._failures,
+            "skipped": self._skipped,
         }
 
     def _counted(self, seconds: float | None) -> None:
+        if self._is_skipped:
+            self._is_skipped = False
+            return
         self._count += 1
         self._seconds += seconds or 0.0
 
@@ -177,6 +200,8 @@ class Finished:
         Items with the rows of the step, in order.
     dataset
         Manifest of the dataset.
+    licences
+        Those of its rows, summed up.
     columns
         Of the rows: name, Arrow type, description and unit.
     files
@@ -191,6 +216,7 @@ class Finished:
     output: Storage
     shards: Sequence[tuple[ShardItem, Row]]
     dataset: Manifest
+    licences: Licences
     columns: "pa.Schema"
     parts: Storage
     files: list[Row] = field(default_factory=list)

@@ -74,7 +74,7 @@ FAILURE = pa.struct([(name, pa.string()) for name in ("id", "path", "reason", "m
 
 STEP = Step(
     name="write_shard",
-    version=1,
+    version=2,
     config=ExportConfig,
     columns=pa.schema(
         [
@@ -83,6 +83,7 @@ STEP = Step(
             column("lines", pa.string(), "File of the lines that were left for the end"),
             column("files", pa.list_(FILE), "Files that were written; of links the path alone"),
             column("failures", pa.list_(FAILURE), "Rows that could not be"),
+            column("skipped", pa.int64(), "How many of them the target does not take"),
         ]
     ),
     run=per_track(run),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks.storage import Storage
 from flows import build_dataset as flow
@@ -19,7 +20,6 @@ from tests.flows.conftest import (
     build,
     parts,
     read_json,
-    run_flow,
     standing_worker,
 )
 from tests.support.commands import Finished
@@ -191,9 +191,10 @@ def test_a_folder_without_audio_is_one_sentence(folder: Path):
     assert "empty holds no audio" in one_sentence(done)
 
 
-def test_addresses_where_nobody_answers_are_one_sentence(folder: Path):
+def test_addresses_where_nobody_answers_are_one_sentence(main: Main, folder: Path):
     nowhere = "http://127.0.0.1:9/api"
-    done = run_flow(*SONGS, cwd=folder, PREFECT_API_URL=nowhere)
+    with temporary_settings({PREFECT_API_URL: nowhere}):
+        done = main(*SONGS)
     assert done.status == 1
     assert nowhere in one_sentence(done)
 

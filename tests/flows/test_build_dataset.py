@@ -1,19 +1,22 @@
-"""build-dataset from end to end, in processes of its own."""
+"""build-dataset from end to end, in processes of its own; its estimate in that of the tests."""
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 
 from blocks.storage import Storage
+from flows import build_dataset
 from flows.build_dataset_params import BuildDatasetParams
 from tasks.dataset.corrections import Correction, add
 from tasks.engine.run_records import Run, RunRecords
 from tasks.song.dataset import Paths
 from tests.flows.conftest import (
     LATIN_1_NAME,
+    OFFLINE,
     build,
     parts,
     read_json,
@@ -22,6 +25,7 @@ from tests.flows.conftest import (
     standing_worker,
     write_songs,
 )
+from tests.support.commands import Finished
 
 STEPS = [
     stage.step.name
@@ -248,9 +252,13 @@ def test_rows_that_were_removed_are_computed_again_whatever_prefect_remembers(
     assert output.read_bytes() == whole.read_bytes()
 
 
-def test_an_estimate_says_seconds_per_step_and_leaves_nothing(songs: Path, tmp_path: Path):
+def test_an_estimate_says_seconds_per_step_and_leaves_nothing(
+    songs: Path, tmp_path: Path, run_here: Callable[..., Finished]
+):
     output = tmp_path / "X.json"
-    done = build(songs, output, "--estimate_time")
+    # It starts nothing; what it measures with is imported here.
+    asked = ("--audio_dir", songs, "--output", output, *OFFLINE, "--estimate_time")
+    done = run_here(build_dataset.main, *asked)
     assert (done.status, done.stderr) == (0, ""), done.stderr
     lines = done.stdout.splitlines()
     seconds = {

@@ -4,6 +4,7 @@ import io
 import json
 import struct
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -218,25 +219,21 @@ def test_all_splits_hold_pairs_and_the_dataset_reads_them(place: Path, guitar: F
     assert (folder / "README.md").read_text("utf-8").startswith("---\n")
 
 
-def test_another_target_shares_what_does_not_depend_on_it(place: Path, guitar: Finished):
+def test_another_target_shares_what_does_not_depend_on_it(
+    place: Path,
+    guitar: Finished,
+    run_here: Callable[..., Finished],
+    monkeypatch: pytest.MonkeyPatch,
+):
     table = pq.read_table(place / "stems" / "prepared" / "manifest.parquet")
     songs: dict[str, set[str]] = {"guitar": set(), "drum": set()}
     for row in table.to_pylist():
         if row["instrument"] in songs and not row["silent"]:
             songs[row["instrument"]].add(row["song_id"])
-    done = run(
-        *(
-            "stems",
-            "drum",
-            "--models_dir",
-            "models",
-            "--webdataset",
-            *SMALL,
-            *FEW,
-            *standing_worker(),
-        ),
-        cwd=place,
-    )
+    # In this process, where all is imported that codes are decoded with for the page.
+    monkeypatch.chdir(place)
+    with prefect_server.shared():
+        done = run_here(stems.main, "drum", *TINY, "--webdataset", *SMALL, *FEW, *standing_worker())
     assert done.status == 0, done
     # Two steps depend on the target; variants and comparisons of songs with both are there.
     expected = 2 * len(songs["drum"]) + 2 * len(songs["drum"] - songs["guitar"])

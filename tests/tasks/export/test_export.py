@@ -1,18 +1,29 @@
 """What every export keeps: rows, audio, splits, shards, resumption."""
 
 import hashlib
+import re
 import tarfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import soundfile
+import yaml
 
 from blocks.storage import Storage
 from flows.cli import UsageError
 from flows.export_params import ExportParams
+from tasks.dataset.manifest import write_manifest
+from tasks.export.card import trust
+from tests.support import concepts
+from tests.support.commands import ROOT
+from tests.support.hub_server import TOKEN
+from tests.support.hub_to_publish_to import hub
+from tests.support.hub_upload_server import HubUploadServer
 from tests.support.s3_server import bucket
 from tests.tasks.export.conftest import (
     RATE_HZ,
@@ -24,15 +35,17 @@ from tests.tasks.export.conftest import (
     write_songs,
 )
 
-__all__ = ["bucket"]
+__all__ = ["bucket", "hub"]
 
 
 def members(folder: Path, split: str) -> dict[str, bytes]:
-    """Members of the tars of a split, by name."""
+    """Members of the tars of a split, by name, but for embeddings."""
     found = {}
     for path in sorted(folder.glob(f"{split}-*.tar")):
         with tarfile.open(path) as tar:
             for member in tar:
+                if member.name.endswith(".npy"):
+                    continue
                 file = tar.extractfile(member)
                 assert file is not None
                 found[member.name] = file.read()
@@ -166,8 +179,6 @@ def test_of_duplicates_the_first_is_taken(songs: Path, export: Export, tmp_path:
 
 
 def test_a_json_has_the_values_of_the_table(songs: Path, export: Export) -> None:
-    import pyarrow.parquet as pq
-
     found = members(export(songs, "webdataset", audio="none"), "train")
     row = pq.read_table(songs.with_suffix("") / "tracks.parquet").slice(0, 1).to_pylist()[0]
     said = orjson.loads(found[f"{0:032x}.json"])
@@ -194,3 +205,70 @@ def test_a_bucket_holds_the_dataset_its_audio_and_the_export(
     out = Storage(f"{bucket}/out")
     for name in ("train-00000.tar", "validation-00000.tar", "test-00000.tar", "README.md"):
         assert out.read_bytes(name) == (here / name).read_bytes(), name
+
+
+def test_an_export_is_published_where_its_licences_allow_it(
+    songs: Path, export: Export, hub: HubUploadServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    options: dict[str, Any] = {"audio": "none", "push_to_hub": "somebody/songs"}
+    with pytest.raises(UsageError, match="no derivatives"):
+        export(songs, "webdataset", **options)
+    assert hub.datasets == {}
+    folder = export(songs, "webdataset", licence="share-alike", **options)
+    assert hub.datasets["somebody/songs"].private
+    sent = {path: data for path, data in hub.contents("somebody/songs").items() if path[0] != "."}
+    assert sent.keys() >= {"README.md", "manifest.json", "failures.jsonl", "train-00000.tar"}
+    assert not any("checkpoints" in path for path in sent)
+    assert all((folder / path).read_bytes() == data for path, data in sent.items())
+
+
+def test_the_card_says_licences_trust_and_what_is_null(songs: Path, export: Export) -> None:
+    folder = export(songs, "webdataset", audio="none", where="tempo > 91 -- `fast`")
+    card = (folder / "README.md").read_text()
+    front = yaml.safe_load(card.split("---")[1])
+    assert front["license"] == "other"
+    assert front["license_link"] == "LICENSE.md"
+    assert "CC-BY-NC-ND-4.0" in (folder / "LICENSE.md").read_text()
+    for line in (
+        "| train | 3 |",
+        "`--where tempo > 91 -- 'fast'`",
+        "| `tempo`, `beats` | beats within 70 ms, F-measure 0.95; tempo within 4 % on every song |",
+        "| `transcript` | all |",
+        "| `title` | `string` | Title, from the metadata tables |",
+    ):
+        assert line in card, line
+
+
+def test_floors_are_those_of_the_documents() -> None:
+    document = (ROOT / "docs" / "dataset.md").read_text()
+    rows = re.findall(
+        r"^\| (`.+?`) \| (.+?) \|", document.partition("| Columns | Floor |")[2], re.M
+    )
+    stated = {tuple(re.findall(r"`(\w+)`", names)): floor for names, floor in rows}
+    assert dict(trust()) == {names: stated[names] for names, _ in trust()}
+    assert len(trust()) > 15
+
+
+def test_rows_of_other_jobs_are_exported_too(export: Export, tmp_path: Path) -> None:
+    place = concepts.dataset(tmp_path, train=2, validation=1)
+    found = members(export(place, "webdataset", audio="flac", output=tmp_path / "out"), "train")
+    said = [orjson.loads(data) for name, data in found.items() if name.endswith(".json")]
+    assert sorted(row["concept"] for row in said) == ["8bit", "8bit", "pads", "pads"]
+    assert sum(name.endswith(".flac") for name in found) == 4
+    with pytest.raises(UsageError, match="--audio none"):
+        export(stems(tmp_path / "stems"), "webdataset", output=tmp_path / "codes")
+    options = {"audio": "none", "output": tmp_path / "codes"}
+    folder = export(stems(tmp_path / "stems"), "webdataset", **options)
+    assert [orjson.loads(data)["codes"] for data in members(folder, "validation").values()] == [[7]]
+
+
+def stems(folder: Path) -> Path:
+    """The least that a dataset of stems has: two pairs, one of them to validate with."""
+    folder.mkdir(exist_ok=True)
+    for number, split in enumerate(("train", "validation")):
+        row = {"pair_id": f"p{number}", "chunk": 0, "song_id": f"s{number}", "codes": [6 + number]}
+        row |= {"frames": 50, "frame_rate_hz": 50.0}
+        pq.write_table(pa.Table.from_pylist([row]), folder / f"{split}-00000.parquet")
+    write_manifest(Storage(str(folder)), {"fingerprint": "stems", "steps": []})
+    return folder

@@ -29,7 +29,7 @@ from tests.tasks.stems.studio import Carried, Prepared, carry_out, prepare
 from tests.tasks.stems.test_near_copies import DRUMS, GUITAR, KEYS, VOICE
 
 RATE_HZ = 22_050
-SECONDS = 6
+SECONDS = 4
 
 
 def upsampled(signal: np.ndarray, rate_hz: int = RATE_HZ) -> np.ndarray:
@@ -189,7 +189,7 @@ def test_a_stem_that_sounds_in_part_says_how_much_and_which_option_takes_it(tmp_
     found = prepare(tmp_path / "in", tmp_path / "out")
     [row] = found.failures
     assert (row["reason"], row["in_dataset"]) == ("silent-stem", False)
-    assert "sounds for 2.6 s of 6.0 s (43%)" in row["message"]
+    assert "sounds for 1.7 s of 4.0 s (42%)" in row["message"]
     assert "less than --identify.min_active_fraction 0.5" in row["message"]
     proposed = float(row["message"].split("min_active_fraction ")[2].split(" ")[0])
     again = prepare(

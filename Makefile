@@ -10,7 +10,7 @@ TEST_PROCESSES ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 3 ? n 
 WEIGHTS := models/weights.lock models/whisper.lock
 TINY := htdemucs whisper-large-v3 whisper-base clap-music-and-speech ecapa-voxceleb
 
-.PHONY: help demo demo-full browse demo-stems demo-unify demo-separator cluster gpu test test-cluster test-fuzz lint format lock bench bench-gpu clean
+.PHONY: help demo demo-full browse demo-stems demo-unify demo-separator demo-train cluster gpu test test-cluster test-fuzz lint format lock bench bench-gpu clean
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -79,6 +79,22 @@ demo-inversion: $(READY) ## Two synthesised concepts to words of a tiny MusicGen
 	$(BIN)/python flows/generate_music.py "a slow song in the style of <8bit>" "<pads> and <8bit>" \
 		--embeds demo/inversion/learnt --output demo/inversion/generated \
 		--models_dir demo/models --length 2 --count 2
+
+# What tiny models learn means nothing; docs/train.md has the same with published ones.
+demo-train: demo ## Exports of the dataset of `make demo`, and MusicGen, Whisper and a network trained on them
+	$(BIN)/python -m models.tiny demo/models musicgen-small
+	$(BIN)/python -m examples.tiny_whisper demo/models/whisper-untrained
+	$(BIN)/python flows/export.py demo/dataset.json --to musicgen --segments \
+		--output demo/train/musicgen
+	$(BIN)/python flows/export.py demo/dataset.json --to webdataset --output demo/train/webdataset
+	$(BIN)/python flows/export.py demo/dataset.json --to lhotse --vocals \
+		--output demo/train/lhotse
+	$(BIN)/python examples/train_musicgen.py demo/train/musicgen --model demo/models/musicgen-small \
+		--output demo/train/musicgen-tuned --lora 0 --learning_rate 1e-2 --seconds 2 --steps 20
+	$(BIN)/python examples/train_webdataset.py demo/train/webdataset/train-*.tar \
+		--output demo/train/next-frame.safetensors --steps 40
+	$(BIN)/python examples/train_asr.py demo/train/lhotse --model demo/models/whisper-untrained \
+		--output demo/train/whisper-tuned --batch_size 2 --learning_rate 1e-2 --steps 20
 
 # The recipes that users of textual inversion know, by the names that they have there.
 NAME ?= example-dataset

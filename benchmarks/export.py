@@ -36,7 +36,7 @@ GENRES = ("Rock", "Folk", "Jazz", "Electronic")
 SPLITS = (*("train",) * 8, "validation", "test")
 MOST_SECONDS = 2.0
 MOST_MEMORY_GB = 2.0
-LEAST_ROWS_PER_SECOND = 2_000
+LEAST_ROWS_PER_SECOND = 5_000
 
 
 def main() -> int:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from blocks.storage import Storage
 from tasks.corpora.prepared_song import PreparedSong
+from tasks.dataset import packing
 from tasks.dataset.manifest import declare_unfinished
 from tasks.dataset.split import SPLITS, Split
 from tasks.stems import schema, webdataset
@@ -218,8 +219,9 @@ def _write_split(
                 )
             ]
             if tars:
-                tar = stack.enter_context(storage.writing(paths[1]))
-                writers.append(open_files.enter_context(webdataset.ShardWriter(tar, encoding)))
+                path = stack.enter_context(storage.writing(paths[1]))
+                tar = open_files.enter_context(packing.tar(path))
+                writers.append(webdataset.ShardWriter(tar, encoding))
             while group is not None and rows + len(group) <= rows_per_shard:
                 for writer in writers:
                     writer.write(group)

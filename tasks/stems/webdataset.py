@@ -7,45 +7,34 @@ of the signals in order.
 
 import io
 import json
-import tarfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
+from tasks.dataset.packing import Tar
 from tasks.stems.schema import Encoding, to_numpy
-
-MODE = 0o644
 
 
 class ShardWriter:
-    """One tar file, the same bytes for the same rows.
+    """Writes rows into a tar.
 
     Parameters
     ----------
-    path
+    tar
         Where to.
     encoding
         How the codes were made.
     """
 
-    def __init__(self, path: Path, encoding: Encoding) -> None:
+    def __init__(self, tar: Tar, encoding: Encoding) -> None:
+        self._tar = tar
         self._encoding = encoding
-        self._tar = tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
-
-    def __enter__(self) -> "ShardWriter":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._tar.close()
 
     def write(self, rows: pa.Table) -> None:
         """Add rows of the dataset."""
         for name, content in _members(rows, self._encoding):
-            member = tarfile.TarInfo(name)
-            member.size, member.mode = len(content), MODE
-            self._tar.addfile(member, io.BytesIO(content))
+            self._tar.add_bytes(name, content)
 
 
 def _members(rows: pa.Table, encoding: Encoding) -> Iterator[tuple[str, bytes]]:

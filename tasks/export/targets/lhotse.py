@@ -10,12 +10,12 @@ from typing import Any
 
 import orjson
 
+from tasks.dataset import packing
 from tasks.dataset.split import artist_key
 from tasks.export.described import Description, describe
 from tasks.export.examples import Example
 from tasks.export.sound import Sound
 from tasks.export.target import NO_AUDIO, Finished, Shard, Target
-from tasks.export.targets import packing
 from tasks.export.targets.utterances import Utterance, utterances
 
 COLUMNS = ("track_id", "segment_idx", "group")

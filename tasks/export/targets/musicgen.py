@@ -12,10 +12,10 @@ from typing import Any
 
 import orjson
 
+from tasks.dataset import packing
 from tasks.dataset.split import Split
 from tasks.export.described import Description, describe
 from tasks.export.target import NO_AUDIO, Finished, Shard, Target
-from tasks.export.targets import packing
 
 SPLITS: Mapping[Split, str] = {"train": "train", "validation": "valid", "test": "evaluate"}
 """What audiocraft calls the splits."""

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import orjson
 
+from tasks.dataset import packing
 from tasks.export.rows import KEY
 from tasks.export.target import Finished, Shard, Target
-from tasks.export.targets import packing
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -3,8 +3,8 @@
 import tarfile
 from pathlib import Path
 
+from tasks.dataset import packing
 from tasks.export.examples import key_of
-from tasks.export.targets import packing
 
 
 def test_the_longest_key_has_a_place_in_a_tar(tmp_path: Path) -> None:

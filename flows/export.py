@@ -118,9 +118,12 @@ def survey(params: ExportParams, dataset: Dataset) -> Survey[Found]:
         selection=shards_of.store(selection, params.parts),
         segments=params.segments,
     )
+    [stage] = params.stages()
     items = record.with_retries(
         shards_of.shards_of(selection, params.how, source, params.shard_rows),
-        params.parts,
+        stage,
+        params.results_place.below("steps"),
+        params.tools().weights,
         params.place,
     )
     rows = counted(selection.rows.num_rows, "row")
@@ -186,7 +189,7 @@ def _published(params: ExportParams) -> str:
     try:
         done = publish(
             params.place,
-            files_of(params.parts),
+            files_of(params.place),
             params.push_to_hub,
             token=hub_token(),
             private=not params.public,

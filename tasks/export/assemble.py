@@ -97,7 +97,7 @@ def assemble(
         if licences.licence_file:
             finished.write_text(LICENCE_FILE, licences.licence_file)
     write_failures(output, failures)
-    files = record.write(source.parts, output, shards, finished.files)
+    files = record.write(output, shards, finished.files)
     content: Manifest = {
         "created_at": now(),
         "fingerprint": fingerprint,
@@ -131,9 +131,9 @@ def assemble(
     return content, failures
 
 
-def files_of(parts: Storage) -> list[str]:
+def files_of(output: Storage) -> list[str]:
     """Return all files of an export, those that say what it is last."""
-    return [*(each["path"] for each in record.files(parts)), FAILURES, MANIFEST]
+    return [*(each["path"] for each in record.files(output)), FAILURES, MANIFEST]
 
 
 def _item(track: Any) -> ShardItem:

@@ -1,4 +1,4 @@
-"""What an export has written: beside its checkpoints, so that the next run can put it right."""
+"""What an export has written: what of it is still there, and what is no longer part of it."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,61 +8,69 @@ from pathlib import Path
 import orjson
 
 from blocks.storage import Storage
+from tasks.engine.results import Results
+from tasks.engine.stage import Stage
 from tasks.export.shards import ShardItem
 from tasks.step import Row
+from tasks.weights import Weights
 
-FILES = "files.jsonl"
-"""All files of the export: ``path``, ``size_bytes``, ``sha256``, and the ``shard`` they are of."""
+FILES = ".songmill-files.jsonl"
+"""List of all files of an export: ``path``, ``size_bytes`` and ``sha256``. It is hidden, since it
+is none of what was exported."""
 
-RETRIES = "retries.json"
-"""How often each shard was made anew, by its digest and name."""
+_READ = ("files", "failures", "skipped", "lines")
 
 
-def with_retries(items: Sequence[ShardItem], place: Storage, output: Storage) -> list[ShardItem]:
-    """Return shards, those of the last run that lack something as others than they were.
+def with_retries(
+    items: Sequence[ShardItem], stage: Stage, tables: Storage, weights: Weights, output: Storage
+) -> list[ShardItem]:
+    """Return shards, those that were written and lack something as others than they were.
 
-    A shard lacks something if rows of it failed, or if a file of it is gone or has another size.
-    The step makes it anew then, as it does with any failure.
+    A shard lacks something if rows of it failed, or if a file of it is gone or has another size:
+    somebody has removed it, or an export of other rows has. The step makes it anew then, as it
+    does with any failure.
+
+    Parameters
+    ----------
+    items
+        The shards.
+    stage, tables, weights
+        The step that writes them, where its rows lie, and where models would.
+    output
+        Where the export goes.
     """
-    retries = _read(place)
     sizes = None if output.is_local else output.sizes()
-    lacking = {name for name, said in retries.items() if said["failed"]}
-    for each in files(place):
-        if each["shard"] and _size(output, sizes, each["path"]) not in _expected(each):
-            lacking.add(each["shard"])
-    found = []
-    for item in items:
-        name = name_of(item)
-        before = retries.get(name, {"retries": 0})["retries"]
-        found.append(replace(item, retry=before + (name in lacking)))
-    return found
+    found = list(items)
+    while True:
+        rows = Results([stage], found, tables, weights).rows(stage.step.name, _READ)
+        lacking = {
+            item.track_id
+            for item, row in rows
+            if isinstance(item, ShardItem) and _lacks(row, item, output, sizes)
+        }
+        if not lacking:
+            return found
+        found = [
+            replace(item, retry=item.retry + 1) if item.track_id in lacking else item
+            for item in found
+        ]
 
 
-def name_of(item: ShardItem) -> str:
-    """Return what a shard of certain rows is called here."""
-    return f"{item.name} {item.track_id}"
-
-
-def files(place: Storage) -> list[Row]:
-    """Return the files of the last run that ended; none if there was none."""
+def files(output: Storage) -> list[Row]:
+    """Return the files of the export that lies somewhere; none if none does."""
     try:
-        return [orjson.loads(line) for line in place.read_bytes(FILES).splitlines()]
+        return [orjson.loads(line) for line in output.read_bytes(FILES).splitlines()]
     except FileNotFoundError:
         return []
 
 
 def write(
-    place: Storage,
-    output: Storage,
-    shards: Iterable[tuple[ShardItem, Row]],
-    others: Iterable[Row],
+    output: Storage, shards: Iterable[tuple[ShardItem, Row]], others: Iterable[Row]
 ) -> list[Row]:
-    """Record what was written, remove what an earlier run wrote and this one did not.
+    """Record what was written, remove what an earlier export wrote there and this one did not.
 
     Parameters
     ----------
-    place
-        Where the record lies.
     output
         Where the export lies.
     shards
@@ -75,30 +83,20 @@ def write(
     list
         All files of the export.
     """
-    before = {each["path"] for each in files(place)}
-    rows: list[Row] = []
-    retries: dict[str, Row] = {}
-    for item, row in shards:
-        name = name_of(item)
-        rows += ({**each, "shard": name} for each in row["files"])
-        # What a target cannot take, it cannot take the next time.
-        failed = len(row["failures"]) - row["skipped"]
-        retries[name] = {"retries": item.retry, "failed": failed}
-    rows += ({**each, "shard": None} for each in others)
+    before = {each["path"] for each in files(output)}
+    rows = [*(each for _, row in shards for each in row["files"]), *others]
     # Only what a record named: other files in the folder are somebody's.
     for path in sorted(before.difference(each["path"] for each in rows)):
         output.delete(path)
-    place.write_bytes(FILES, b"".join(orjson.dumps(each) + b"\n" for each in rows))
-    place.write_bytes(RETRIES, orjson.dumps(retries))
+    output.write_bytes(FILES, b"".join(orjson.dumps(each) + b"\n" for each in rows))
     return rows
 
 
-def _read(place: Storage) -> dict[str, Row]:
-    try:
-        found: dict[str, Row] = orjson.loads(place.read_bytes(RETRIES))
-    except (FileNotFoundError, orjson.JSONDecodeError):
-        return {}
-    return found
+def _lacks(row: Row, item: ShardItem, output: Storage, sizes: Mapping[str, int] | None) -> bool:
+    # What a target cannot take, it cannot take the next time.
+    if len(row["failures"]) > row["skipped"] or not item.source.parts.exists(row["lines"]):
+        return True
+    return any(_size(output, sizes, each["path"]) != _expected(each) for each in row["files"])
 
 
 def _size(output: Storage, sizes: Mapping[str, int] | None, path: str) -> int | None:
@@ -112,5 +110,6 @@ def _size(output: Storage, sizes: Mapping[str, int] | None, path: str) -> int | 
         return None
 
 
-def _expected(each: Row) -> tuple[int, ...]:
-    return (-1,) if each["size_bytes"] is None else (each["size_bytes"],)
+def _expected(each: Row) -> int:
+    size: int | None = each["size_bytes"]
+    return -1 if size is None else size

@@ -156,6 +156,18 @@ def test_what_an_earlier_export_wrote_is_removed_and_nothing_else(
     assert sorted(path.name for path in folder.glob("*.tar")) == ["mine.tar", "train-00000.tar"]
 
 
+def test_rows_and_targets_come_and_go(songs: Path, export: Export, tmp_path: Path) -> None:
+    options = {"audio": "none", "output": tmp_path / "out"}
+    folder = export(songs, "webdataset", **options)
+    whole = digests(folder)
+    export(songs, "webdataset", where="split = 'train'", **options)
+    export(songs, "hf", **options)
+    assert not list(folder.glob("*.tar"))
+    export(songs, "webdataset", **options)
+    assert digests(folder) == whole
+    assert not list(folder.rglob("data/*"))
+
+
 def leaking(songs: Path, tmp_path: Path, **changes: Any) -> Path:
     records = [song(songs.parent, number) for number in range(6)]
     records[5] |= changes

@@ -185,8 +185,14 @@ def survey(
             )
     for notice in metadata.notices:
         print(notice)
-    if len(metadata) and found.tracks and not any(track.metadata for track in found.tracks):
+    named = sum(bool(track.metadata) for track in found.tracks)
+    if len(metadata) and found.tracks and not named:
         print("No song is named in the metadata tables: paths or names must be those of files.")
+    elif len(metadata) and named < len(found.tracks):
+        print(
+            f"{named:,} of {counted(len(found.tracks), 'song')} are named in the metadata tables: "
+            "the others have no artist, genre or licence."
+        )
     if not found.tracks and not found.failures and params.shard is None:
         passed_over = say_passed_over(found.passed_over)
         raise UsageError(

@@ -88,7 +88,7 @@ def check(params: ExportParams) -> Dataset:
         for place in (params.place, params.results_place):
             place.check_writable()
         if params.push_to_hub:
-            DatasetRepository(params.push_to_hub, hub_token())
+            hub_token()
     except (QueryError, StorageError, PublishError) as error:
         raise UsageError(str(error)) from error
     return dataset
@@ -107,8 +107,14 @@ def survey(params: ExportParams, dataset: Dataset) -> Survey[Found]:
     except QueryError as error:
         raise UsageError(str(error)) from error
     refusal = sum_up(selection.licences).refusal
-    if params.push_to_hub and refusal and not params.accept_licence:
-        raise UsageError(refusal)
+    if params.push_to_hub:
+        if refusal and not params.accept_licence:
+            raise UsageError(refusal)
+        try:
+            # A name or a token that is none is said before anything is written.
+            DatasetRepository(params.push_to_hub, hub_token())
+        except PublishError as error:
+            raise UsageError(str(error)) from error
     parts = params.everywhere(params.parts)
     source = Source(
         dataset=params.everywhere(params.folder),

@@ -41,7 +41,9 @@ def inspect_dataset(params: InspectDatasetParams) -> Inspection | Comparison:
 
 def page_path(params: InspectDatasetParams) -> Path:
     """Return where the page goes."""
-    name = "inspection.html" if params.compare is None else "comparison.html"
+    name = "inspection" if params.compare is None else "comparison"
+    # The page of all rows stays beside that of some.
+    name += "-of-some-rows.html" if params.where else ".html"
     return params.output or folder_of(params.dataset) / name
 
 

@@ -4,9 +4,10 @@ What was chosen is a table of a few numbers per row, made by DuckDB from the dat
 million rows take seconds, and the rows themselves stay where they are.
 """
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tasks.corpora.captioned.licences import Use, allows, spdx
 from tasks.dataset.query import QueryError, Tables
@@ -228,7 +229,7 @@ def select(tables: Tables, choice: Choice) -> Selection:
     if choice.sample is not None:
         taken = _sampled(tables, kind, licensed, taken, choice)
     sql = _with_segments(taken) if kind is KINDS["tracks"] else f"SELECT * FROM ({taken})"
-    rows = tables.table(
+    rows = _asked(tables, choice)(
         f"{sql} ORDER BY list_position([{_texts(SPLITS)}], split), {whole}",
         choice.where,
         also=licensed,
@@ -242,6 +243,26 @@ def select(tables: Tables, choice: Choice) -> Selection:
     rows = rows.drop_columns(["licence", "evaluation_only", "stratum"])
     rows = rows.rename_columns([names.get(name, name) for name in rows.column_names])
     return Selection(kind, rows, groups)
+
+
+def _asked(tables: Tables, choice: Choice) -> Callable[..., "pa.Table"]:
+    """Return :meth:`Tables.table`, which says where a column is that tracks do not have."""
+
+    def ask(*question: Any, **options: Any) -> "pa.Table":
+        try:
+            return tables.table(*question, **options)
+        except QueryError as error:
+            found = re.search(r'Referenced column "(\w+)" not found', str(error))
+            if found is None or choice.segments or "segments" not in tables.names:
+                raise
+            if found[1] not in {column.name for column in tables.columns_of("segments")}:
+                raise
+            raise QueryError(
+                f"{found[1]} is a column of segments, and rows are tracks: add --segments, or ask "
+                f"for track_id IN (SELECT track_id FROM segments WHERE {found[1]} ...)."
+            ) from error
+
+    return ask
 
 
 def null_shares(tables: Tables, choice: Choice) -> dict[str, float]:

@@ -23,7 +23,10 @@ FILE, ROW, DIGEST = "#file", "#row", "#digest"
 their own in it, and a digest of all their values."""
 
 TRACK_ROW, OF_TRACK = "#track_row", "track_"
-"""Place of a segment's track, and how a track's column is called that a segment has as well."""
+"""Place of a segment's track, and what its column begins with where a segment has it as well."""
+
+MISTAKABLE = frozenset({"duration"})
+"""Columns of tracks that segments do not have, but which would be taken for theirs."""
 
 SEGMENTS_WITH_TRACKS = "segments with tracks"
 """The view of segments that have the columns of their tracks besides."""
@@ -78,7 +81,7 @@ def _digest(connection: "DuckDBPyConnection", name: str) -> str:
 
 def _join_segments(connection: "DuckDBPyConnection") -> None:
     """Create the view of segments that have the columns of their tracks besides."""
-    own = set(connection.view("segments").columns)
+    own = {*connection.view("segments").columns, *MISTAKABLE}
     columns = [
         f"tracks.{quoted(name)}" + (f" AS {quoted(OF_TRACK + name)}" if name in own else "")
         for name in connection.view("tracks").columns

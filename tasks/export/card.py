@@ -94,6 +94,7 @@ def render(
         asked=", ".join(_asked(choice)),
         failed=counted(failed, "row") if failed else "",
         usage=target.usage(finished).strip(),
+        has_columns=target.has_columns,
         licences=licences.lines,
         models=[model.line for model in model_licences.of_manifest(finished.dataset)],
         trusted=trusted,

@@ -13,7 +13,7 @@ import orjson
 from blocks.storage import Storage
 from tasks.dataset.manifest import read_manifest
 from tasks.dataset.split import Split
-from tasks.dataset.views import OF_TRACK
+from tasks.dataset.views import MISTAKABLE, OF_TRACK
 from tasks.export.examples import Example, key_of
 from tasks.step import column
 
@@ -247,7 +247,8 @@ def _with_tracks(table: "pa.Table", tracks: TableReader, places: Sequence[int]) 
     for field in found.schema:
         if pa.types.is_nested(field.type) or field.name in {"track_id", *LONG_TEXTS}:
             continue
-        name = OF_TRACK + field.name if field.name in table.column_names else field.name
+        is_taken = field.name in {*table.column_names, *MISTAKABLE}
+        name = OF_TRACK + field.name if is_taken else field.name
         table = table.append_column(field.with_name(name), found[field.name])
     return table
 

@@ -276,6 +276,8 @@ class Target:
         As what it takes audio, the default first.
     keeps_files
         Whether it can say that a row is a part of a file, so that the file is copied or linked.
+    has_columns
+        Whether what is written has all columns of the dataset.
     unsuited
         Jobs whose datasets make no sense for it, each with the reason as a sentence.
     usage
@@ -291,6 +293,7 @@ class Target:
     finish: Finish = nothing_more
     audio: tuple[Audio, ...] = ("copy", "flac", "opus", "link", "none")
     keeps_files: bool = False
+    has_columns: bool = False
     unsuited: Mapping[str, str] = field(default_factory=dict)
     usage: Callable[[Finished], str] = lambda finished: ""
     front_matter: Callable[[Finished], dict[str, Any]] = lambda finished: {}

@@ -232,6 +232,7 @@ TARGET = Target(
     name="croissant",
     summary="what hf writes with a croissant.json, for mlcroissant and dataset searches",
     version=1,
+    has_columns=True,
     write=hf.write,
     finish=finish,
     audio=hf.TARGET.audio,

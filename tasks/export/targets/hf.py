@@ -162,6 +162,7 @@ TARGET = Target(
     name="hf",
     summary="Parquet with the audio inside, for the Hugging Face hub and datasets",
     version=1,
+    has_columns=True,
     write=write,
     audio=("copy", "flac", "opus", "none"),
     usage=usage,

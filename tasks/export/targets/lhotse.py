@@ -168,7 +168,7 @@ def usage(finished: Finished) -> str:
             "`cuts.with_recording_path_prefix`."
         )
     else:
-        read = f'cuts = CutSet.from_shar(in_dir="{split}")'
+        read = f'cuts = CutSet.from_shar(in_dir="path/of/this/folder/{split}")'
         where = "Cuts stream from the shards of a split: nothing is unpacked."
     return f"""{where}
 

@@ -110,7 +110,7 @@ To fine-tune by `dora`, in a checkout of audiocraft, with manifests whose paths 
 EXPORT=/path/to/this/folder
 for split in {folders}; do
   mkdir -p egs/exported/$split
-  zcat $EXPORT/egs/$split/data.jsonl.gz | sed "s#\"path\":\"#&$EXPORT/#" \\
+  zcat $EXPORT/egs/$split/data.jsonl.gz | sed "s#\\"path\\":\\"#&$EXPORT/#" \\
     > egs/exported/$split/data.jsonl
 done
 sed "s#: egs/#&exported/#" $EXPORT/{DATASOURCE} > config/dset/audio/exported.yaml

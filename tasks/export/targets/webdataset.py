@@ -97,6 +97,7 @@ TARGET = Target(
     name="webdataset",
     summary="tar shards that stream, for the webdataset library",
     version=1,
+    has_columns=True,
     write=write,
     audio=("copy", "flac", "opus", "none"),
     usage=usage,

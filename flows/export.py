@@ -26,7 +26,7 @@ from tasks.export.publishing.licences import sum_up
 from tasks.export.publishing.publish import publish
 from tasks.export.rows import Source
 from tasks.export.targets import TARGETS
-from tasks.text import counted, duration
+from tasks.text import counted, duration, printable
 
 BATCH_SHARDS = 1
 """Shards of a task run: each is large."""
@@ -154,6 +154,12 @@ def conclude(params: ExportParams, results: Results, survey: Survey[Found]) -> C
         params.choice,
     )
     said = [describe(params, content, failures)]
+    if strays := record.strays(params.place):
+        said.append(
+            f"{counted(len(strays), 'file')} there {'is' if len(strays) == 1 else 'are'} not of "
+            f"this export, such as {printable(strays[0])}: what reads the folder by a pattern "
+            "would take them too"
+        )
     if params.push_to_hub and content["counts"]["rows"]:
         said.append(_published(params))
     listed = f"{params.place.address.rstrip('/')}/{FAILURES}"

@@ -8,6 +8,8 @@ from pathlib import Path
 import orjson
 
 from blocks.storage import Storage
+from tasks.dataset.failures import FAILURES
+from tasks.dataset.manifest import MANIFEST
 from tasks.engine.results import Results
 from tasks.engine.stage import Stage
 from tasks.export.shards import ShardItem
@@ -90,6 +92,17 @@ def write(
         output.delete(path)
     output.write_bytes(FILES, b"".join(orjson.dumps(each) + b"\n" for each in rows))
     return rows
+
+
+def strays(output: Storage) -> list[str]:
+    """Return the files beside an export that are none of it, but for its checkpoints.
+
+    They are somebody's, or of a run with other options that was killed before it recorded them.
+    """
+    own = {*(each["path"] for each in files(output)), FAILURES, MANIFEST}
+    return [
+        path for path in output.files() if path not in own and not path.startswith("checkpoints/")
+    ]
 
 
 def _lacks(row: Row, item: ShardItem, output: Storage, sizes: Mapping[str, int] | None) -> bool:

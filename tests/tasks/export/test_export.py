@@ -19,6 +19,7 @@ from flows.cli import UsageError
 from flows.export_params import ExportParams
 from tasks.dataset.manifest import write_manifest
 from tasks.export.card import trust
+from tasks.export.record import strays
 from tests.support import concepts
 from tests.support.commands import ROOT
 from tests.support.hub_server import TOKEN
@@ -162,6 +163,16 @@ def test_what_an_earlier_export_wrote_is_removed_and_nothing_else(
     (folder / "mine.tar").write_bytes(b"somebody's")
     export(songs, "webdataset", audio="none", output=tmp_path / "out", where="split = 'train'")
     assert sorted(path.name for path in folder.glob("*.tar")) == ["mine.tar", "train-00000.tar"]
+
+
+def test_files_that_are_not_of_the_export_are_said(
+    songs: Path, export: Export, tmp_path: Path
+) -> None:
+    folder = export(songs, "webdataset", audio="none", output=tmp_path / "out")
+    assert strays(Storage(str(folder))) == []
+    # As a run that was killed leaves one, of other options.
+    (folder / "train-00007.tar").write_bytes(b"")
+    assert strays(Storage(str(folder))) == ["train-00007.tar"]
 
 
 def test_rows_and_targets_come_and_go(songs: Path, export: Export, tmp_path: Path) -> None:
